@@ -1,0 +1,111 @@
+//! What the machine asks its runtime to do, and what a runtime reports back. The whole contract between the two.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::failure::Ending;
+use super::time::Time;
+use super::usage::Usage;
+
+/// One start of one task's agent. Every report carries it; one that is no longer current is ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AttemptRef {
+    /// The task's index in its plan.
+    pub task_index: usize,
+    /// Counts all starts of the task, 1-based, those that were refused as busy included.
+    pub start_no: u32,
+}
+
+/// How a runtime names an agent it has started.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Session {
+    /// The session's key.
+    pub key: Arc<str>,
+    /// The run within that session.
+    pub run_id: Arc<str>,
+}
+
+/// An order to start an agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpawnOrder {
+    /// Which attempt this is.
+    pub attempt: AttemptRef,
+    /// A random UUID, known before the agent is started, by which it can be found again.
+    pub key: Arc<str>,
+    /// The task's id.
+    pub task_id: Arc<str>,
+    /// The agent type's name.
+    pub agent_type: Arc<str>,
+    /// The model to run on.
+    pub model: Arc<str>,
+    /// All that the agent is told.
+    pub prompt: String,
+    /// Time for the attempt, from its start.
+    pub timeout: Duration,
+}
+
+/// What a runtime is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Start an agent. Answered by [`Report::Spawned`], or by [`Report::Ended`] if it did not start.
+    Spawn(SpawnOrder),
+    /// Find out whether an accepted agent has started to work. Answered by [`Report::Started`], [`Report::Queued`] or
+    /// [`Report::Ended`].
+    Look(AttemptRef),
+    /// Stop an agent, queued ones included, and make certain that it is. Answered by [`Report::Ended`].
+    Stop(AttemptRef),
+    /// Delete a session that has ended. Answered by [`Report::Deleted`] or [`Report::DeleteFailed`].
+    Delete {
+        /// The attempt it belonged to.
+        attempt: AttemptRef,
+        /// The session.
+        session: Session,
+    },
+}
+
+/// What a runtime reports.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// The runtime took the agent. It may still be waiting in a queue.
+    Spawned {
+        /// Which attempt.
+        attempt: AttemptRef,
+        /// How the runtime names it.
+        session: Session,
+    },
+    /// The agent has started to work.
+    Started {
+        /// Which attempt.
+        attempt: AttemptRef,
+        /// Since when.
+        since: Time,
+    },
+    /// The agent still waits in the runtime's queue.
+    Queued {
+        /// Which attempt.
+        attempt: AttemptRef,
+    },
+    /// The attempt is over: nothing of it runs any more (save where the ending says so itself).
+    Ended {
+        /// Which attempt.
+        attempt: AttemptRef,
+        /// How.
+        ending: Ending,
+        /// What it used, as far as the runtime tells.
+        usage: Usage,
+        /// The model that really ran, as far as the runtime tells.
+        model_used: Option<Arc<str>>,
+    },
+    /// The session is gone.
+    Deleted {
+        /// Which attempt's.
+        attempt: AttemptRef,
+    },
+    /// The session stays.
+    DeleteFailed {
+        /// Which attempt's.
+        attempt: AttemptRef,
+        /// Why.
+        reason: String,
+    },
+}

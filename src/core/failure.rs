@@ -1,0 +1,190 @@
+//! What an attempt's end means. The one place that decides it, from what was observed; it does not decide what
+//! follows (that is [`hierarchy`](super::hierarchy)).
+//!
+//! A runtime translates its protocol into an [`Ending`] and judges nothing; the machine calls [`Ending::judge`].
+
+use std::time::Duration;
+
+/// How an attempt ended, as the runtime observed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// The agent finished and said this. Empty if it said nothing.
+    Replied(String),
+    /// The agent was started and its run failed, in the runtime's words.
+    Failed {
+        /// The runtime's error text.
+        message: String,
+    },
+    /// The runtime ended the run because its time was up.
+    TimedOut,
+    /// The run was stopped: by us, or by somebody else.
+    Stopped {
+        /// The runtime's word for the reason, or ours.
+        reason: String,
+    },
+    /// The runtime did not start the agent.
+    Refused(Refusal),
+    /// The agent is provably gone without an answer: the connection or the runtime broke away under it.
+    Lost {
+        /// What broke.
+        reason: String,
+    },
+    /// It could not be made certain that the agent is no longer running.
+    Unstoppable {
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// A runtime's refusal to start an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Refusal {
+    /// The runtime's code: an OpenClaw error code such as `UNAVAILABLE`, or a spawn status such as `forbidden`.
+    pub code: String,
+    /// The finer code in the error's details, if any (`MISSING_SCOPE`, `AUTH_TOKEN_MISMATCH`).
+    pub detail: Option<String>,
+    /// The runtime's words.
+    pub message: String,
+    /// The runtime said that the same request may be sent again.
+    pub retryable: bool,
+    /// How long it asked to wait first.
+    pub retry_after: Option<Duration>,
+}
+
+/// The kinds of failure that are treated differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FailureKind {
+    /// The runtime takes no further agent right now. No attempt is spent.
+    Busy,
+    /// The connection or the gateway broke; the same again may work.
+    Transient,
+    /// The provider answered 5xx: transient, but retried less, since the gateway has retried it already.
+    ServerError,
+    /// This model is unusable, refused, limited or silent.
+    Model,
+    /// The attempt ran out of time: the model is too slow for the task.
+    Timeout,
+    /// The answer is not in the promised form.
+    Output,
+    /// No repetition can help.
+    Permanent,
+    /// Somebody else stopped the agent.
+    Stopped,
+}
+
+impl FailureKind {
+    /// The documented name, as `metadata["attempts"][n]["outcome"]` shows it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::Transient | Self::ServerError => "transient",
+            Self::Model => "model",
+            Self::Timeout => "timeout",
+            Self::Output => "output",
+            Self::Permanent => "permanent",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// A judged failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Its kind.
+    pub kind: FailureKind,
+    /// What happened and, where nothing but a person can help, what to do.
+    pub reason: String,
+    /// How long the runtime asked to wait.
+    pub retry_after: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure of `kind` for `reason`.
+    pub fn new(kind: FailureKind, reason: impl Into<String>) -> Self {
+        Self { kind, reason: reason.into(), retry_after: None }
+    }
+}
+
+impl Ending {
+    /// The answer, or what its absence means. Whether an answer has the promised form is judged by the caller.
+    pub fn judge(self) -> Result<String, Failure> {
+        match self {
+            Self::Replied(text) if text.trim().is_empty() => {
+                Err(Failure::new(FailureKind::Model, "the agent finished without any output"))
+            }
+            Self::Replied(text) => Ok(text),
+            Self::Failed { message } => Err(Failure::new(failed_run(&message), message)),
+            Self::TimedOut => Err(Failure::new(FailureKind::Timeout, "the agent did not finish in time")),
+            Self::Stopped { reason } => {
+                Err(Failure::new(FailureKind::Stopped, format!("the agent was stopped from outside ({reason})")))
+            }
+            Self::Refused(refusal) => Err(refused(refusal)),
+            Self::Lost { reason } => Err(Failure::new(FailureKind::Transient, reason)),
+            Self::Unstoppable { reason } => Err(Failure::new(
+                FailureKind::Permanent,
+                format!("the agent could not be stopped, so no further attempt was started ({reason})"),
+            )),
+        }
+    }
+}
+
+/// A run that was accepted and failed: only a text says why. Its order of tests matters: a text that names an HTTP
+/// status is judged by that, whatever else it says.
+fn failed_run(message: &str) -> FailureKind {
+    let lower = message.to_lowercase();
+    match http_status(&lower) {
+        Some(500..=599) => return FailureKind::ServerError,
+        Some(_) => return FailureKind::Model,
+        None => {}
+    }
+    if lower.contains("interrupted by a gateway restart") || lower.contains("gateway is restarting") {
+        FailureKind::Transient
+    } else if lower.contains("timed out") {
+        FailureKind::Timeout
+    } else if lower.contains("agent run aborted") {
+        FailureKind::Stopped
+    } else if lower.contains("internal error") || lower.contains("overloaded") || lower.contains("unavailable") {
+        FailureKind::ServerError
+    } else {
+        FailureKind::Model
+    }
+}
+
+/// The number behind `http ` in a lower-cased text.
+fn http_status(lower: &str) -> Option<u16> {
+    let digits: String = lower.split("http ").nth(1)?.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok().filter(|status| (100..600).contains(status))
+}
+
+fn refused(refusal: Refusal) -> Failure {
+    let Refusal { code, detail, message, retryable, retry_after } = refusal;
+    let detail = detail.unwrap_or_default();
+    let lower = message.to_lowercase();
+    let (kind, advice) = if code == "UNAVAILABLE" && retryable {
+        (FailureKind::Busy, None)
+    } else if code == "UNAVAILABLE" {
+        (FailureKind::Transient, None)
+    } else if lower.contains("maxchildrenperagent") || lower.contains("max active children") {
+        (FailureKind::Busy, None)
+    } else if lower.contains("unknown model") || lower.contains("is not usable") {
+        (FailureKind::Model, None)
+    } else if lower.contains("tool not available") {
+        (
+            FailureKind::Permanent,
+            Some("add \"sessions_spawn\" to `gateway.tools.allow` in openclaw.json, or use Gateway(path=\"agent\")"),
+        )
+    } else if code == "TOO_LARGE" {
+        (FailureKind::Permanent, Some("shorten `task_description` or `input_data`, or pass a file's path instead"))
+    } else if detail == "MISSING_SCOPE" {
+        (FailureKind::Permanent, Some("connect with a token that grants operator.write"))
+    } else if detail.starts_with("AUTH_") || detail == "DEVICE_IDENTITY_REQUIRED" {
+        (FailureKind::Permanent, Some("check the token: Gateway(token=...) or OPENCLAW_GATEWAY_TOKEN"))
+    } else {
+        (FailureKind::Permanent, None)
+    };
+    let reason = match advice {
+        Some(advice) => format!("{message}; {advice}"),
+        None => message,
+    };
+    Failure { kind, reason, retry_after }
+}

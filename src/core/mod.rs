@@ -1,0 +1,24 @@
+//! Everything that is decided, and nothing that waits.
+//!
+//! No Python, no tokio, no files, no clock, no randomness of the machine's own: time and a seed come in as
+//! arguments, so that a whole run with failures and timeouts is a test of milliseconds.
+//!
+//! Reading order: [`task`] and [`plan`] (what to do), [`failure`], [`hierarchy`] and [`retry`] (what an end means and
+//! what follows), [`limit`], [`output`], then [`run`], the machine that ties them together, and what comes out of it:
+//! [`action`], [`fact`], [`progress`], [`report`].
+
+pub mod action;
+pub mod fact;
+pub mod failure;
+pub mod hierarchy;
+pub mod limit;
+pub mod output;
+pub mod plan;
+pub mod progress;
+pub mod prompt;
+pub mod report;
+pub mod retry;
+pub mod run;
+pub mod task;
+pub mod time;
+pub mod usage;

@@ -1,0 +1,374 @@
+//! From what an agent wrote to the value that was asked for, or to an objection that says precisely what is wrong.
+//!
+//! Knows nothing of models or retries: the machine puts the objection into the next attempt's prompt.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jsonschema::Validator;
+use serde_json::Value;
+use thiserror::Error;
+
+/// The form an answer is asked for in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OutputFormat {
+    /// One JSON value, checked against the schema.
+    #[default]
+    Json,
+    /// Markdown text.
+    Markdown,
+    /// Source code.
+    Code,
+    /// Plain text.
+    Text,
+}
+
+impl OutputFormat {
+    /// All formats, in the order of the documentation.
+    pub const ALL: [Self; 4] = [Self::Json, Self::Markdown, Self::Code, Self::Text];
+
+    /// The name users write.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Markdown => "markdown",
+            Self::Code => "code",
+            Self::Text => "text",
+        }
+    }
+
+    /// The format of that name, in any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name().eq_ignore_ascii_case(name))
+    }
+}
+
+/// A JSON Schema that is ready to check with.
+#[derive(Clone)]
+pub struct Schema {
+    source: Arc<Value>,
+    validator: Arc<Validator>,
+}
+
+/// A schema that is none.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`output_schema` is not a valid JSON Schema: {0}")]
+pub struct SchemaError(String);
+
+impl Schema {
+    /// Compiles a schema. `{}` accepts everything.
+    pub fn new(source: Value) -> Result<Self, SchemaError> {
+        if !source.is_object() {
+            return Err(SchemaError(format!("`{}` is not an object", abridged(&source.to_string(), 80))));
+        }
+        let validator = jsonschema::validator_for(&source).map_err(|error| SchemaError(error.to_string()))?;
+        Ok(Self { source: Arc::new(source), validator: Arc::new(validator) })
+    }
+
+    /// The schema as it was written.
+    pub fn source(&self) -> &Value {
+        &self.source
+    }
+
+    /// What is wrong with `value`, at most [`COMPLAINTS_MAX`] points; empty if nothing is.
+    pub fn complaints(&self, value: &Value) -> Vec<String> {
+        let mut errors = self.validator.iter_errors(value);
+        let mut complaints: Vec<String> = errors
+            .by_ref()
+            .take(COMPLAINTS_MAX)
+            .map(|error| {
+                let place = error.instance_path().to_string();
+                let place = if place.is_empty() { "the top level".to_owned() } else { format!("`{place}`") };
+                format!("at {place}: {}", abridged(&error.to_string(), COMPLAINT_CHARS))
+            })
+            .collect();
+        let rest = errors.count();
+        if rest > 0 {
+            complaints.push(format!("and {rest} more"));
+        }
+        complaints
+    }
+}
+
+impl fmt::Debug for Schema {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Schema").field(&self.source).finish()
+    }
+}
+
+impl PartialEq for Schema {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+    }
+}
+
+/// How many points of a schema's complaint are named.
+pub const COMPLAINTS_MAX: usize = 5;
+/// How much of one complaint is quoted, in characters.
+const COMPLAINT_CHARS: usize = 300;
+/// How many places in an answer are tried as the start of a JSON value. Bounds the work on hostile text.
+const STARTS_MAX: usize = 200;
+
+/// The value in an agent's answer, or what is wrong with the answer.
+///
+/// * `json`: the whole text, else what stands in its code fences, else the first value between prose that fits
+///   `schema` best.
+/// * `code`: what stands in the only code fence, else the whole text.
+/// * `markdown`, `text`: the whole text; a fence around all of a Markdown answer is taken off.
+pub fn read(text: &str, format: OutputFormat, schema: Option<&Schema>) -> Result<Value, String> {
+    match format {
+        OutputFormat::Json => read_json(text, schema),
+        OutputFormat::Code => {
+            let fences = fences(text);
+            let code = if let [only] = fences.as_slice() { only.body } else { text.trim_end() };
+            non_empty(code, "code")
+        }
+        OutputFormat::Markdown => {
+            let trimmed = text.trim();
+            match fences(trimmed).as_slice() {
+                [only] if only.whole && matches!(only.language, "markdown" | "md") => non_empty(only.body, "Markdown"),
+                _ => non_empty(trimmed, "Markdown"),
+            }
+        }
+        OutputFormat::Text => non_empty(text.trim(), "text"),
+    }
+}
+
+fn non_empty(text: &str, what: &str) -> Result<Value, String> {
+    if text.trim().is_empty() {
+        return Err(format!("the answer holds no {what}"));
+    }
+    Ok(Value::String(text.to_owned()))
+}
+
+fn read_json(text: &str, schema: Option<&Schema>) -> Result<Value, String> {
+    let check = |value: Value| -> Result<Value, String> {
+        let complaints = schema.map(|schema| schema.complaints(&value)).unwrap_or_default();
+        if complaints.is_empty() {
+            return Ok(value);
+        }
+        Err(format!("the JSON does not fit the promised schema: {}", complaints.join("; ")))
+    };
+    let trimmed = text.trim().trim_start_matches('\u{feff}');
+    let whole_error = match serde_json::from_str::<Value>(trimmed) {
+        Ok(value) => return check(value),
+        Err(error) => error,
+    };
+    let mut objection = None;
+    let fenced = fences(trimmed);
+    // A model that corrects itself puts the better version last.
+    for fence in fenced.iter().rev() {
+        if let Ok(value) = serde_json::from_str(fence.body) {
+            match check(value) {
+                Ok(value) => return Ok(value),
+                Err(complaint) => objection = objection.or(Some(complaint)),
+            }
+        }
+    }
+    for value in embedded(trimmed) {
+        match check(value) {
+            Ok(value) => return Ok(value),
+            Err(complaint) => objection = objection.or(Some(complaint)),
+        }
+    }
+    Err(objection.unwrap_or_else(|| no_json(trimmed, &whole_error)))
+}
+
+fn no_json(text: &str, error: &serde_json::Error) -> String {
+    let Some(start) = text.find(['{', '[']) else {
+        return format!("the answer holds no JSON, it begins with `{}`", abridged(text, 60));
+    };
+    // The error of the value itself, not of the prose in front of it.
+    let own = serde_json::from_str::<Value>(&text[start..]).err();
+    let error = own.as_ref().unwrap_or(error);
+    if error.is_eof() {
+        return format!("the JSON in the answer breaks off before it is complete ({error})");
+    }
+    format!("the JSON in the answer is not valid ({error})")
+}
+
+/// JSON objects and arrays between prose, in the order they stand.
+fn embedded(text: &str) -> Vec<Value> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    for _ in 0..STARTS_MAX {
+        let Some(start) = text[from..].find(['{', '[']).map(|offset| from + offset) else { break };
+        let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
+        match values.next() {
+            Some(Ok(value)) => {
+                from = start + values.byte_offset();
+                found.push(value);
+            }
+            Some(Err(_)) | None => from = start + 1,
+        }
+    }
+    // `[1]` in prose is a footnote more often than an answer: objects come first, each kind in order.
+    found.sort_by_key(|value| !value.is_object());
+    found
+}
+
+struct Fence<'text> {
+    language: &'text str,
+    body: &'text str,
+    /// Nothing stands outside this fence.
+    whole: bool,
+}
+
+/// The fenced code blocks of a Markdown text (`CommonMark` 0.31, section 4.5). An unclosed one runs to the end.
+fn fences(text: &str) -> Vec<Fence<'_>> {
+    let mut found = Vec::new();
+    let mut open: Option<(&str, &str, usize, usize)> = None;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let next = at + line.len();
+        let mark = line.trim_start_matches(' ').trim_end();
+        let run = fence_run(mark);
+        match open {
+            None if run.len() >= 3 => open = Some((run, mark[run.len()..].trim(), at, next)),
+            Some((opener, language, start, body))
+                if run.len() >= opener.len() && run == mark && mark.starts_with(&opener[..1]) =>
+            {
+                let whole = text[..start].trim().is_empty() && text[next..].trim().is_empty();
+                found.push(Fence { language, body: text[body..at].trim_end_matches('\n'), whole });
+                open = None;
+            }
+            None | Some(_) => {}
+        }
+        at = next;
+    }
+    if let Some((_, language, start, body)) = open {
+        let whole = text[..start].trim().is_empty();
+        found.push(Fence { language, body: text[body..].trim_end_matches('\n'), whole });
+    }
+    found
+}
+
+/// The run of backticks or tildes that a line begins with.
+fn fence_run(line: &str) -> &str {
+    let marker = if line.starts_with('~') { '~' } else { '`' };
+    let end = line.find(|character| character != marker).unwrap_or(line.len());
+    &line[..end]
+}
+
+/// The first `max` characters, with an ellipsis if there were more.
+pub fn abridged(text: &str, max: usize) -> String {
+    match text.char_indices().nth(max) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn caption() -> Schema {
+        Schema::new(json!({
+            "type": "object", "required": ["caption", "hashtags"],
+            "properties": {"caption": {"type": "string"}, "hashtags": {"type": "array", "items": {"type": "string"}}},
+        }))
+        .expect("a valid schema")
+    }
+
+    fn as_json(text: &str) -> Result<Value, String> {
+        read(text, OutputFormat::Json, Some(&caption()))
+    }
+
+    #[test]
+    fn json_is_found_bare_fenced_and_between_prose() {
+        let value = json!({"caption": "a {brace} and a ```fence```", "hashtags": ["#x"]});
+        let pretty = serde_json::to_string_pretty(&value).expect("json");
+        for text in [
+            value.to_string(),
+            format!("\u{feff}  {value}\n"),
+            format!("```json\n{pretty}\n```"),
+            format!("~~~~\n{pretty}\n~~~~"),
+            format!("Here it is, as asked:\n\n```json\n{pretty}\n```\nI hope it helps {{really}}."),
+            format!("Sure [1]. {value} Anything else?"),
+            format!("```json\n{pretty}"),
+        ] {
+            assert_eq!(as_json(&text), Ok(value.clone()), "{text}");
+        }
+    }
+
+    #[test]
+    fn of_several_values_the_one_that_fits_is_taken() {
+        let good = json!({"caption": "final", "hashtags": []});
+        let text = format!("Draft:\n```json\n{{\"caption\": 1}}\n```\nBetter:\n```json\n{good}\n```\n");
+        assert_eq!(as_json(&text), Ok(good.clone()));
+        assert_eq!(as_json(&format!("{{\"thought\": true}} {good}")), Ok(good));
+    }
+
+    #[test]
+    fn an_objection_names_the_place_and_the_fault() {
+        let cases = [
+            ("I am sorry, but I cannot help with that.", "holds no JSON, it begins with `I am sorry"),
+            (r##"{"caption": "x", "hashtags": ["#a""##, "breaks off before it is complete"),
+            (r#"{"caption": "x", "hashtags": nope}"#, "is not valid (expected ident at line 1 column 31"),
+            (r#"{"caption": "x"}"#, r#"at the top level: "hashtags" is a required property"#),
+            (r#"{"caption": "x", "hashtags": [1]}"#, r#"at `/hashtags/0`: 1 is not of type "string""#),
+        ];
+        for (text, expected) in cases {
+            let objection = as_json(text).expect_err(text);
+            assert!(objection.contains(expected), "{objection:?} should contain {expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_long_list_of_complaints_is_cut_and_counted() {
+        let value = json!({"caption": "x", "hashtags": [1, 2, 3, 4, 5, 6, 7]});
+        let complaints = caption().complaints(&value);
+        assert_eq!(complaints.len(), COMPLAINTS_MAX + 1);
+        assert_eq!(complaints.last().map(String::as_str), Some("and 2 more"));
+    }
+
+    #[test]
+    fn without_a_schema_any_json_value_is_an_answer() {
+        assert_eq!(read("42", OutputFormat::Json, None), Ok(json!(42)));
+        assert_eq!(read("x [1, 2] y", OutputFormat::Json, None), Ok(json!([1, 2])));
+    }
+
+    #[test]
+    fn code_is_taken_from_its_fence_and_text_stays_as_it_is() {
+        let code = |text: &str| read(text, OutputFormat::Code, None).expect("code");
+        assert_eq!(code("Here:\n```rust\nfn main() {}\n```\n"), json!("fn main() {}"));
+        assert_eq!(code("fn main() {}\n"), json!("fn main() {}"));
+        let two = "```a\n1\n```\nand\n```b\n2\n```";
+        assert_eq!(code(two), json!(two), "several fences: nothing is dropped");
+        assert_eq!(read("```markdown\n# Hi\n```", OutputFormat::Markdown, None), Ok(json!("# Hi")));
+        assert_eq!(read("# Hi\n```sh\nls\n```", OutputFormat::Markdown, None), Ok(json!("# Hi\n```sh\nls\n```")));
+        assert_eq!(read(" plain ", OutputFormat::Text, None), Ok(json!("plain")));
+    }
+
+    #[test]
+    fn an_empty_answer_is_no_answer_in_any_format() {
+        for format in OutputFormat::ALL {
+            assert!(read(" \n", format, None).is_err(), "{}", format.name());
+        }
+        assert!(read("```\n\n```", OutputFormat::Code, None).is_err());
+    }
+
+    #[test]
+    fn a_schema_that_is_none_is_refused() {
+        let message = |source: Value| Schema::new(source).expect_err("refused").to_string();
+        assert!(message(json!("text")).contains("is not an object"));
+        assert!(message(json!({"type": "strnig"})).contains("strnig"));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_without_a_panic(text in ".{0,400}") {
+            for format in OutputFormat::ALL {
+                let _ = read(&text, format, Some(&caption()));
+            }
+        }
+
+        #[test]
+        fn a_value_survives_any_prose_without_brackets(before in "[^{\\[`~]{0,40}", after in "[^`~]{0,40}") {
+            let value = json!({"caption": "c", "hashtags": ["h"]});
+            prop_assert_eq!(as_json(&format!("{before}\n{value}\n{after}")), Ok(value));
+        }
+    }
+}

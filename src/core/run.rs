@@ -1,0 +1,773 @@
+//! The machine that decides everything in a run.
+//!
+//! In: [`RunMachine::handle_report`] (what a runtime observed), [`RunMachine::handle_time`],
+//! [`RunMachine::handle_cancel`], [`RunMachine::handle_persisted`]. Out: [`RunMachine::poll_fact`],
+//! [`RunMachine::poll_action`], [`RunMachine::next_deadline`]. It waits for nothing and cannot fail: whatever goes
+//! wrong outside comes in as a report.
+//!
+//! Kept throughout: a task ends exactly once; an attempt has ended before the next one of its task starts; never more
+//! agents at once than the limit in force; no action is handed out before the facts it rests on are durable.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::action::{Action, AttemptRef, Report, Session, SpawnOrder};
+use super::fact::{End, Event, Fact, Outcome, StopReason};
+use super::failure::{Ending, Failure, FailureKind};
+use super::hierarchy::{History, Step};
+use super::limit::Limit;
+use super::output;
+use super::plan::{Plan, Task};
+use super::prompt::{self, Material, Objection};
+use super::retry::RetryPolicy;
+use super::time::Time;
+use super::usage::Usage;
+
+/// How long nothing must have been heard of any agent before a session is deleted beside them.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// What happens to the sessions of agents that have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cleanup {
+    /// They are deleted once their result is in hand.
+    #[default]
+    Delete,
+    /// They stay.
+    Keep,
+}
+
+/// The bounds of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSettings {
+    /// Agents at once. Default 5.
+    pub concurrency_max: usize,
+    /// Retries.
+    pub retry: RetryPolicy,
+    /// The whole run's time. Default 24 hours.
+    pub run_time_max: Duration,
+    /// How long past its timeout an agent may still answer by itself. Default 3 s.
+    pub grace: Duration,
+    /// How long to wait until a stop is certain. Default 15 s.
+    pub stop_patience: Duration,
+    /// What happens to the sessions.
+    pub cleanup: Cleanup,
+    /// How long to wait, after the last task has ended, until the sessions are deleted. Default 10 s.
+    pub cleanup_patience: Duration,
+    /// Sessions that are being deleted at once. Default 2.
+    pub deletes_max: usize,
+    /// Whether facts are journaled: actions then wait for [`RunMachine::handle_persisted`].
+    pub journaled: bool,
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        Self {
+            concurrency_max: 5,
+            retry: RetryPolicy::default(),
+            run_time_max: Duration::from_secs(24 * 3600),
+            grace: Duration::from_secs(3),
+            stop_patience: Duration::from_secs(15),
+            cleanup: Cleanup::Delete,
+            cleanup_patience: Duration::from_secs(10),
+            deletes_max: 2,
+            journaled: false,
+        }
+    }
+}
+
+/// A task's state.
+#[derive(Debug)]
+enum State {
+    /// Waits for this many dependencies.
+    Blocked { dependencies: usize },
+    /// May start as soon as there is room.
+    Ready,
+    /// Waits for its timer before it may start again.
+    Delayed,
+    /// Has an agent.
+    Live(Live),
+    /// Has ended.
+    Ended,
+}
+
+#[derive(Debug)]
+struct Live {
+    attempt: AttemptRef,
+    phase: Phase,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Ordered, no answer yet.
+    Ordered,
+    /// Taken by the runtime; whether it works yet is not known.
+    Accepted,
+    /// At work.
+    Working,
+    /// Being stopped.
+    Stopping(StopReason),
+}
+
+#[derive(Debug)]
+struct Record {
+    state: State,
+    history: History,
+    starts: u32,
+    objection: Option<Objection>,
+    /// The answer of a completed task, as dependents are shown it.
+    answer: Option<Arc<str>>,
+    /// The latest text of an agent that was not usable.
+    raw: Option<Arc<str>>,
+}
+
+/// What a timer is for. One that no longer applies is ignored when it fires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    RunDeadline,
+    CleanupDeadline,
+    LimitHold,
+    Silence,
+    Retry(usize),
+    Look(AttemptRef),
+    Timeout(AttemptRef),
+    StopPatience(AttemptRef),
+}
+
+/// The machine. See the module's documentation.
+#[derive(Debug)]
+pub struct RunMachine {
+    plan: Plan,
+    settings: RunSettings,
+    records: Vec<Record>,
+    ready: BTreeSet<(Reverse<i64>, usize)>,
+    limit: Limit,
+    live: usize,
+    unended: usize,
+    timers: BTreeSet<(Time, Timer)>,
+    facts: VecDeque<Fact>,
+    facts_made: u64,
+    facts_durable: u64,
+    actions: VecDeque<(u64, Action)>,
+    sessions: BTreeMap<AttemptRef, Session>,
+    to_delete: BTreeSet<AttemptRef>,
+    deleting: usize,
+    /// The latest report of an agent, and the timer that waits for silence after it.
+    heard: Time,
+    quiet_timer: Option<Time>,
+    cancelled: Option<StopReason>,
+    cancel_reason: String,
+    finished: bool,
+    random: fastrand::Rng,
+}
+
+impl RunMachine {
+    /// A run of `plan` that starts now. The same plan, settings, seed and reports give the same run.
+    pub fn new(plan: Plan, settings: RunSettings, seed: u64, now: Time) -> Self {
+        let records = (0..plan.tasks().len())
+            .map(|index| Record {
+                state: State::Blocked { dependencies: plan.dependencies(index).len() },
+                history: History::default(),
+                starts: 0,
+                objection: None,
+                answer: None,
+                raw: None,
+            })
+            .collect::<Vec<_>>();
+        let mut machine = Self {
+            limit: Limit::new(settings.concurrency_max),
+            unended: records.len(),
+            records,
+            ready: BTreeSet::new(),
+            live: 0,
+            timers: BTreeSet::from([(now + settings.run_time_max, Timer::RunDeadline)]),
+            facts: VecDeque::new(),
+            facts_made: 0,
+            facts_durable: 0,
+            actions: VecDeque::new(),
+            sessions: BTreeMap::new(),
+            to_delete: BTreeSet::new(),
+            deleting: 0,
+            heard: now,
+            quiet_timer: None,
+            cancelled: None,
+            cancel_reason: String::new(),
+            finished: false,
+            random: fastrand::Rng::with_seed(seed),
+            plan,
+            settings,
+        };
+        machine.fact(now, Event::RunStarted { tasks: machine.records.len() });
+        for index in 0..machine.records.len() {
+            if machine.plan.dependencies(index).is_empty() {
+                machine.make_ready(index);
+            }
+        }
+        machine.advance(now);
+        machine
+    }
+
+    /// The plan that is run.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The next fact to record.
+    pub fn poll_fact(&mut self) -> Option<Fact> {
+        self.facts.pop_front()
+    }
+
+    /// The next action to carry out; none while a fact it rests on is not durable.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        let (after, _) = self.actions.front()?;
+        if self.settings.journaled && *after > self.facts_durable {
+            return None;
+        }
+        self.actions.pop_front().map(|(_, action)| action)
+    }
+
+    /// When [`handle_time`](Self::handle_time) is due, at the latest.
+    pub fn next_deadline(&self) -> Option<Time> {
+        self.timers.first().map(|(time, _)| *time)
+    }
+
+    /// Whether nothing is left to do. Facts may still be waiting to be polled.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The journal holds the first `through` facts of the run.
+    pub fn handle_persisted(&mut self, through: u64) {
+        self.facts_durable = self.facts_durable.max(through);
+    }
+
+    /// Time has passed.
+    pub fn handle_time(&mut self, now: Time) {
+        while let Some(&(time, timer)) = self.timers.first() {
+            if time > now || self.finished {
+                break;
+            }
+            self.timers.pop_first();
+            self.fire(timer, now);
+        }
+        self.advance(now);
+    }
+
+    /// Somebody wants the run to end. Agents are stopped, what has not started never does. Asked a second time, or
+    /// while only sessions are being deleted, the run ends at once; what is left behind is reported.
+    pub fn handle_cancel(&mut self, reason: &str, now: Time) {
+        if self.finished {
+            return;
+        }
+        if self.cancelled.is_some() || self.unended == 0 {
+            for index in 0..self.records.len() {
+                if let State::Live(live) = &self.records[index].state {
+                    self.abandon(live.attempt, "the run was cancelled twice", now);
+                }
+            }
+            self.finish(now);
+            return;
+        }
+        self.end_early(StopReason::Cancel, reason, now);
+        self.advance(now);
+    }
+
+    /// A runtime observed something.
+    pub fn handle_report(&mut self, report: Report, now: Time) {
+        if self.finished {
+            return;
+        }
+        if !matches!(report, Report::Deleted { .. } | Report::DeleteFailed { .. }) {
+            self.heard = now;
+        }
+        match report {
+            Report::Spawned { attempt, session } => self.spawned(attempt, session, now),
+            Report::Started { attempt, since } => self.started(attempt, since.min(now), now),
+            Report::Queued { attempt } => {
+                if self.is_current(attempt) {
+                    let timeout = self.plan.tasks()[attempt.task_index].timeout;
+                    self.timers.insert((now + timeout + self.settings.grace, Timer::Look(attempt)));
+                }
+            }
+            Report::Ended { attempt, ending, usage, model_used } => {
+                if self.is_current(attempt) {
+                    self.ended(attempt, ending, usage, model_used, now);
+                } else {
+                    // An abandoned agent has ended after all: nobody waits for it, but its session is to go.
+                    self.queue_delete(attempt);
+                }
+            }
+            Report::Deleted { attempt } => {
+                self.deleting = self.deleting.saturating_sub(1);
+                if self.sessions.remove(&attempt).is_some() {
+                    self.fact(now, Event::SessionDeleted { attempt });
+                }
+            }
+            Report::DeleteFailed { attempt, reason } => {
+                self.deleting = self.deleting.saturating_sub(1);
+                self.leave_session(attempt, reason, now);
+            }
+        }
+        self.advance(now);
+    }
+
+    fn fire(&mut self, timer: Timer, now: Time) {
+        match timer {
+            Timer::RunDeadline => {
+                let reason = format!("the run's time of {} s is up", self.settings.run_time_max.as_secs_f64());
+                self.end_early(StopReason::RunDeadline, &reason, now);
+            }
+            Timer::CleanupDeadline => self.finish(now),
+            // These only wake `advance`.
+            Timer::LimitHold => {}
+            Timer::Silence => self.quiet_timer = None,
+            Timer::Retry(index) => {
+                if matches!(self.records[index].state, State::Delayed) {
+                    self.make_ready(index);
+                }
+            }
+            Timer::Look(attempt) => {
+                if matches!(self.phase(attempt), Some(Phase::Ordered | Phase::Accepted)) {
+                    self.act(Action::Look(attempt));
+                }
+            }
+            Timer::Timeout(attempt) => {
+                if self.phase(attempt) == Some(Phase::Working) {
+                    self.stop(attempt, StopReason::Timeout, now);
+                }
+            }
+            Timer::StopPatience(attempt) => {
+                if matches!(self.phase(attempt), Some(Phase::Stopping(_))) {
+                    self.abandon(attempt, "the runtime did not confirm the stop", now);
+                }
+            }
+        }
+    }
+
+    fn spawned(&mut self, attempt: AttemptRef, session: Session, now: Time) {
+        self.sessions.insert(attempt, session.clone());
+        self.fact(now, Event::AttemptAccepted { attempt, session });
+        if !self.is_current(attempt) {
+            self.act(Action::Stop(attempt));
+            return;
+        }
+        self.limit.accepted();
+        if let Some(live) = self.live_mut(attempt)
+            && live.phase == Phase::Ordered
+        {
+            live.phase = Phase::Accepted;
+        }
+    }
+
+    fn started(&mut self, attempt: AttemptRef, since: Time, now: Time) {
+        if !matches!(self.phase(attempt), Some(Phase::Ordered | Phase::Accepted)) {
+            return;
+        }
+        if let Some(live) = self.live_mut(attempt) {
+            live.phase = Phase::Working;
+        }
+        self.fact(now, Event::AttemptStarted { attempt, since });
+        let timeout = self.plan.tasks()[attempt.task_index].timeout;
+        self.timers.insert((since + timeout + self.settings.grace, Timer::Timeout(attempt)));
+    }
+
+    /// The current attempt of a task is over: decides what that means for the task.
+    fn ended(&mut self, attempt: AttemptRef, ending: Ending, usage: Usage, model_used: Option<Arc<str>>, now: Time) {
+        let index = attempt.task_index;
+        let task = &self.plan.tasks()[index];
+        let stopping = match self.phase(attempt) {
+            Some(Phase::Stopping(why)) => Some(why),
+            Some(Phase::Ordered | Phase::Accepted | Phase::Working) | None => None,
+        };
+        let unstoppable = matches!(ending, Ending::Unstoppable { .. });
+        let judged = ending.judge().map_err(Unread::from);
+        let verdict = judged.and_then(|text| read_answer(task, &text).map(|value| (value, text)));
+        let price = task.hierarchy.tiers()[self.records[index].history.tier].price;
+        let cost = usage.cost_at(price.as_ref());
+        let tokens = usage.tokens;
+        let verdict = verdict.map_err(|unread| match (stopping, unread) {
+            (None, unread) => unread,
+            (Some(_), unread) if unstoppable => unread,
+            // What a stopped agent says of its own end is only the echo of our stop.
+            (Some(StopReason::Timeout), _) => {
+                let seconds = task.timeout.as_secs_f64();
+                Unread::from(Failure::new(FailureKind::Timeout, format!("no answer within {seconds} s; stopped")))
+            }
+            (Some(StopReason::Cancel | StopReason::RunDeadline), _) => {
+                Unread::from(Failure::new(FailureKind::Stopped, self.cancel_reason.clone()))
+            }
+        });
+        if let Err(Unread { failure: Failure { kind: FailureKind::Busy, reason, retry_after }, .. }) = &verdict {
+            let (reason, retry_after) = (reason.clone(), *retry_after);
+            self.refused(attempt, reason, retry_after, now);
+            return;
+        }
+        self.live -= 1;
+        self.queue_delete(attempt);
+        let outcome = match &verdict {
+            Ok(_) => Outcome::Completed,
+            Err(unread) if stopping.is_some_and(|why| why != StopReason::Timeout) && !unstoppable => {
+                debug_assert_eq!(unread.failure.kind, FailureKind::Stopped);
+                Outcome::Cancelled
+            }
+            Err(unread) => Outcome::Failed { kind: unread.failure.kind, reason: unread.failure.reason.clone() },
+        };
+        let cancelled = outcome == Outcome::Cancelled;
+        self.fact(now, Event::AttemptEnded { attempt, outcome, model_used, tokens, cost });
+        if self.limit.released() {
+            let limit = self.limit.in_force();
+            self.fact(now, Event::LimitRaised { limit });
+        }
+        match verdict {
+            Ok((value, text)) => self.complete(index, value, text.into(), now),
+            Err(_) if cancelled => self.end_cancelled(index, stopping, now),
+            Err(unread) => self.fail(index, unread, now),
+        }
+    }
+
+    /// The runtime takes no further agent now. No attempt is spent; the task keeps its place.
+    fn refused(&mut self, attempt: AttemptRef, reason: String, retry_after: Option<Duration>, now: Time) {
+        self.live -= 1;
+        let refusals = self.limit.refused(self.live, now);
+        let delay = self.settings.retry.delay(refusals, self.random.f64()).max(retry_after.unwrap_or_default());
+        let until = self.limit.not_before().filter(|time| *time > now).unwrap_or(now + delay);
+        self.limit.hold_until(until);
+        self.timers.insert((until, Timer::LimitHold));
+        self.fact(now, Event::AttemptRefused { attempt, reason, limit: self.limit.in_force(), until });
+        self.make_ready(attempt.task_index);
+    }
+
+    fn complete(&mut self, index: usize, value: Value, raw: Arc<str>, now: Time) {
+        self.records[index].answer = Some(match &value {
+            Value::String(text) => text.as_str().into(),
+            other => other.to_string().into(),
+        });
+        self.end_task(index, End::Completed { output: Arc::new(value), raw }, now);
+        for position in 0..self.plan.dependents(index).len() {
+            let dependent = self.plan.dependents(index)[position];
+            if let State::Blocked { dependencies } = &mut self.records[dependent].state {
+                *dependencies -= 1;
+                if *dependencies == 0 {
+                    self.make_ready(dependent);
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, index: usize, unread: Unread, now: Time) {
+        let Unread { failure, answer } = unread;
+        let record = &mut self.records[index];
+        let hierarchy = &self.plan.tasks()[index].hierarchy;
+        let step = record.history.after(failure.kind, hierarchy, &self.settings.retry);
+        record.raw = answer.clone().or(record.raw.take());
+        record.objection = None;
+        let delay = match step {
+            _ if self.cancelled.is_some() => return self.end_cancelled(index, self.cancelled, now),
+            Step::GiveUp => return self.give_up(index, failure, now),
+            Step::Climb => Duration::ZERO,
+            Step::RetryHere { repeat_no } => {
+                if let (FailureKind::Output, Some(answer)) = (failure.kind, answer) {
+                    record.objection = Some(Objection { complaint: failure.reason, answer });
+                }
+                match repeat_no {
+                    0 => Duration::ZERO,
+                    _ => self.settings.retry.delay(repeat_no, self.random.f64()),
+                }
+                .max(failure.retry_after.unwrap_or_default())
+            }
+        };
+        let tier = record.history.tier;
+        self.fact(now, Event::RetryPlanned { task_index: index, tier, delay });
+        if delay.is_zero() {
+            self.make_ready(index);
+        } else {
+            self.records[index].state = State::Delayed;
+            self.timers.insert((now + delay, Timer::Retry(index)));
+        }
+    }
+
+    fn give_up(&mut self, index: usize, failure: Failure, now: Time) {
+        let attempts = self.records[index].history.attempts;
+        let reason = match attempts {
+            1 => failure.reason,
+            _ => format!("{} (attempt {attempts}, the last)", failure.reason),
+        };
+        let end = match failure.kind {
+            FailureKind::Timeout => End::Timeout { reason },
+            FailureKind::Stopped => End::Cancelled { reason },
+            FailureKind::Busy
+            | FailureKind::Transient
+            | FailureKind::ServerError
+            | FailureKind::Model
+            | FailureKind::Output
+            | FailureKind::Permanent => End::Failed { reason, raw: self.records[index].raw.take() },
+        };
+        self.end_task(index, end, now);
+    }
+
+    /// Ends a task that the end of the run cut short. Only an agent that was at work when the run's time was up has
+    /// timed out.
+    fn end_cancelled(&mut self, index: usize, why: Option<StopReason>, now: Time) {
+        let reason = self.cancel_reason.clone();
+        let was_live = matches!(self.records[index].state, State::Live(_));
+        let end = match why {
+            Some(StopReason::RunDeadline) if was_live => End::Timeout { reason },
+            Some(StopReason::RunDeadline | StopReason::Cancel | StopReason::Timeout) | None => {
+                End::Cancelled { reason }
+            }
+        };
+        self.end_task(index, end, now);
+    }
+
+    /// Ends a task; those that build on it are skipped unless it completed.
+    fn end_task(&mut self, index: usize, end: End, now: Time) {
+        let mut ending = vec![(index, end)];
+        while let Some((index, end)) = ending.pop() {
+            if matches!(self.records[index].state, State::Ended) {
+                continue;
+            }
+            self.ready.remove(&(Reverse(self.plan.tasks()[index].priority), index));
+            self.records[index].state = State::Ended;
+            self.records[index].objection = None;
+            self.unended -= 1;
+            if !matches!(end, End::Completed { .. }) {
+                let because_of = match &end {
+                    End::Skipped { because_of, .. } => because_of.clone(),
+                    _ => self.plan.tasks()[index].id.clone(),
+                };
+                let status = end.status();
+                for &dependent in self.plan.dependents(index).iter().rev() {
+                    let reason = match &end {
+                        End::Skipped { reason, .. } => reason.clone(),
+                        _ => format!(
+                            "task `{because_of}` {status}: {}",
+                            output::abridged(end.reason().unwrap_or_default(), 300)
+                        ),
+                    };
+                    let skipped = match &end {
+                        End::Cancelled { reason } if self.cancelled.is_some() => {
+                            End::Cancelled { reason: reason.clone() }
+                        }
+                        _ => End::Skipped { reason, because_of: because_of.clone() },
+                    };
+                    ending.push((dependent, skipped));
+                }
+            }
+            self.fact(now, Event::TaskEnded { task_index: index, end });
+        }
+    }
+
+    fn end_early(&mut self, why: StopReason, reason: &str, now: Time) {
+        if self.cancelled.is_some() || self.unended == 0 {
+            return;
+        }
+        self.cancelled = Some(why);
+        reason.clone_into(&mut self.cancel_reason);
+        self.fact(now, Event::Cancelled { reason: reason.to_owned() });
+        for index in 0..self.records.len() {
+            match &self.records[index].state {
+                State::Live(live) => {
+                    let attempt = live.attempt;
+                    if !matches!(live.phase, Phase::Stopping(_)) {
+                        self.stop(attempt, why, now);
+                    }
+                }
+                State::Blocked { .. } | State::Ready | State::Delayed => self.end_cancelled(index, Some(why), now),
+                State::Ended => {}
+            }
+        }
+    }
+
+    fn stop(&mut self, attempt: AttemptRef, why: StopReason, now: Time) {
+        if let Some(live) = self.live_mut(attempt) {
+            live.phase = Phase::Stopping(why);
+        }
+        self.fact(now, Event::AttemptStopping { attempt, why });
+        self.act(Action::Stop(attempt));
+        self.timers.insert((now + self.settings.stop_patience, Timer::StopPatience(attempt)));
+    }
+
+    /// Gives up on an agent that may still be running: its task ends, since no second agent may start beside it.
+    fn abandon(&mut self, attempt: AttemptRef, reason: &str, now: Time) {
+        let ending = Ending::Unstoppable { reason: reason.to_owned() };
+        self.ended(attempt, ending, Usage::default(), None, now);
+    }
+
+    /// Starts what may start, deletes what may be deleted, and notices the end.
+    fn advance(&mut self, now: Time) {
+        if self.finished {
+            return;
+        }
+        while self.cancelled.is_none() && self.limit.admits(self.live, now) {
+            let Some((_, index)) = self.ready.pop_first() else { break };
+            self.start(index, now);
+        }
+        if self.unended > 0 {
+            self.delete_in_silence(now);
+            return;
+        }
+        while self.deleting < self.settings.deletes_max && self.delete_next() {}
+        if self.deleting == 0 {
+            self.finish(now);
+        } else if !matches!(self.timers.first(), Some((_, Timer::CleanupDeadline))) {
+            self.timers.clear();
+            self.timers.insert((now + self.settings.cleanup_patience, Timer::CleanupDeadline));
+        }
+    }
+
+    /// A deletion costs the gateway about as much as an agent's own bookkeeping, so beside agents one is made only
+    /// when none of them has been heard of for a while.
+    fn delete_in_silence(&mut self, now: Time) {
+        if self.to_delete.is_empty() || self.deleting > 0 {
+            return;
+        }
+        let quiet_at = self.heard + SILENCE;
+        if quiet_at <= now {
+            self.delete_next();
+        } else if self.quiet_timer != Some(quiet_at) {
+            if let Some(earlier) = self.quiet_timer.replace(quiet_at) {
+                self.timers.remove(&(earlier, Timer::Silence));
+            }
+            self.timers.insert((quiet_at, Timer::Silence));
+        }
+    }
+
+    /// Whether there was a session to delete.
+    fn delete_next(&mut self) -> bool {
+        while let Some(attempt) = self.to_delete.pop_first() {
+            if let Some(session) = self.sessions.get(&attempt).cloned() {
+                self.deleting += 1;
+                self.act(Action::Delete { attempt, session });
+                return true;
+            }
+        }
+        false
+    }
+
+    fn start(&mut self, index: usize, now: Time) {
+        let task = &self.plan.tasks()[index];
+        let materials: Vec<Material> = self
+            .plan
+            .dependencies(index)
+            .iter()
+            .filter_map(|&dependency| {
+                let from = &self.plan.tasks()[dependency];
+                let text = self.records[dependency].answer.clone()?;
+                Some(Material { task_id: from.id.clone(), agent_type: from.agent_type.clone(), text })
+            })
+            .collect();
+        let record = &mut self.records[index];
+        record.starts += 1;
+        let attempt = AttemptRef { task_index: index, start_no: record.starts };
+        let (tier, attempt_no) = (record.history.tier, record.history.attempts + 1);
+        let model = task.hierarchy.tiers()[tier].model.clone();
+        let key: Arc<str> = uuid(&mut self.random).into();
+        let order = SpawnOrder {
+            attempt,
+            key: key.clone(),
+            task_id: task.id.clone(),
+            agent_type: task.agent_type.clone(),
+            model: model.clone(),
+            prompt: prompt::compose(&task.prompt, &materials, record.objection.as_ref()),
+            timeout: task.timeout,
+        };
+        record.state = State::Live(Live { attempt, phase: Phase::Ordered });
+        self.live += 1;
+        let look = now + task.timeout + self.settings.grace;
+        self.timers.insert((look, Timer::Look(attempt)));
+        self.fact(now, Event::AttemptPlanned { attempt, attempt_no, tier, model, key });
+        self.act(Action::Spawn(order));
+    }
+
+    fn finish(&mut self, now: Time) {
+        let left: Vec<AttemptRef> = self.sessions.keys().copied().collect();
+        if self.settings.cleanup == Cleanup::Delete {
+            for attempt in left {
+                self.leave_session(attempt, "there was no time left to delete it".to_owned(), now);
+            }
+        }
+        self.finished = true;
+        self.timers.clear();
+        self.actions.clear();
+        self.fact(now, Event::RunEnded);
+    }
+
+    fn queue_delete(&mut self, attempt: AttemptRef) {
+        if self.settings.cleanup == Cleanup::Delete && self.sessions.contains_key(&attempt) {
+            self.to_delete.insert(attempt);
+        }
+    }
+
+    fn leave_session(&mut self, attempt: AttemptRef, reason: String, now: Time) {
+        if let Some(session) = self.sessions.remove(&attempt) {
+            self.fact(now, Event::SessionLeft { attempt, session, reason });
+        }
+    }
+
+    fn make_ready(&mut self, index: usize) {
+        self.records[index].state = State::Ready;
+        self.ready.insert((Reverse(self.plan.tasks()[index].priority), index));
+    }
+
+    fn live_mut(&mut self, attempt: AttemptRef) -> Option<&mut Live> {
+        match &mut self.records.get_mut(attempt.task_index)?.state {
+            State::Live(live) if live.attempt == attempt => Some(live),
+            State::Live(_) | State::Blocked { .. } | State::Ready | State::Delayed | State::Ended => None,
+        }
+    }
+
+    fn phase(&self, attempt: AttemptRef) -> Option<Phase> {
+        match &self.records.get(attempt.task_index)?.state {
+            State::Live(live) if live.attempt == attempt => Some(live.phase),
+            State::Live(_) | State::Blocked { .. } | State::Ready | State::Delayed | State::Ended => None,
+        }
+    }
+
+    fn is_current(&self, attempt: AttemptRef) -> bool {
+        self.phase(attempt).is_some()
+    }
+
+    fn fact(&mut self, at: Time, event: Event) {
+        self.facts_made += 1;
+        self.facts.push_back(Fact { at, event });
+    }
+
+    fn act(&mut self, action: Action) {
+        self.actions.push_back((self.facts_made, action));
+    }
+}
+
+/// Why there is no value, and the text there was instead.
+struct Unread {
+    failure: Failure,
+    answer: Option<Arc<str>>,
+}
+
+impl From<Failure> for Unread {
+    fn from(failure: Failure) -> Self {
+        Self { failure, answer: None }
+    }
+}
+
+fn read_answer(task: &Task, text: &str) -> Result<Value, Unread> {
+    output::read(text, task.format, task.schema.as_ref()).map_err(|complaint| Unread {
+        failure: Failure::new(FailureKind::Output, complaint),
+        answer: Some(text.into()),
+    })
+}
+
+/// A random UUID (version 4, RFC 9562).
+fn uuid(random: &mut fastrand::Rng) -> String {
+    let (high, low) = (random.u64(..), random.u64(..));
+    format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0x0fff,
+        (low >> 48) & 0x3fff | 0x8000,
+        low & 0xffff_ffff_ffff
+    )
+}

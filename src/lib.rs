@@ -1,0 +1,4 @@
+//! Runs teams of AI agents in parallel on OpenClaw.
+
+pub mod core;
+pub mod runtime;

@@ -1,0 +1,1 @@
+//! `OpenClaw` over its WebSocket protocol.
