@@ -1,4 +1,5 @@
 //! Runs teams of AI agents in parallel on OpenClaw.
 
+pub mod agents;
 pub mod core;
 pub mod runtime;

@@ -17,8 +17,10 @@ pub struct Task {
     pub id: Arc<str>,
     /// The agent type's name.
     pub agent_type: Arc<str>,
-    /// All that the agent is told, before what an attempt adds (see [`prompt`](super::prompt)).
-    pub prompt: Arc<str>,
+    /// What the agent is told, up to what an attempt adds (see [`prompt`](super::prompt)).
+    pub brief: Arc<str>,
+    /// What it is told last: what its answer must look like.
+    pub contract: Arc<str>,
     /// Time for one attempt, from its start.
     pub timeout: Duration,
     /// The form of the answer.
@@ -166,7 +168,8 @@ mod tests {
         let task = |(id, dependencies): &(&str, &[&str])| Task {
             id: (*id).into(),
             agent_type: "code_reviewer".into(),
-            prompt: "".into(),
+            brief: "".into(),
+            contract: "".into(),
             timeout: Duration::from_secs(1),
             format: OutputFormat::Json,
             schema: None,

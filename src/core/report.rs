@@ -134,7 +134,7 @@ impl Reporter {
                 self.attempts[attempt.task_index].pop();
             }
             Event::AttemptEnded { attempt, outcome, model_used, tokens, cost } => {
-                let Some(current) = self.current(*attempt) else { return None };
+                let current = self.current(*attempt)?;
                 (current.outcome, current.reason) = match outcome {
                     Outcome::Completed => ("completed", None),
                     Outcome::Failed { kind, reason } => (kind.name(), Some(reason.clone())),

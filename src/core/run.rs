@@ -671,7 +671,7 @@ impl RunMachine {
             task_id: task.id.clone(),
             agent_type: task.agent_type.clone(),
             model: model.clone(),
-            prompt: prompt::compose(&task.prompt, &materials, record.objection.as_ref()),
+            prompt: prompt::compose(&task.brief, &materials, record.objection.as_ref(), &task.contract),
             timeout: task.timeout,
         };
         record.state = State::Live(Live { attempt, phase: Phase::Ordered });

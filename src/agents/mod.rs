@@ -1,0 +1,216 @@
+//! The agent types: one Markdown file with front matter each, the registry that finds them, and their prompts.
+//!
+//! The built-in ones are embedded; a caller's own are read from files or given as values and checked on load. Knows
+//! nothing of runs, models or runtimes.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use thiserror::Error;
+
+use crate::core::output::SchemaError;
+use crate::core::task;
+
+mod agent_type;
+mod builtin;
+mod prompt;
+mod sample;
+
+pub use agent_type::{AgentType, CATEGORIES};
+pub use prompt::render;
+pub use sample::sample;
+
+/// An agent type that cannot be used.
+#[derive(Debug, Error)]
+pub enum AgentError {
+    /// A file or folder that cannot be read.
+    #[error("cannot read agent type file `{}`", path.display())]
+    Read {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file without front matter.
+    #[error("agent type {place}: no front matter, expected the file to begin with a line `---`")]
+    NoFrontMatter {
+        /// The file or the name.
+        place: String,
+    },
+    /// Front matter that is not what it should be.
+    #[error("agent type {place}: the front matter is not valid: {message}")]
+    FrontMatter {
+        /// The file or the name.
+        place: String,
+        /// What the reader says.
+        message: String,
+    },
+    /// A field whose value is not what it takes.
+    #[error("agent type {place}: `{field}` is `{value}`, expected {expected}")]
+    Field {
+        /// The file or the name.
+        place: String,
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// A schema that is none.
+    #[error("agent type {place}: {source}")]
+    Schema {
+        /// The file or the name.
+        place: String,
+        /// What is wrong with it.
+        source: SchemaError,
+    },
+    /// The example in the prompt contradicts the schema beside it.
+    #[error("agent type {place}: the JSON example under `## Output` does not fit `output_schema`: {complaints}")]
+    Example {
+        /// The file or the name.
+        place: String,
+        /// What does not fit.
+        complaints: String,
+    },
+    /// The name is taken.
+    #[error("agent type `{name}` exists already ({origin}); choose another name, or pass replace=True")]
+    Taken {
+        /// The name.
+        name: Arc<str>,
+        /// Where the other comes from.
+        origin: String,
+    },
+    /// No such name.
+    #[error("unknown agent type `{name}`{hint}; `parallel-agents agents list` shows all")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The nearest names, if any are near.
+        hint: String,
+    },
+}
+
+/// The agent types that tasks may name, in the order they were added.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    types: Vec<Arc<AgentType>>,
+}
+
+impl Registry {
+    /// The built-in types.
+    pub fn builtin() -> Self {
+        Self { types: builtin::types() }
+    }
+
+    /// Adds a type. A name that exists is refused unless `replace` is said.
+    pub fn add(&mut self, agent_type: AgentType, replace: bool) -> Result<Arc<AgentType>, AgentError> {
+        let agent_type = Arc::new(agent_type);
+        match self.types.iter_mut().find(|other| other.name == agent_type.name) {
+            Some(other) if replace => *other = agent_type.clone(),
+            Some(other) => {
+                return Err(AgentError::Taken { name: agent_type.name.clone(), origin: other.origin.clone() });
+            }
+            None => self.types.push(agent_type.clone()),
+        }
+        Ok(agent_type)
+    }
+
+    /// Adds every `*.md` file of a folder, or one file. Nothing is added if any of them cannot be used.
+    pub fn load(&mut self, path: &Path, replace: bool) -> Result<Vec<Arc<AgentType>>, AgentError> {
+        let read_error = |source| AgentError::Read { path: path.to_owned(), source };
+        let mut files = vec![path.to_owned()];
+        if path.is_dir() {
+            let entries: Result<Vec<_>, _> = std::fs::read_dir(path).map_err(read_error)?.collect();
+            files = entries.map_err(read_error)?.into_iter().map(|entry| entry.path()).collect();
+            files.retain(|file| file.extension().is_some_and(|extension| extension == "md") && file.is_file());
+            files.sort();
+        }
+        let mut candidate = self.clone();
+        let mut added = Vec::new();
+        for file in files {
+            let text =
+                std::fs::read_to_string(&file).map_err(|source| AgentError::Read { path: file.clone(), source })?;
+            let place = file.display().to_string();
+            added.push(candidate.add(AgentType::from_markdown(&text, &place)?, replace)?);
+        }
+        *self = candidate;
+        Ok(added)
+    }
+
+    /// The type of that name.
+    pub fn get(&self, name: &str) -> Result<Arc<AgentType>, AgentError> {
+        self.types
+            .iter()
+            .find(|agent_type| &*agent_type.name == name)
+            .cloned()
+            .ok_or_else(|| AgentError::Unknown { name: name.to_owned(), hint: self.hint(name) })
+    }
+
+    /// `, did you mean ...?` for the names nearest to `name`, or nothing.
+    pub fn hint(&self, name: &str) -> String {
+        task::hint(name, self.types.iter().map(|agent_type| &*agent_type.name))
+    }
+
+    /// All types, or those of a category.
+    pub fn list<'a>(&'a self, category: Option<&'a str>) -> impl Iterator<Item = &'a Arc<AgentType>> {
+        self.types.iter().filter(move |agent_type| category.is_none_or(|category| *agent_type.category == *category))
+    }
+}
+
+static REGISTRY: LazyLock<RwLock<Registry>> = LazyLock::new(|| RwLock::new(Registry::builtin()));
+
+/// The process's registry, to read. A task's type is resolved when its run starts.
+pub fn registry() -> RwLockReadGuard<'static, Registry> {
+    // A registry is replaced as a whole or not at all, so a panic elsewhere cannot have left it half changed.
+    REGISTRY.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The process's registry, to change.
+pub fn registry_mut() -> RwLockWriteGuard<'static, Registry> {
+    REGISTRY.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: &str = "---\nname: haiku_writer\ndescription: Writes one haiku\n---\nWrite a haiku.\n";
+
+    fn own() -> AgentType {
+        AgentType::from_markdown(OWN, "own.md").expect("an agent type")
+    }
+
+    #[test]
+    fn a_name_is_taken_once_unless_replacing_is_asked_for() {
+        let mut registry = Registry::builtin();
+        registry.add(own(), false).expect("a new name");
+        let message = registry.add(own(), false).expect_err("taken").to_string();
+        assert!(message.contains("`haiku_writer` exists already (own.md)"), "{message}");
+        registry.add(own(), true).expect("replaced");
+        assert_eq!(registry.list(None).filter(|agent_type| &*agent_type.name == "haiku_writer").count(), 1);
+    }
+
+    #[test]
+    fn an_unknown_name_comes_with_the_nearest_ones() {
+        let message = Registry::builtin().get("code_reviwer").expect_err("unknown").to_string();
+        assert!(message.contains("did you mean `code_reviewer`"), "{message}");
+    }
+
+    #[test]
+    fn a_folder_is_loaded_whole_or_not_at_all() {
+        let folder = std::env::temp_dir().join(format!("parallel-agents-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::write(folder.join("a.md"), OWN).expect("a file");
+        std::fs::write(folder.join("b.md"), "no front matter").expect("a file");
+        std::fs::write(folder.join("notes.txt"), "not an agent").expect("a file");
+        let mut registry = Registry::builtin();
+        let message = registry.load(&folder, false).expect_err("b.md is none").to_string();
+        assert!(message.contains("b.md: no front matter"), "{message}");
+        assert!(registry.get("haiku_writer").is_err(), "nothing was added");
+        std::fs::remove_file(folder.join("b.md")).expect("removed");
+        assert_eq!(registry.load(&folder, false).expect("one type").len(), 1);
+        std::fs::remove_dir_all(&folder).expect("removed");
+        assert!(matches!(registry.load(&folder, false), Err(AgentError::Read { .. })));
+    }
+}
