@@ -2,4 +2,5 @@
 
 pub mod agents;
 pub mod core;
+pub mod driver;
 pub mod runtime;

@@ -5,6 +5,7 @@ use crate::core::action::{Action, Report};
 use crate::core::time::Time;
 
 pub mod gateway;
+pub mod rehearsal;
 
 /// The contract between the machine and what really runs agents.
 ///
@@ -14,8 +15,8 @@ pub trait Runtime {
     /// Begins to carry out an action. Never waits.
     fn begin(&mut self, action: Action, now: Time);
 
-    /// The next report. Dropping the future loses nothing.
-    fn next_report(&mut self) -> impl Future<Output = Report>;
+    /// The next report; at `now`, for a runtime that only plays. Dropping the future loses nothing.
+    fn next_report(&mut self, now: Time) -> impl Future<Output = Report>;
 
     /// When the next report comes, for a runtime that only plays and therefore knows.
     fn next_time(&self) -> Option<Time> {

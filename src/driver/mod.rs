@@ -1,0 +1,119 @@
+//! The only place that waits: carries facts out of the machine, actions to the runtime, and reports back.
+//!
+//! It decides nothing. It runs on one thread of tokio, and user code never runs on that thread.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::time::Instant;
+
+use crate::core::fact::Fact;
+use crate::core::run::RunMachine;
+use crate::core::time::Time;
+use crate::runtime::Runtime;
+
+/// What time it is, and how to wait.
+#[derive(Debug)]
+pub enum Clock {
+    /// The real time. Monotonic: it starts at the system's time and goes on by the steady clock.
+    Real {
+        /// The system's time at the start.
+        epoch: Time,
+        /// The steady clock at the start.
+        since: Instant,
+    },
+    /// A played time.
+    Played {
+        /// What time it is, or was at the last look.
+        now: Time,
+        /// How much faster than real time it passes; `None` jumps from event to event without waiting.
+        speed: Option<f64>,
+    },
+}
+
+impl Clock {
+    /// The real time.
+    pub fn real() -> Self {
+        Self::Real { epoch: system_time(), since: Instant::now() }
+    }
+
+    /// A played time that starts now.
+    pub fn played(speed: Option<f64>) -> Self {
+        Self::Played { now: system_time(), speed }
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Time {
+        match self {
+            Self::Real { epoch, since } => *epoch + since.elapsed(),
+            Self::Played { now, .. } => *now,
+        }
+    }
+
+    /// How long to wait, in real time, until it is `time`.
+    fn until(&self, time: Time) -> Duration {
+        let span = time.since(self.now());
+        match self {
+            Self::Real { .. } => span,
+            Self::Played { speed: Some(speed), .. } => span.div_f64(*speed),
+            Self::Played { speed: None, .. } => Duration::ZERO,
+        }
+    }
+
+    /// It has become `time`.
+    fn reach(&mut self, time: Time) {
+        if let Self::Played { now, .. } = self {
+            *now = (*now).max(time);
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the driver is where a run's time comes from")]
+fn system_time() -> Time {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Time::default() + since
+}
+
+/// Drives a run to its end. `cancels` carries the reasons of those who want it to end early; `observe` sees every
+/// fact, in order, as soon as it is one.
+pub async fn drive(
+    mut machine: RunMachine,
+    runtime: &mut impl Runtime,
+    mut clock: Clock,
+    cancels: &mut UnboundedReceiver<String>,
+    observe: &mut impl FnMut(Fact),
+) {
+    loop {
+        while let Some(fact) = machine.poll_fact() {
+            observe(fact);
+        }
+        while let Some(action) = machine.poll_action() {
+            runtime.begin(action, clock.now());
+        }
+        if machine.is_finished() {
+            return;
+        }
+        let wake = machine.next_deadline().into_iter().chain(runtime.next_time()).min();
+        let now = clock.now();
+        tokio::select! {
+            biased;
+            Some(reason) = cancels.recv() => machine.handle_cancel(&reason, clock.now()),
+            report = runtime.next_report(now) => machine.handle_report(report, clock.now()),
+            time = sleep_until(&clock, wake) => {
+                clock.reach(time);
+                machine.handle_time(clock.now());
+            }
+        }
+    }
+}
+
+async fn sleep_until(clock: &Clock, wake: Option<Time>) -> Time {
+    let Some(time) = wake else { return std::future::pending().await };
+    let span = clock.until(time);
+    if span.is_zero() {
+        tokio::task::yield_now().await;
+    } else {
+        tokio::time::sleep(span).await;
+    }
+    time
+}

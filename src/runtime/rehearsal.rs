@@ -1,0 +1,324 @@
+//! Plays a plan without any AI: seeded latencies, failures and prices, on the machine's own clock.
+//!
+//! For dry runs, demonstrations and tests. Every answer says that it is rehearsed.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::future::{pending, ready};
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::Runtime;
+use crate::core::action::{Action, AttemptRef, Report, Session, SpawnOrder};
+use crate::core::failure::{Ending, Refusal};
+use crate::core::time::Time;
+use crate::core::usage::{Price, Tokens, Usage};
+
+/// How a rehearsal behaves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RehearsalModel {
+    /// The same seed gives the same run. Default 0.
+    pub seed: u64,
+    /// The median time an agent takes. Default 8 s; times are lognormal around it with a spread of 0.5.
+    pub latency: Duration,
+    /// The share of attempts that fail, from 0 to 1, spread over all kinds of failure. Default 0.
+    pub failure_rate: f64,
+    /// How many agents it takes at once before it says that it is busy. Default: any number.
+    pub agents_max: Option<usize>,
+    /// How much faster than real time it plays. Default: as fast as it can.
+    pub speed: Option<f64>,
+}
+
+impl Default for RehearsalModel {
+    fn default() -> Self {
+        Self { seed: 0, latency: Duration::from_secs(8), failure_rate: 0.0, agents_max: None, speed: None }
+    }
+}
+
+/// A rehearsal that cannot be played.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("rehearsal: `{field}` is `{value}`, expected {expected}")]
+pub struct RehearsalError {
+    field: &'static str,
+    value: String,
+    expected: &'static str,
+}
+
+impl RehearsalModel {
+    /// Checks that it can be played.
+    pub fn validate(&self) -> Result<(), RehearsalError> {
+        let error = |field, value: String, expected| Err(RehearsalError { field, value, expected });
+        if !(0.0..=1.0).contains(&self.failure_rate) {
+            return error("failure_rate", self.failure_rate.to_string(), "a share from 0 to 1");
+        }
+        if self.agents_max == Some(0) {
+            return error("agents_max", "0".to_owned(), "at least 1, or None for any number");
+        }
+        if let Some(speed) = self.speed
+            && !(speed.is_finite() && speed > 0.0)
+        {
+            return error("speed", speed.to_string(), "a number above 0, or None to play without waiting");
+        }
+        Ok(())
+    }
+}
+
+/// List prices in US dollars per million tokens, as published in 2026. Only rehearsals use them: a real run goes by
+/// the caller's prices or by what the gateway reports.
+const PRICES: [(&str, f64, f64); 3] = [
+    ("anthropic/claude-haiku-4-5", 1.0, 5.0),
+    ("kimi-coding/k2p5", 0.6, 3.0),
+    ("anthropic/claude-opus-4-5", 5.0, 25.0),
+];
+
+/// The runtime.
+#[derive(Debug)]
+pub struct Rehearsal {
+    model: RehearsalModel,
+    random: fastrand::Rng,
+    /// What the agent of each task answers.
+    answers: Vec<Arc<str>>,
+    running: BTreeMap<AttemptRef, SpawnOrder>,
+    due: BinaryHeap<Reverse<(Time, u64)>>,
+    reports: BTreeMap<u64, Report>,
+    reports_made: u64,
+}
+
+impl Rehearsal {
+    /// A rehearsal in which the agent of task `n` answers `answers[n]`.
+    pub fn new(model: RehearsalModel, answers: Vec<Arc<str>>) -> Self {
+        Self {
+            random: fastrand::Rng::with_seed(model.seed),
+            model,
+            answers,
+            running: BTreeMap::new(),
+            due: BinaryHeap::new(),
+            reports: BTreeMap::new(),
+            reports_made: 0,
+        }
+    }
+
+    /// The report that is due by `now`, earliest first, those of one instant in the order they were made.
+    pub fn poll_report(&mut self, now: Time) -> Option<Report> {
+        loop {
+            let &Reverse((time, number)) = self.due.peek()?;
+            if time > now {
+                return None;
+            }
+            self.due.pop();
+            let Some(report) = self.reports.remove(&number) else { continue };
+            if let Report::Ended { attempt, .. } = &report
+                && self.running.remove(attempt).is_none()
+            {
+                // It was stopped before it came to its own end.
+                continue;
+            }
+            return Some(report);
+        }
+    }
+
+    fn schedule(&mut self, at: Time, report: Report) {
+        self.reports_made += 1;
+        self.due.push(Reverse((at, self.reports_made)));
+        self.reports.insert(self.reports_made, report);
+    }
+
+    fn spawn(&mut self, order: SpawnOrder, now: Time) {
+        let attempt = order.attempt;
+        let accepted = now + Duration::from_millis(self.random.u64(5..60));
+        if self.model.agents_max.is_some_and(|max| self.running.len() >= max) {
+            self.running.insert(attempt, order);
+            let refusal = Refusal {
+                code: "UNAVAILABLE".to_owned(),
+                message: "the rehearsal takes no further agent now".to_owned(),
+                retryable: true,
+                ..Refusal::default()
+            };
+            self.end(attempt, accepted, Ending::Refused(refusal), Usage::default(), None);
+            return;
+        }
+        let session = Session { key: format!("rehearsal:{}", order.key).into(), run_id: order.key.clone() };
+        self.schedule(accepted, Report::Spawned { attempt, session });
+        self.schedule(accepted, Report::Started { attempt, since: accepted });
+        let latency = self.latency();
+        let (ending, latency) = if self.random.f64() < self.model.failure_rate {
+            let (ending, share) = self.failure();
+            (ending, latency.mul_f64(share))
+        } else {
+            let answer = self.answers.get(attempt.task_index).map(ToString::to_string).unwrap_or_default();
+            (Ending::Replied(answer), latency)
+        };
+        let (ending, latency) =
+            if latency > order.timeout { (Ending::TimedOut, order.timeout) } else { (ending, latency) };
+        let usage = usage(&order, &ending);
+        let model = Some(order.model.clone());
+        self.running.insert(attempt, order);
+        self.end(attempt, accepted + latency, ending, usage, model);
+    }
+
+    fn end(&mut self, attempt: AttemptRef, at: Time, ending: Ending, usage: Usage, model_used: Option<Arc<str>>) {
+        self.schedule(at, Report::Ended { attempt, ending, usage, model_used });
+    }
+
+    /// Lognormal, by the Box-Muller transform.
+    fn latency(&mut self) -> Duration {
+        let (first, second) = (1.0 - self.random.f64(), self.random.f64());
+        let normal = (-2.0 * first.ln()).sqrt() * (std::f64::consts::TAU * second).cos();
+        self.model.latency.mul_f64((0.5 * normal).exp())
+    }
+
+    /// A failure and after what share of the agent's time it comes.
+    fn failure(&mut self) -> (Ending, f64) {
+        let message = |text: &str| Ending::Failed { message: text.to_owned() };
+        match self.random.u8(0..6) {
+            0 => (Ending::Lost { reason: "rehearsed: the connection was lost".to_owned() }, 0.5),
+            1 => (message("rehearsed: provider internal error, HTTP 503"), 1.0),
+            2 => (message("rehearsed: rate limited, HTTP 429"), 0.3),
+            3 => (Ending::Replied(String::new()), 1.0),
+            4 => (Ending::Replied("Rehearsed: here is everything but the JSON that was asked for.".to_owned()), 1.0),
+            _ => (Ending::TimedOut, 1.0),
+        }
+    }
+
+    fn stop(&mut self, attempt: AttemptRef, now: Time) {
+        let Some(order) = self.running.get(&attempt) else { return };
+        let model = order.model.clone();
+        // The end that was scheduled finds nothing to end; this one comes first.
+        let stopped = Ending::Stopped { reason: "rehearsed".to_owned() };
+        self.end(attempt, now + Duration::from_millis(80), stopped, Usage::default(), Some(model));
+    }
+}
+
+/// Four characters to a token: a rule of thumb for English.
+fn usage(order: &SpawnOrder, ending: &Ending) -> Usage {
+    let written = match ending {
+        Ending::Replied(text) => text.len(),
+        Ending::Failed { .. }
+        | Ending::TimedOut
+        | Ending::Stopped { .. }
+        | Ending::Refused(_)
+        | Ending::Lost { .. }
+        | Ending::Unstoppable { .. } => return Usage::default(),
+    };
+    let (input, output) = ((order.prompt.len() / 4) as u64, (written / 4) as u64);
+    let tokens = Tokens { input, output, total: input + output, ..Tokens::default() };
+    let price = PRICES.iter().find(|(model, ..)| *model == &*order.model).map(|&(_, input, output)| Price {
+        input,
+        output,
+        cache_read: input,
+        cache_write: input,
+    });
+    Usage { tokens: Some(tokens), cost: price.map(|price| price.of(tokens)) }
+}
+
+impl Runtime for Rehearsal {
+    fn begin(&mut self, action: Action, now: Time) {
+        match action {
+            Action::Spawn(order) => self.spawn(order, now),
+            Action::Look(attempt) => self.schedule(now, Report::Queued { attempt }),
+            Action::Stop(attempt) => self.stop(attempt, now),
+            Action::Delete { attempt, .. } => {
+                self.schedule(now + Duration::from_millis(20), Report::Deleted { attempt });
+            }
+        }
+    }
+
+    async fn next_report(&mut self, now: Time) -> Report {
+        match self.poll_report(now) {
+            Some(report) => ready(report).await,
+            None => pending().await,
+        }
+    }
+
+    fn next_time(&self) -> Option<Time> {
+        self.due.peek().map(|Reverse((time, _))| *time)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(task_index: usize) -> SpawnOrder {
+        SpawnOrder {
+            attempt: AttemptRef { task_index, start_no: 1 },
+            key: "k".into(),
+            task_id: "t".into(),
+            agent_type: "code_reviewer".into(),
+            model: "anthropic/claude-haiku-4-5".into(),
+            prompt: "12345678".into(),
+            timeout: Duration::from_secs(3600),
+        }
+    }
+
+    fn play(rehearsal: &mut Rehearsal) -> Vec<Report> {
+        let mut reports = Vec::new();
+        while let Some(time) = rehearsal.next_time() {
+            reports.extend(rehearsal.poll_report(time));
+        }
+        reports
+    }
+
+    #[test]
+    fn an_agent_is_accepted_works_and_answers_with_usage() {
+        let mut rehearsal = Rehearsal::new(RehearsalModel::default(), vec!["four".into()]);
+        rehearsal.begin(Action::Spawn(order(0)), Time::from_millis(0));
+        let reports = play(&mut rehearsal);
+        assert!(matches!(&reports[0], Report::Spawned { .. }));
+        assert!(matches!(&reports[1], Report::Started { .. }));
+        let Report::Ended { ending, usage, .. } = &reports[2] else { panic!("{reports:?}") };
+        assert_eq!(*ending, Ending::Replied("four".into()));
+        assert_eq!(usage.tokens.map(|tokens| (tokens.input, tokens.output)), Some((2, 1)));
+        assert!(usage.cost.is_some_and(|cost| cost > 0.0));
+    }
+
+    #[test]
+    fn a_stopped_agent_ends_once() {
+        let mut rehearsal = Rehearsal::new(RehearsalModel::default(), vec!["four".into()]);
+        rehearsal.begin(Action::Spawn(order(0)), Time::from_millis(0));
+        rehearsal.begin(Action::Stop(order(0).attempt), Time::from_millis(100));
+        let ends: Vec<Report> =
+            play(&mut rehearsal).into_iter().filter(|report| matches!(report, Report::Ended { .. })).collect();
+        assert!(matches!(&ends[..], [Report::Ended { ending: Ending::Stopped { .. }, .. }]), "{ends:?}");
+    }
+
+    #[test]
+    fn more_agents_than_it_takes_are_refused_as_busy() {
+        let model = RehearsalModel { agents_max: Some(1), ..RehearsalModel::default() };
+        let mut rehearsal = Rehearsal::new(model, vec!["four".into(); 2]);
+        rehearsal.begin(Action::Spawn(order(0)), Time::from_millis(0));
+        rehearsal.begin(Action::Spawn(order(1)), Time::from_millis(0));
+        let refused = play(&mut rehearsal).into_iter().any(
+            |report| matches!(report, Report::Ended { ending: Ending::Refused(refusal), .. } if refusal.retryable),
+        );
+        assert!(refused);
+    }
+
+    #[test]
+    fn the_same_seed_plays_the_same_run() {
+        let run = |seed| {
+            let model = RehearsalModel { seed, failure_rate: 0.5, ..RehearsalModel::default() };
+            let mut rehearsal = Rehearsal::new(model, vec!["four".into(); 20]);
+            (0..20).for_each(|index| rehearsal.begin(Action::Spawn(order(index)), Time::from_millis(0)));
+            play(&mut rehearsal)
+        };
+        assert_eq!(run(7), run(7));
+        assert_ne!(run(7), run(8));
+    }
+
+    #[test]
+    fn what_cannot_be_played_is_refused_by_name() {
+        let rate = RehearsalModel { failure_rate: 1.5, ..RehearsalModel::default() };
+        let speed = RehearsalModel { speed: Some(0.0), ..RehearsalModel::default() };
+        let agents = RehearsalModel { agents_max: Some(0), ..RehearsalModel::default() };
+        let messages = [rate, speed, agents].map(|model| model.validate().expect_err("refused").to_string());
+        assert_eq!(messages[0], "rehearsal: `failure_rate` is `1.5`, expected a share from 0 to 1");
+        assert_eq!(
+            messages[1],
+            "rehearsal: `speed` is `0`, expected a number above 0, or None to play without waiting"
+        );
+        assert_eq!(messages[2], "rehearsal: `agents_max` is `0`, expected at least 1, or None for any number");
+    }
+}
