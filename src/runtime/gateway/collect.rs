@@ -1,0 +1,190 @@
+//! Finds out how an accepted run ends where no answer brings it: after a cut connection, after a restart of the
+//! gateway, and always for spawned children.
+//!
+//! `agent.wait` tells the end, `sessions.get` the whole text and the usage. An open `agent.wait` keeps a gateway from
+//! shutting down, so each one is short. A bare timeout of it says nothing: the run goes on, or is unknown.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::attempt::{Attempt, Stop};
+use super::frames::task_rows;
+use super::link::{CallError, Response};
+use super::outcome::{Described, Outcome, Standing, Transcript, WaitEnd};
+use super::sessions::{self, Deletion};
+use crate::core::action::Session;
+use crate::core::failure::Ending;
+
+const WAIT_FIRST: Duration = Duration::from_millis(500);
+const WAIT: Duration = Duration::from_secs(20);
+/// How long `agent.wait` is heard before a stop counts as failed.
+const LAST_PATIENCE: Duration = Duration::from_secs(3);
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
+/// How long a gateway that has started again may take to notice that a child of its earlier life was interrupted.
+/// 30 s were seen.
+const INTERRUPTION_PATIENCE: Duration = Duration::from_secs(60);
+const INTERRUPTION_PAUSE: Duration = Duration::from_secs(1);
+
+/// Who starts a run again that a restart of the gateway has cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kin {
+    /// A run of ours: its session says "running" for ever, its task tells the truth.
+    Own,
+    /// A child session: the gateway marks it as failed after a while.
+    Child,
+}
+
+impl Attempt {
+    /// Follows the run to its end.
+    pub async fn follow(&mut self, kin: Kin) -> Outcome {
+        if let Stop::Told(due) = self.stop {
+            // The answer has not come in time; `agent.wait` may know the end all the same.
+            self.stop = Stop::Told(due.max(Instant::now() + LAST_PATIENCE));
+        }
+        match self.follow_to_end(kin).await {
+            Ok(outcome) | Err(outcome) => outcome,
+        }
+    }
+
+    /// Either way it is the end; an error is one that cuts the following short.
+    async fn follow_to_end(&mut self, kin: Kin) -> Result<Outcome, Outcome> {
+        let mut span = WAIT_FIRST;
+        let mut restarted: Option<Instant> = None;
+        loop {
+            let Some(session) = self.session.clone() else { return Ok(lost("the gateway never took the agent")) };
+            let response = self.wait(&session, span).await?;
+            if let Some(end) = WaitEnd::read(&response.payload) {
+                return Ok(self.collect(&session, end).await);
+            }
+            let Some((described, boot)) = self.describe().await? else {
+                return Ok(lost("its session was deleted by somebody else"));
+            };
+            if let Some(end) = ended_unnoticed(&described, &session) {
+                return Ok(self.collect(&session, end).await);
+            }
+            span = WAIT;
+            if boot == self.boot {
+                continue;
+            }
+            match kin {
+                Kin::Own => {
+                    if let Some(outcome) = self.give_up_own(&session).await? {
+                        return Ok(outcome);
+                    }
+                    self.boot = boot;
+                }
+                Kin::Child => {
+                    let since = *restarted.get_or_insert_with(Instant::now);
+                    if since.elapsed() > INTERRUPTION_PATIENCE {
+                        return self.remove(&session).await;
+                    }
+                    span = INTERRUPTION_PAUSE;
+                }
+            }
+        }
+    }
+
+    /// One `agent.wait`, obeying meanwhile.
+    async fn wait(&mut self, session: &Session, span: Duration) -> Result<Response, Outcome> {
+        let millis = u64::try_from(span.as_millis()).unwrap_or(20_000);
+        let params = json!({ "runId": session.run_id, "timeoutMs": millis });
+        let mut call = self.link.call("agent.wait", params.clone(), None);
+        loop {
+            let stop = self.stop;
+            tokio::select! {
+                biased;
+                answer = call.next() => match answer {
+                    Ok(response) => return Ok(response),
+                    Err(CallError::Cut { .. }) => call = self.link.call("agent.wait", params.clone(), None),
+                    Err(CallError::Rejected { error, .. }) if error.is_busy() => {
+                        sleep(error.retry_after.unwrap_or(BUSY_PAUSE)).await;
+                        call = self.link.call("agent.wait", params.clone(), None);
+                    }
+                    Err(error) => return Err(self.uncertain(&error)),
+                },
+                control = self.next_control() => {
+                    if let Some(outcome) = self.obey(control).await {
+                        return Err(outcome);
+                    }
+                }
+                () = Self::stop_is_due(stop) => {
+                    let reason = format!("the gateway did not end session `{}` after `sessions.abort`", session.key);
+                    return Err(Ending::Unstoppable { reason }.into());
+                }
+            }
+        }
+    }
+
+    /// What an ended run said and used. It has ended, so a transcript that cannot be had costs only that.
+    async fn collect(&self, session: &Session, end: WaitEnd) -> Outcome {
+        let answer = self.link.ask("sessions.get", &json!({ "key": session.key })).await;
+        let transcript = answer.map(|response| Transcript::read(&response.payload, &session.run_id));
+        end.with(transcript.unwrap_or_default())
+    }
+
+    /// Our run was cut off by a restart. Some kinds of session are then run again by the gateway, on its default
+    /// model; nobody is to pay for that, so the session goes. `None` where it cannot go and is being run again.
+    async fn give_up_own(&mut self, session: &Session) -> Result<Option<Outcome>, Outcome> {
+        if self.link.hello().is_admin() {
+            return self.remove(session).await.map(Some);
+        }
+        let answer = self.link.ask("tasks.list", &json!({})).await.map_err(|error| self.uncertain(&error))?;
+        let resumed = task_rows(&answer.payload)
+            .into_iter()
+            .find(|row| row.session_key == *session.key && row.run_id != session.run_id && !row.is_over);
+        let Some(row) = resumed else { return Ok(Some(lost("the gateway restarted while the agent was running"))) };
+        self.session = Some(Session { key: session.key.clone(), run_id: row.run_id });
+        Ok(None)
+    }
+
+    /// Deletes the session of a run that a restart has cut off, and makes certain that it is gone.
+    async fn remove(&mut self, session: &Session) -> Result<Outcome, Outcome> {
+        match sessions::delete(&self.link, &session.key).await {
+            Deletion::Gone => {}
+            Deletion::Failed(reason) => {
+                let reason = format!("{reason}; session `{}` may be run again after the restart", session.key);
+                return Err(Ending::Unstoppable { reason }.into());
+            }
+        }
+        match self.describe().await? {
+            None => Ok(lost("the gateway restarted while the agent was running")),
+            Some(_) => {
+                let reason = format!("session `{}` came back after it was deleted", session.key);
+                Err(Ending::Unstoppable { reason }.into())
+            }
+        }
+    }
+}
+
+/// The end of a run that `agent.wait` no longer knows: it forgets after a restart.
+fn ended_unnoticed(described: &Described, session: &Session) -> Option<WaitEnd> {
+    if described.last_run_id.as_deref() != Some(&*session.run_id) {
+        // A child that was interrupted by a restart has no latest run.
+        let error = described.error.clone().filter(|_| described.standing == Standing::Failed)?;
+        return Some(WaitEnd { ending: interrupted_or_failed(error), has_text: false, model_used: None });
+    }
+    let error = || described.error.clone().unwrap_or_else(|| "the gateway gave no reason".to_owned());
+    let ending = match described.standing {
+        Standing::Done => Ending::Replied(String::new()),
+        Standing::Failed => interrupted_or_failed(error()),
+        Standing::Killed => Ending::Stopped { reason: "killed".to_owned() },
+        // Of a child it may be said while it still runs: it counts the time in the queue.
+        Standing::TimedOut | Standing::Running | Standing::Queued => return None,
+    };
+    let has_text = described.standing == Standing::Done;
+    Some(WaitEnd { ending, has_text, model_used: None })
+}
+
+fn interrupted_or_failed(error: String) -> Ending {
+    if error.contains("interrupted by a Gateway restart") {
+        Ending::Lost { reason: error }
+    } else {
+        Ending::Failed { message: error }
+    }
+}
+
+fn lost(reason: &str) -> Outcome {
+    Ending::Lost { reason: reason.to_owned() }.into()
+}

@@ -1,0 +1,242 @@
+//! What the end of a run looks like on the wire, translated: the second answer to `agent`, `agent.wait`,
+//! `sessions.get` and `sessions.describe`. Pure. What an end means is judged in the core.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::frames::{count, text};
+use crate::core::action::Session;
+use crate::core::failure::Ending;
+use crate::core::usage::{Tokens, Usage};
+
+/// How an attempt ended, with what it used.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Outcome {
+    pub ending: Ending,
+    pub usage: Usage,
+    pub model_used: Option<Arc<str>>,
+}
+
+impl From<Ending> for Outcome {
+    fn from(ending: Ending) -> Self {
+        Self { ending, usage: Usage::default(), model_used: None }
+    }
+}
+
+/// An answer to `agent`: the first of two, or the last.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum AgentAnswer {
+    /// Taken: a second answer follows.
+    Accepted(Session),
+    /// Already taken under this key: no second answer follows.
+    InFlight(Session),
+    /// The end of the run.
+    Final(Outcome),
+}
+
+impl AgentAnswer {
+    /// `None` if the payload is of none of the known forms.
+    pub fn read(payload: &Value) -> Option<Self> {
+        let status = text(payload, "/status")?;
+        let session =
+            || Some(Session { key: text(payload, "/sessionKey")?.into(), run_id: text(payload, "/runId")?.into() });
+        match status {
+            "accepted" => session().map(Self::Accepted),
+            "in_flight" => session().map(Self::InFlight),
+            _ => Some(Self::Final(final_outcome(status, payload))),
+        }
+    }
+}
+
+fn final_outcome(status: &str, payload: &Value) -> Outcome {
+    let stop_reason = text(payload, "/stopReason");
+    let ending = match (status, stop_reason) {
+        ("ok", _) => reply(payload),
+        ("timeout", Some(reason)) => Ending::Stopped { reason: reason.to_owned() },
+        ("timeout", None) => Ending::TimedOut,
+        _ => Ending::Failed { message: text(payload, "/summary").unwrap_or("the gateway gave no reason").to_owned() },
+    };
+    let meta = payload.pointer("/result/meta").unwrap_or(&Value::Null);
+    let agent = meta.pointer("/agentMeta").unwrap_or(&Value::Null);
+    let cost = agent.pointer("/usage/cost/total").or_else(|| agent.pointer("/costUsd")).and_then(Value::as_f64);
+    let usage = Usage { tokens: agent.pointer("/usage").and_then(|usage| tokens(usage, "/total")), cost };
+    let winner = model_name(
+        text(meta, "/executionTrace/winnerProvider").or_else(|| text(agent, "/provider")),
+        text(meta, "/executionTrace/winnerModel").or_else(|| text(agent, "/model")),
+    );
+    Outcome { ending, usage, model_used: winner }
+}
+
+/// The text of a run that ended well. A payload marked as an error is the gateway's own text, not the agent's.
+fn reply(payload: &Value) -> Ending {
+    let parts = payload.pointer("/result/payloads").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let is_error = |part: &&Value| part.pointer("/isError").and_then(Value::as_bool) == Some(true);
+    let said: Vec<&str> = parts.iter().filter(|part| !is_error(part)).filter_map(|part| text(part, "/text")).collect();
+    let visible = text(payload, "/result/meta/finalAssistantVisibleText").filter(|text| !text.is_empty());
+    match (said.as_slice(), visible) {
+        ([only], _) => Ending::Replied((*only).to_owned()),
+        // Several are the replies of several turns; the last turn's is the answer.
+        ([_, _, ..], Some(last)) => Ending::Replied(last.to_owned()),
+        ([_, _, ..], None) => Ending::Replied(said.join("\n\n")),
+        ([], _) => match parts.iter().find(is_error).and_then(|part| text(part, "/text")) {
+            Some(message) => Ending::Failed { message: message.to_owned() },
+            None => Ending::Replied(String::new()),
+        },
+    }
+}
+
+fn model_name(provider: Option<&str>, model: Option<&str>) -> Option<Arc<str>> {
+    Some(format!("{}/{}", provider?, model?).into())
+}
+
+/// Token counts; the total has another name in a transcript than in an answer.
+fn tokens(usage: &Value, total: &str) -> Option<Tokens> {
+    let figure = |pointer| count(usage, pointer);
+    let (input, output) = (figure("/input")?, figure("/output")?);
+    let (cache_read, cache_write) = (figure("/cacheRead").unwrap_or(0), figure("/cacheWrite").unwrap_or(0));
+    let total = figure(total).unwrap_or(input + output + cache_read + cache_write);
+    Some(Tokens { input, output, cache_read, cache_write, total })
+}
+
+/// The end of a run as `agent.wait` tells it: without the full text and the usage.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct WaitEnd {
+    pub ending: Ending,
+    /// The reply is cut or may be: the whole text is in the transcript.
+    pub has_text: bool,
+    pub model_used: Option<Arc<str>>,
+}
+
+impl WaitEnd {
+    /// `None` while the run has not ended, or is unknown: the two look alike.
+    pub fn read(payload: &Value) -> Option<Self> {
+        payload.pointer("/endedAt")?;
+        let error = text(payload, "/error");
+        let ending = match (text(payload, "/status"), text(payload, "/stopReason")) {
+            (Some("ok"), _) => Ending::Replied(text(payload, "/terminalReply/text").unwrap_or_default().to_owned()),
+            (_, Some(reason @ ("rpc" | "aborted" | "delete"))) => Ending::Stopped { reason: reason.to_owned() },
+            (Some("timeout"), _) => Ending::TimedOut,
+            _ => Ending::Failed { message: error.unwrap_or("the gateway gave no reason").to_owned() },
+        };
+        let effective = payload.pointer("/terminalReceipt/effective").unwrap_or(&Value::Null);
+        Some(Self {
+            has_text: text(payload, "/terminalReply/disposition") == Some("visible"),
+            ending,
+            model_used: model_name(text(effective, "/provider"), text(effective, "/model")),
+        })
+    }
+
+    /// The whole outcome, with what the transcript adds. A reply that may be cut is no answer without it.
+    pub fn with(self, transcript: Transcript) -> Outcome {
+        let ending = match (self.ending, transcript.text) {
+            (Ending::Replied(_), Some(whole)) if self.has_text => Ending::Replied(whole),
+            (Ending::Replied(short), None) if self.has_text && (short.is_empty() || short.ends_with('…')) => {
+                Ending::Lost { reason: "the agent has finished, but its whole answer could not be fetched".to_owned() }
+            }
+            (ending, _) => ending,
+        };
+        Outcome { ending, usage: transcript.usage, model_used: self.model_used.or(transcript.model_used) }
+    }
+}
+
+/// What a session's messages say of one run.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub(super) struct Transcript {
+    /// The last text that the agent wrote in this run.
+    pub text: Option<String>,
+    pub usage: Usage,
+    pub model_used: Option<Arc<str>>,
+}
+
+impl Transcript {
+    /// Reads the answer to `sessions.get`, as far as it belongs to `run_id`.
+    pub fn read(payload: &Value, run_id: &str) -> Self {
+        let messages = payload.pointer("/messages").and_then(Value::as_array);
+        let ours = messages.into_iter().flatten().filter(|message| {
+            text(message, "/role") == Some("assistant") && text(message, "/__openclaw/runId") == Some(run_id)
+        });
+        let mut transcript = Self::default();
+        for message in ours {
+            if let Some(said) = said(message.pointer("/content").unwrap_or(&Value::Null)) {
+                transcript.text = Some(said);
+            }
+            if let Some(more) = message.pointer("/usage").and_then(|usage| tokens(usage, "/totalTokens")) {
+                transcript.usage.tokens = Some(transcript.usage.tokens.map_or(more, |sum| sum.plus(more)));
+            }
+            if let Some(more) = message.pointer("/usage/cost/total").and_then(Value::as_f64) {
+                transcript.usage.cost = Some(transcript.usage.cost.unwrap_or(0.0) + more);
+            }
+            let model = model_name(text(message, "/provider"), text(message, "/model"));
+            transcript.model_used = model.or(transcript.model_used);
+        }
+        transcript
+    }
+}
+
+/// The text of one message, which is a string or a list of blocks; `None` if there is none.
+fn said(content: &Value) -> Option<String> {
+    let said = match content {
+        Value::String(whole) => whole.clone(),
+        Value::Array(blocks) => blocks
+            .iter()
+            .filter(|block| text(block, "/type") == Some("text"))
+            .filter_map(|block| text(block, "/text"))
+            .collect::<Vec<_>>()
+            .join("\n\n"),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => return None,
+    };
+    (!said.trim().is_empty()).then_some(said)
+}
+
+/// How a session's latest run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// No status yet: it waits in its lane.
+    Queued,
+    Running,
+    Done,
+    Failed,
+    Killed,
+    TimedOut,
+}
+
+/// A session as `sessions.describe` tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Described {
+    pub standing: Standing,
+    pub last_run_id: Option<Arc<str>>,
+    /// How long the run has been at work, by the gateway's own clock.
+    pub working_for: Option<Duration>,
+    pub error: Option<String>,
+}
+
+impl Described {
+    /// `None` if there is no such session.
+    pub fn read(payload: &Value) -> Option<Self> {
+        let session = payload.pointer("/session").filter(|session| session.is_object())?;
+        let standing = match text(session, "/status") {
+            Some("running") => Standing::Running,
+            Some("done") => Standing::Done,
+            Some("failed") => Standing::Failed,
+            Some("killed") => Standing::Killed,
+            Some("timeout") => Standing::TimedOut,
+            Some(_) | None => Standing::Queued,
+        };
+        let working_for = match (count(session, "/snapshotAt"), count(session, "/startedAt")) {
+            (Some(now), Some(start)) => Some(Duration::from_millis(now.saturating_sub(start))),
+            _ => None,
+        };
+        Some(Self {
+            standing,
+            last_run_id: text(session, "/lastRunId").map(Into::into),
+            working_for,
+            error: text(session, "/lastRunError").map(str::to_owned),
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "outcome_tests.rs"]
+mod tests;

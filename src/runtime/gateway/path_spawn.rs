@@ -1,0 +1,135 @@
+//! Starts an agent by the `sessions_spawn` tool: a child session of a parent that belongs to this run.
+//!
+//! The gateway chooses the ids, so a spawn whose answer was lost is found again by its label, which is unique. It is
+//! sent again only when the gateway knows no session of that label.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+
+use super::attempt::{Attempt, Control, Stop};
+use super::collect::Kin;
+use super::frames::{BootId, spawned_child, task_rows, text};
+use super::link::CallError;
+use super::outcome::Outcome;
+use super::path_agent::seconds_up;
+use crate::core::action::{Report, Session};
+use crate::core::failure::Ending;
+
+/// How long a spawn may take to show up under its label, on a gateway that may still be carrying it out.
+const LABEL_PATIENCE: Duration = Duration::from_secs(5);
+const LABEL_PAUSE: Duration = Duration::from_millis(500);
+
+/// How one attempt to spawn ended.
+enum Spawned {
+    Ended(Outcome),
+    Child(Session, BootId),
+    Nothing,
+}
+
+impl Attempt {
+    /// Runs the agent to its end, as a child of the session `requester`.
+    pub async fn run_by_spawn(mut self, requester: Arc<str>) -> Outcome {
+        loop {
+            match self.spawn(&requester).await {
+                Spawned::Ended(outcome) => return outcome,
+                Spawned::Nothing if self.stop != Stop::NotAsked => {
+                    return Attempt::not_started(CallError::Withdrawn);
+                }
+                Spawned::Nothing => {}
+                Spawned::Child(session, boot) => {
+                    if let Some(outcome) = self.accept(session, boot).await {
+                        return outcome;
+                    }
+                    return self.follow(Kin::Child).await;
+                }
+            }
+        }
+    }
+
+    async fn spawn(&mut self, requester: &str) -> Spawned {
+        let params = json!({
+            "name": "sessions_spawn",
+            "args": {
+                "task": self.order.prompt,
+                "label": self.order.key,
+                "model": self.order.model,
+                "runTimeoutSeconds": seconds_up(self.order.timeout),
+                "cleanup": "keep",
+                // Otherwise every end starts a turn of the parent, which is paid for.
+                "expectsCompletionMessage": false,
+            },
+            "sessionKey": requester,
+        });
+        let mut call = self.link.call("tools.invoke", params, None);
+        loop {
+            tokio::select! {
+                biased;
+                answer = call.next() => return match answer {
+                    Ok(response) => match spawned_child(&response.payload) {
+                        Ok(session) => Spawned::Child(session, response.boot),
+                        Err(refusal) => Spawned::Ended(Ending::Refused(refusal).into()),
+                    },
+                    Err(CallError::Cut { boot }) => self.find_child(boot).await,
+                    Err(error) => Spawned::Ended(Attempt::not_started(error)),
+                },
+                control = self.next_control() => {
+                    if control == Control::Stop {
+                        call.withdraw();
+                    }
+                    // Without a session this only takes note.
+                    if let Some(outcome) = self.obey(control).await {
+                        return Spawned::Ended(outcome);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks for the child of a spawn whose answer was lost.
+    async fn find_child(&mut self, sent_to: BootId) -> Spawned {
+        let deadline = Instant::now() + LABEL_PATIENCE;
+        loop {
+            let params = json!({ "label": self.order.key, "allowMissing": true });
+            let found = match self.link.ask("sessions.resolve", &params).await {
+                Ok(response) => response,
+                Err(error) => return Spawned::Ended(self.uncertain(&error)),
+            };
+            let Some(key) = text(&found.payload, "/key").map(str::to_owned) else {
+                if found.boot != sent_to || Instant::now() >= deadline {
+                    return Spawned::Nothing;
+                }
+                sleep(LABEL_PAUSE).await;
+                continue;
+            };
+            let tasks = match self.link.ask("tasks.list", &json!({})).await {
+                Ok(response) => response,
+                Err(error) => return Spawned::Ended(self.uncertain(&error)),
+            };
+            if let Some(row) = task_rows(&tasks.payload).into_iter().find(|row| row.session_key == key) {
+                return Spawned::Child(Session { key: key.into(), run_id: row.run_id }, sent_to);
+            }
+            if Instant::now() >= deadline {
+                let reason = format!("session `{key}` was started, but the gateway does not tell its run");
+                return Spawned::Ended(Ending::Unstoppable { reason }.into());
+            }
+            sleep(LABEL_PAUSE).await;
+        }
+    }
+}
+
+/// The session that the children of a run belong to, named after its first agent: each one has a budget of children
+/// of its own.
+pub(super) fn requester_key(agent_id: &str, first_key: &str) -> Arc<str> {
+    let short: String = first_key.chars().filter(char::is_ascii_hexdigit).take(8).collect();
+    format!("agent:{agent_id}:pa-{short}").into()
+}
+
+impl Attempt {
+    /// For a child whose start cannot be seen.
+    pub fn report_started(&self) {
+        self.report(Report::Started { attempt: self.order.attempt, since: self.anchor.ago(Duration::ZERO) });
+    }
+}
