@@ -124,14 +124,18 @@ impl ModelHierarchy {
         &self.tiers
     }
 
-    /// The hierarchy without the tiers that the runtime does not know, and the names of those.
-    pub fn usable(&self, known: &[String]) -> Result<(Self, Vec<Arc<str>>), HierarchyError> {
-        let is_known = |tier: &Tier| known.iter().any(|name| name.eq_ignore_ascii_case(&tier.model));
-        let (kept, passed_over): (Vec<_>, Vec<_>) = self.tiers.iter().cloned().partition(is_known);
+    /// The hierarchy without the tiers that the runtime does not know, and the names of those. `known` is what it is
+    /// configured with, for the error.
+    pub fn usable(
+        &self,
+        is_known: impl Fn(&str) -> bool,
+        known: impl FnOnce() -> Vec<String>,
+    ) -> Result<(Self, Vec<Arc<str>>), HierarchyError> {
+        let (kept, passed_over): (Vec<_>, Vec<_>) = self.tiers.iter().cloned().partition(|tier| is_known(&tier.model));
         if kept.is_empty() {
             return Err(HierarchyError::NoneUsable {
                 wanted: self.tiers.iter().map(|tier| tier.model.to_string()).collect(),
-                known: known.to_vec(),
+                known: known(),
             });
         }
         Ok((Self { tiers: kept }, passed_over.into_iter().map(|tier| tier.model).collect()))
@@ -234,11 +238,12 @@ mod tests {
 
     #[test]
     fn unknown_tiers_are_passed_over_and_none_left_is_an_error() {
-        let known = ["kimi-coding/k2p5".to_owned(), "other/model".to_owned()];
-        let (usable, passed_over) = ModelHierarchy::default().usable(&known).expect("one is known");
+        let known = || vec!["other/model".to_owned()];
+        let (usable, passed_over) =
+            ModelHierarchy::default().usable(|model| model == "kimi-coding/k2p5", known).expect("one is known");
         assert_eq!(usable.tiers().len(), 1);
         assert_eq!(passed_over.len(), 2);
-        let error = ModelHierarchy::default().usable(&known[1..]).expect_err("none is known");
+        let error = ModelHierarchy::default().usable(|_| false, known).expect_err("none is known");
         assert!(error.to_string().contains("`other/model`"), "{error}");
     }
 

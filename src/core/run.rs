@@ -167,6 +167,20 @@ pub struct RunMachine {
 impl RunMachine {
     /// A run of `plan` that starts now. The same plan, settings, seed and reports give the same run.
     pub fn new(plan: Plan, settings: RunSettings, seed: u64, now: Time) -> Self {
+        let mut machine = Self::unstarted(plan, settings, seed, now);
+        machine.advance(now);
+        machine
+    }
+
+    /// A run that was cancelled before it could start: every task ends as cancelled, without an attempt.
+    pub fn cancelled(plan: Plan, settings: RunSettings, reason: &str, now: Time) -> Self {
+        let mut machine = Self::unstarted(plan, settings, 0, now);
+        machine.end_early(StopReason::Cancel, reason, now);
+        machine.advance(now);
+        machine
+    }
+
+    fn unstarted(plan: Plan, settings: RunSettings, seed: u64, now: Time) -> Self {
         let records = (0..plan.tasks().len())
             .map(|index| Record {
                 state: State::Blocked { dependencies: plan.dependencies(index).len() },
@@ -206,7 +220,6 @@ impl RunMachine {
                 machine.make_ready(index);
             }
         }
-        machine.advance(now);
         machine
     }
 

@@ -191,6 +191,17 @@ impl GatewayConfig {
         Ok(Endpoint { url: shown, token, host, port, url_from, token_from })
     }
 
+    /// That an address which the caller gave can be used, before anything is looked for.
+    pub fn check_address(&self) -> Result<(), GatewayError> {
+        let Some(url) = &self.url else { return Ok(()) };
+        let Address { shown, host, is_tls, .. } = Address::parse(url)?;
+        if is_loopback(&host) || is_tls || self.allow_insecure {
+            Ok(())
+        } else {
+            Err(GatewayError::Insecure { url: shown })
+        }
+    }
+
     fn address(
         &self,
         surroundings: &Surroundings<'_>,

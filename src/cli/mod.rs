@@ -1,0 +1,358 @@
+//! The command `parallel-agents`: JSON on standard output, the rest on standard error, documented exit codes.
+//!
+//! Its console script is Python's; it calls in here with its arguments and a way to look for Ctrl-C.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde_json::{Map, Value, json};
+
+use crate::agents::{AgentError, registry, registry_mut};
+use crate::core::task::TaskDraft;
+use crate::workflow::{InputError, RunError, RunOptions};
+
+mod run;
+
+const EXIT_CODES: &str = "Exit codes:
+  0    every task completed
+  1    at least one task did not; standard output says which and why
+  2    the input or the command line is wrong; nothing was started
+  3    no gateway can be used, or it knows none of the models; nothing was started
+  4    a defect of this program
+  130  Ctrl-C; the agents were stopped, standard output holds what had finished";
+
+/// Run teams of AI agents in parallel on OpenClaw.
+#[derive(Debug, Parser)]
+#[command(name = "parallel-agents", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the tasks of a plan and print their results as JSON
+    #[command(after_help = EXIT_CODES)]
+    Run {
+        /// A JSON file, or - for standard input: a list of tasks, or {"tasks": [...]} with options of a run beside it
+        plan: String,
+        #[command(flatten)]
+        flags: RunFlags,
+    },
+    /// Show the agent types
+    Agents {
+        #[command(subcommand)]
+        command: AgentsCommand,
+    },
+    /// Run a team of five content writers: as a rehearsal with no AI, unless --gateway is given
+    Demo {
+        /// Run it for real, on the gateway. Agents cost money
+        #[arg(long)]
+        gateway: bool,
+        /// What they write about
+        #[arg(long, default_value = "Monday motivation")]
+        topic: String,
+        /// How to run it for real, as it is shown
+        #[arg(long, hide = true, default_value = "parallel-agents demo --gateway")]
+        real_command: String,
+        #[command(flatten)]
+        flags: RunFlags,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum AgentsCommand {
+    /// List the agent types
+    List {
+        /// Only those of this category
+        #[arg(long)]
+        category: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Further agent types: a Markdown file or a folder of them. May be repeated
+        #[arg(long = "agents", value_name = "PATH")]
+        agents: Vec<PathBuf>,
+    },
+    /// Show one agent type's prompt and output schema
+    Show {
+        /// Its name
+        name: String,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Further agent types: a Markdown file or a folder of them. May be repeated
+        #[arg(long = "agents", value_name = "PATH")]
+        agents: Vec<PathBuf>,
+    },
+}
+
+/// Options of a run. They come before those in the plan.
+#[derive(Debug, Args)]
+struct RunFlags {
+    /// Agents at once [default: 5]
+    #[arg(long, value_name = "N")]
+    max_concurrent: Option<u64>,
+    /// The one model to use
+    #[arg(long, conflicts_with = "models")]
+    model: Option<String>,
+    /// Models from cheap to costly, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    models: Option<Vec<String>>,
+    /// Play the run, with no AI
+    #[arg(long)]
+    rehearsal: bool,
+    /// The gateway's address [default: the one that is found]
+    #[arg(long, value_name = "URL")]
+    gateway_url: Option<String>,
+    /// How agents are started on the gateway
+    #[arg(long, value_enum)]
+    path: Option<PathFlag>,
+    /// What happens to the agents' sessions [default: delete]
+    #[arg(long, value_enum)]
+    cleanup: Option<CleanupFlag>,
+    /// Time for the whole run, in seconds [default: 86400]
+    #[arg(long, value_name = "SECONDS")]
+    deadline: Option<f64>,
+    /// Further agent types: a Markdown file or a folder of them. May be repeated
+    #[arg(long = "agents", value_name = "PATH")]
+    agents: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PathFlag {
+    Agent,
+    Spawn,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum CleanupFlag {
+    Delete,
+    Keep,
+}
+
+/// Why the command ends without results.
+#[derive(Debug, thiserror::Error)]
+enum CliError {
+    #[error("cannot read the plan `{path}`")]
+    Read { path: String, source: io::Error },
+    #[error("the plan `{path}` is not valid JSON")]
+    Json { path: String, source: serde_json::Error },
+    #[error("the plan is `{0}`, expected a list of tasks or an object with `tasks`")]
+    Shape(String),
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("cannot write the results")]
+    Write(#[from] io::Error),
+}
+
+impl CliError {
+    fn exit_code(&self) -> i32 {
+        match self {
+            Self::Read { .. } | Self::Json { .. } | Self::Shape(_) | Self::Input(_) | Self::Agent(_) => 2,
+            Self::Run(RunError::Gateway(_) | RunError::Models(_)) => 3,
+            Self::Run(RunError::Internal(_)) | Self::Write(_) => 4,
+        }
+    }
+}
+
+/// Runs the command. `interrupted` says whether Ctrl-C was pressed since it was last asked. Returns the exit code.
+pub fn run(arguments: &[String], interrupted: &dyn Fn() -> bool) -> i32 {
+    let name = std::iter::once("parallel-agents".to_owned());
+    let cli = match Cli::try_parse_from(name.chain(arguments.iter().cloned())) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to standard output with code 0, mistakes to standard error with code 2.
+            let _ = error.print();
+            return error.exit_code();
+        }
+    };
+    match dispatch(cli.command, interrupted) {
+        Ok(code) => code,
+        Err(error) => {
+            let mut line = format!("parallel-agents: {error}");
+            let mut source = std::error::Error::source(&error);
+            while let Some(cause) = source {
+                line = format!("{line}: {cause}");
+                source = cause.source();
+            }
+            say(&line);
+            error.exit_code()
+        }
+    }
+}
+
+/// A line for people.
+fn say(line: &str) {
+    // Nobody to tell is no reason to stop.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+fn print(text: &str) -> Result<(), CliError> {
+    Ok(writeln!(io::stdout(), "{text}")?)
+}
+
+fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<i32, CliError> {
+    match command {
+        Command::Run { plan, flags } => {
+            load_agents(&flags.agents)?;
+            let (tasks, mut options) = read_plan(&plan)?;
+            flags.apply(&mut options);
+            let options = RunOptions::from_json(options)?;
+            run::run(drafts(tasks)?, options, interrupted)
+        }
+        Command::Demo { gateway, topic, real_command, flags } => {
+            load_agents(&flags.agents)?;
+            let mut options = Map::new();
+            flags.apply(&mut options);
+            if !gateway {
+                options.insert("rehearsal".to_owned(), json!({"speed": 8.0}));
+            }
+            let options = RunOptions::from_json(options)?;
+            run::demo(drafts(content_team(&topic))?, options, &real_command, interrupted)
+        }
+        Command::Agents { command: AgentsCommand::List { category, json, agents } } => {
+            load_agents(&agents)?;
+            list(category.as_deref(), json)
+        }
+        Command::Agents { command: AgentsCommand::Show { name, json, agents } } => {
+            load_agents(&agents)?;
+            show(&name, json)
+        }
+    }
+}
+
+impl RunFlags {
+    /// Puts the flags over the options of the plan.
+    fn apply(&self, options: &mut Map<String, Value>) {
+        let mut set = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                options.insert(name.to_owned(), value);
+            }
+        };
+        set("max_concurrent", self.max_concurrent.map(Value::from));
+        if self.model.is_some() || self.models.is_some() {
+            set("model", Some(json!(self.model)));
+            set("models", Some(json!(self.models)));
+        }
+        set("deadline_seconds", self.deadline.map(Value::from));
+        set(
+            "cleanup",
+            self.cleanup.map(|cleanup| match cleanup {
+                CleanupFlag::Delete => json!("delete"),
+                CleanupFlag::Keep => json!("keep"),
+            }),
+        );
+        if self.rehearsal {
+            set("rehearsal", Some(json!(true)));
+        }
+        if self.gateway_url.is_none() && self.path.is_none() {
+            return;
+        }
+        let gateway = options.entry("gateway").or_insert_with(|| json!({}));
+        if let Some(fields) = gateway.as_object_mut() {
+            if let Some(url) = &self.gateway_url {
+                fields.insert("url".to_owned(), json!(url));
+            }
+            if let Some(path) = self.path {
+                let name = match path {
+                    PathFlag::Agent => "agent",
+                    PathFlag::Spawn => "spawn",
+                };
+                fields.insert("path".to_owned(), json!(name));
+            }
+        }
+    }
+}
+
+fn load_agents(paths: &[PathBuf]) -> Result<(), CliError> {
+    for path in paths {
+        registry_mut().load(path, false)?;
+    }
+    Ok(())
+}
+
+/// The tasks and the options of a plan.
+fn read_plan(path: &str) -> Result<(Vec<Value>, Map<String, Value>), CliError> {
+    let text = if path == "-" {
+        let mut text = String::new();
+        io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        fs::read_to_string(path)
+    };
+    let text = text.map_err(|source| CliError::Read { path: path.to_owned(), source })?;
+    let plan = serde_json::from_str(&text).map_err(|source| CliError::Json { path: path.to_owned(), source })?;
+    match plan {
+        Value::Array(tasks) => Ok((tasks, Map::new())),
+        Value::Object(mut fields) => match fields.shift_remove("tasks") {
+            Some(Value::Array(tasks)) => Ok((tasks, fields)),
+            Some(other) => Err(CliError::Shape(crate::core::output::abridged(&other.to_string(), 60))),
+            None => Err(CliError::Shape("an object without `tasks`".to_owned())),
+        },
+        other => Err(CliError::Shape(crate::core::output::abridged(&other.to_string(), 60))),
+    }
+}
+
+fn drafts(tasks: Vec<Value>) -> Result<Vec<TaskDraft>, CliError> {
+    let draft = |(index, task)| TaskDraft::from_json(index, task).map_err(|error| InputError::from(error).into());
+    tasks.into_iter().enumerate().map(draft).collect()
+}
+
+/// One post by each content writer.
+fn content_team(topic: &str) -> Vec<Value> {
+    let task = |name: &str| {
+        json!({
+            "task_id": name.trim_start_matches("content_writer_"),
+            "agent_type": name,
+            "task_description": format!("Write one post about {topic} for bluesky."),
+            "input_data": {"topic": topic, "platform": "bluesky"},
+        })
+    };
+    registry().list(Some("content")).map(|agent_type| task(&agent_type.name)).collect()
+}
+
+fn list(category: Option<&str>, json: bool) -> Result<i32, CliError> {
+    let registry = registry();
+    let types = registry.list(category);
+    if json {
+        let rows: Vec<Value> = types
+            .map(|each| json!({"name": *each.name, "category": *each.category, "description": *each.description}))
+            .collect();
+        print(&format!("{:#}", Value::from(rows)))?;
+        return Ok(0);
+    }
+    for each in types {
+        print(&format!("{:13} {:30} {}", each.category, each.name, each.description))?;
+    }
+    Ok(0)
+}
+
+fn show(name: &str, json: bool) -> Result<i32, CliError> {
+    let agent_type = registry().get(name)?;
+    if json {
+        let fields = json!({
+            "name": *agent_type.name,
+            "category": *agent_type.category,
+            "description": *agent_type.description,
+            "timeout_seconds": agent_type.timeout.as_secs_f64(),
+            "output_schema": agent_type.schema_source(),
+            "prompt": agent_type.prompt(),
+        });
+        print(&format!("{fields:#}"))?;
+        return Ok(0);
+    }
+    print(&format!(
+        "{} ({}): {}\n\n{}",
+        agent_type.name,
+        agent_type.category,
+        agent_type.description,
+        agent_type.prompt()
+    ))?;
+    Ok(0)
+}

@@ -1,0 +1,163 @@
+//! A run from the command line: its progress on standard error, its results on standard output.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc::error::TryRecvError;
+
+use super::{CliError, print, say};
+use crate::agents::registry;
+use crate::core::fact::End;
+use crate::core::plan::Plan;
+use crate::core::report::TaskReport;
+use crate::core::task::TaskDraft;
+use crate::runtime::gateway::GatewayConfig;
+use crate::workflow::{
+    self, Level, RunError, RunEvent, RunHandle, RunOptions, RunSummary, RuntimeChoice, result_fields, summary_fields,
+    wait_pair,
+};
+
+/// What a finished run leaves.
+struct Finished {
+    plan: Plan,
+    runtime: &'static str,
+    reports: Vec<TaskReport>,
+    summary: RunSummary,
+    interrupted: bool,
+}
+
+impl Finished {
+    fn completed(&self) -> usize {
+        self.reports.iter().filter(|report| matches!(report.end, End::Completed { .. })).count()
+    }
+
+    fn exit_code(&self) -> i32 {
+        if self.interrupted { 130 } else { i32::from(self.completed() < self.reports.len()) }
+    }
+
+    /// `N of M tasks completed, ...`.
+    fn totals(&self) -> String {
+        let progress = &self.summary.progress;
+        let cost =
+            if progress.cost_unknown == 0 { format!("${:.4}", progress.cost_known) } else { "cost unknown".to_owned() };
+        let attempts = if progress.attempts == 1 { "attempt" } else { "attempts" };
+        let count = progress.attempts;
+        format!("{} of {} tasks completed, {count} {attempts}, {cost}", self.completed(), self.reports.len())
+    }
+}
+
+/// `parallel-agents run`: one JSON document on standard output.
+pub(super) fn run(
+    drafts: Vec<TaskDraft>,
+    options: RunOptions,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<i32, CliError> {
+    if matches!(options.runtime, RuntimeChoice::Rehearsal(_)) {
+        say("rehearsal: no AI is called, the results are made up");
+    }
+    let finished = play(drafts, options, interrupted, &say)?;
+    say(&finished.totals());
+    let result = |report: &TaskReport| {
+        let task = &finished.plan.tasks()[report.task_index];
+        Value::Object(result_fields(task, report, finished.runtime))
+    };
+    let document = json!({
+        "results": finished.reports.iter().map(result).collect::<Vec<_>>(),
+        "summary": summary_fields(&finished.summary),
+    });
+    print(&format!("{document:#}"))?;
+    Ok(finished.exit_code())
+}
+
+/// `parallel-agents demo`: for people, on standard output.
+pub(super) fn demo(
+    drafts: Vec<TaskDraft>,
+    options: RunOptions,
+    real_command: &str,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<i32, CliError> {
+    let rehearsal = matches!(options.runtime, RuntimeChoice::Rehearsal(_));
+    print(if rehearsal {
+        "REHEARSAL: no AI is called and nothing is paid. Times, prices and texts are made up.\n"
+    } else {
+        "Running on the gateway: five agents, each writes one post.\n"
+    })?;
+    let finished = play(drafts, options, interrupted, &|line| {
+        // The demo's own table follows; a line that cannot be written will fail there.
+        let _ = print(line);
+    })?;
+    if let Some((report, caption)) = finished.reports.iter().find_map(|report| match &report.end {
+        End::Completed { output, .. } => output.get("caption").and_then(Value::as_str).map(|text| (report, text)),
+        End::Failed { .. } | End::Timeout { .. } | End::Cancelled { .. } | End::Skipped { .. } => None,
+    }) {
+        print(&format!("\nThe caption by `{}`:\n  {caption}", finished.plan.tasks()[report.task_index].id))?;
+    }
+    print(&format!("\n{}", finished.totals()))?;
+    if rehearsal {
+        match GatewayConfig::default().resolve() {
+            Ok(endpoint) if endpoint.probe() => {
+                print(&format!("A gateway was found: {}. To run it for real:\n  {real_command}", endpoint.found()))?;
+            }
+            Ok(_) => print("No OpenClaw gateway is running on this machine; with one, this can be run for real.")?,
+            Err(error) => print(&format!("No OpenClaw gateway can be used as it is configured: {error}"))?,
+        }
+    }
+    Ok(finished.exit_code())
+}
+
+fn play(
+    drafts: Vec<TaskDraft>,
+    options: RunOptions,
+    interrupted: &dyn Fn() -> bool,
+    tell: &dyn Fn(&str),
+) -> Result<Finished, CliError> {
+    let plan = workflow::plan(drafts, &registry(), options.hierarchy)?;
+    let runtime = options.runtime.name();
+    let (waiter, waker) = wait_pair()?;
+    let handle = workflow::start(plan.clone(), options.settings, options.runtime, move || waker.wake())?;
+    let RunHandle { mut events, cancels } = handle;
+    let mut reports = Vec::new();
+    let mut was_interrupted = false;
+    let summary = loop {
+        match events.try_recv() {
+            Ok(RunEvent::Notice { level, text }) => tell(&match level {
+                Level::Info => text,
+                Level::Warning => format!("warning: {text}"),
+            }),
+            Ok(RunEvent::TaskEnded(report)) => {
+                reports.push(*report);
+                tell(&line(&plan, &reports));
+            }
+            Ok(RunEvent::Ended(summary)) => break summary,
+            Ok(RunEvent::Failed(error)) => return Err(error.into()),
+            Err(TryRecvError::Empty) => {
+                waiter.wait()?;
+                if interrupted() {
+                    was_interrupted = true;
+                    tell("stopping the agents; Ctrl-C again leaves them behind");
+                    // A run that is over takes no reason any more.
+                    let _ = cancels.send("interrupted by Ctrl-C".to_owned());
+                }
+            }
+            Err(TryRecvError::Disconnected) => {
+                return Err(RunError::Internal("the run's thread ended without a result".to_owned()).into());
+            }
+        }
+    };
+    reports.sort_by_key(|report| report.task_index);
+    Ok(Finished { plan, runtime, reports, summary, interrupted: was_interrupted })
+}
+
+/// One line for the task that ended last.
+fn line(plan: &Plan, reports: &[TaskReport]) -> String {
+    let Some(report) = reports.last() else { return String::new() };
+    let task = &plan.tasks()[report.task_index];
+    let model = report.attempts.last().map_or_else(String::new, |attempt| {
+        let used: &Arc<str> = attempt.model_used.as_ref().unwrap_or(&attempt.model);
+        format!("  {used}")
+    });
+    let count = format!("[{}/{}]", reports.len(), plan.tasks().len());
+    let seconds = report.execution_time().as_secs_f64();
+    let reason = report.end.reason().map(|reason| format!("  {reason}")).unwrap_or_default();
+    format!("{count:>8} {:9} {:24} {seconds:6.1} s{model}{reason}", report.end.status(), task.id)
+}

@@ -1,0 +1,80 @@
+//! From what a caller wrote to a run that goes on by itself: resolves agent types, checks the plan, chooses and
+//! connects the runtime, and starts the thread that drives it.
+
+use thiserror::Error;
+
+use crate::core::hierarchy::HierarchyError;
+use crate::core::plan::PlanError;
+use crate::core::retry::RetryError;
+use crate::core::task::TaskError;
+use crate::runtime::gateway::GatewayError;
+use crate::runtime::rehearsal::RehearsalError;
+
+mod options;
+mod prepare;
+mod result;
+mod start;
+mod wait;
+
+pub use options::RunOptions;
+pub use prepare::plan;
+pub use result::{result_fields, summary_fields};
+pub use start::{Level, RunEvent, RunHandle, RunSummary, RuntimeChoice, SessionLeft, start};
+pub use wait::{Waiter, Waker, wait_pair};
+
+/// Input that no run can be made of. Nothing has been spent.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum InputError {
+    /// A task is wrong in itself.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The tasks do not fit together.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The retry policy contradicts itself.
+    #[error(transparent)]
+    Retry(#[from] RetryError),
+    /// The models are not a hierarchy.
+    #[error(transparent)]
+    Models(#[from] HierarchyError),
+    /// The rehearsal cannot be played.
+    #[error(transparent)]
+    Rehearsal(#[from] RehearsalError),
+    /// The gateway's address cannot be used.
+    #[error("{0}")]
+    Address(String),
+    /// An option has a value it does not take.
+    #[error("`{field}` is `{value}`, expected {expected}")]
+    Option {
+        /// The option.
+        field: String,
+        /// Its value.
+        value: String,
+        /// What it takes.
+        expected: String,
+    },
+    /// An option that does not exist.
+    #[error("unknown option `{field}`{hint}; there are {known}")]
+    UnknownOption {
+        /// The option.
+        field: String,
+        /// The nearest known name, if one is near.
+        hint: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+/// A run that could not be carried out. Nothing has been spent.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// No gateway to run it on.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    /// The gateway knows none of the models.
+    #[error(transparent)]
+    Models(#[from] HierarchyError),
+    /// The thread that drives the run could not be made, or it panicked: a defect of ours.
+    #[error("internal error: {0}; please report it")]
+    Internal(String),
+}

@@ -1,0 +1,120 @@
+//! From the tasks a caller wrote to a checked plan.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::InputError;
+use crate::agents::{self, Registry};
+use crate::core::hierarchy::ModelHierarchy;
+use crate::core::output::{OutputFormat, Schema};
+use crate::core::plan::{Plan, Task};
+use crate::core::task::{TaskDraft, TaskError};
+
+/// The plan of `drafts`: their agent types found in `registry`, their prompts rendered, their schemas compiled. Tasks
+/// without models of their own use `hierarchy`; tasks without an id are named after their type and place.
+pub fn plan(drafts: Vec<TaskDraft>, registry: &Registry, hierarchy: ModelHierarchy) -> Result<Plan, InputError> {
+    let hierarchy = Arc::new(hierarchy);
+    let given: HashSet<String> = drafts.iter().filter_map(|draft| draft.task_id.clone()).collect();
+    let mut tasks = Vec::with_capacity(drafts.len());
+    for (index, draft) in drafts.into_iter().enumerate() {
+        tasks.push(task(index, draft, registry, &hierarchy, &given)?);
+    }
+    Ok(Plan::new(tasks)?)
+}
+
+fn task(
+    index: usize,
+    draft: TaskDraft,
+    registry: &Registry,
+    hierarchy: &Arc<ModelHierarchy>,
+    given: &HashSet<String>,
+) -> Result<Task, TaskError> {
+    let label = draft.label(index);
+    let agent_type = registry.get(&draft.agent_type).map_err(|_| TaskError::AgentType {
+        task: label.clone(),
+        agent_type: draft.agent_type.clone(),
+        hint: registry.hint(&draft.agent_type),
+    })?;
+    let (brief, contract) = agents::render(&agent_type, &draft);
+    let schema_error = |source| TaskError::Schema { task: label.clone(), source };
+    let schema = match (draft.output_format, draft.output_schema) {
+        (OutputFormat::Json, Some(source)) => Some(Schema::new(source).map_err(schema_error)?),
+        (OutputFormat::Json, None) => agent_type.schema().map_err(schema_error)?.cloned(),
+        (OutputFormat::Markdown | OutputFormat::Code | OutputFormat::Text, _) => None,
+    };
+    let id = draft.task_id.unwrap_or_else(|| generated_id(&draft.agent_type, index, given));
+    Ok(Task {
+        id: id.into(),
+        agent_type: agent_type.name.clone(),
+        brief: brief.into(),
+        contract: contract.into(),
+        timeout: draft.timeout.unwrap_or(agent_type.timeout),
+        format: draft.output_format,
+        schema,
+        priority: draft.priority,
+        dependencies: draft.dependencies,
+        hierarchy: draft.hierarchy.map_or_else(|| hierarchy.clone(), Arc::new),
+    })
+}
+
+/// `code_reviewer-3` for the third task; never one that the caller has given to another task.
+fn generated_id(agent_type: &str, index: usize, given: &HashSet<String>) -> String {
+    let mut id = format!("{agent_type}-{}", index + 1);
+    while given.contains(&id) {
+        id.push('\'');
+    }
+    id
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn planned(tasks: &[Value]) -> Result<Plan, String> {
+        let drafts: Result<Vec<_>, _> =
+            tasks.iter().cloned().enumerate().map(|(index, task)| TaskDraft::from_json(index, task)).collect();
+        plan(drafts.expect("readable tasks"), &Registry::builtin(), ModelHierarchy::default())
+            .map_err(|error| error.to_string())
+    }
+
+    fn review(more: &Value) -> Value {
+        let mut task = json!({"agent_type": "code_reviewer", "task_description": "Review."});
+        for (field, value) in more.as_object().cloned().unwrap_or_default() {
+            task[field] = value;
+        }
+        task
+    }
+
+    #[test]
+    fn tasks_take_their_types_defaults_and_unique_ids() {
+        let plan = planned(&[
+            review(&json!({})),
+            review(&json!({"task_id": "code_reviewer-1"})),
+            review(&json!({"timeout_seconds": 7, "agent_type": "agent_orchestrator"})),
+        ])
+        .expect("a plan");
+        let ids: Vec<&str> = plan.tasks().iter().map(|task| &*task.id).collect();
+        assert_eq!(ids, ["code_reviewer-1'", "code_reviewer-1", "agent_orchestrator-3"]);
+        assert_eq!(plan.tasks()[0].timeout.as_secs(), 120);
+        assert_eq!(plan.tasks()[2].timeout.as_secs(), 7);
+        assert!(plan.tasks()[0].schema.is_some());
+    }
+
+    #[test]
+    fn a_schema_belongs_to_json_alone() {
+        let plan = planned(&[review(&json!({"output_format": "text"}))]).expect("a plan");
+        assert_eq!(plan.tasks()[0].schema, None);
+    }
+
+    #[test]
+    fn an_unknown_type_or_a_bad_schema_names_its_task() {
+        let message = planned(&[review(&json!({"task_id": "t", "agent_type": "code_reviwer"}))]).expect_err("unknown");
+        assert!(
+            message.starts_with("task `t`: unknown agent type `code_reviwer`, did you mean `code_reviewer`"),
+            "{message}"
+        );
+        let message = planned(&[review(&json!({"output_schema": {"type": 5}}))]).expect_err("no schema");
+        assert!(message.starts_with("task number 1: `output_schema` is not a valid JSON Schema"), "{message}");
+    }
+}

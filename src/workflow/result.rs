@@ -1,0 +1,112 @@
+//! One task's result as callers see it, on the command line and in Python: the documented keys, once.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+
+use super::{RunSummary, SessionLeft};
+use crate::core::fact::End;
+use crate::core::plan::Task;
+use crate::core::report::{AttemptReport, TaskReport};
+use crate::core::time::Time;
+use crate::core::usage::Tokens;
+
+/// What costs are counted in.
+const CURRENCY: &str = "USD";
+
+/// The result of `task`: `task_id agent_type status output execution_time timestamp error session_key metadata` and
+/// `raw`, with times in seconds and `timestamp` in ISO 8601, UTC.
+pub fn result_fields(task: &Task, report: &TaskReport, runtime: &str) -> Map<String, Value> {
+    let last = report.attempts.last();
+    let (output, raw) = match &report.end {
+        End::Completed { output, raw } => ((**output).clone(), Some(&**raw)),
+        End::Failed { raw, .. } => (Value::Null, raw.as_deref()),
+        End::Timeout { .. } | End::Cancelled { .. } | End::Skipped { .. } => (Value::Null, None),
+    };
+    let session_key = last.and_then(|attempt| attempt.session.as_ref()).map(|session| session.key.to_string());
+    let mut fields = Map::new();
+    for (name, value) in [
+        ("task_id", json!(*task.id)),
+        ("agent_type", json!(*task.agent_type)),
+        ("status", json!(report.end.status())),
+        ("output", output),
+        ("execution_time", seconds(report.execution_time())),
+        ("timestamp", json!(iso8601(report.ended))),
+        ("error", json!(report.end.reason())),
+        ("session_key", json!(session_key)),
+        ("metadata", metadata(report, runtime)),
+        ("raw", json!(raw)),
+    ] {
+        fields.insert(name.to_owned(), value);
+    }
+    fields
+}
+
+/// The end of a run: `attempts refusals cost currency sessions_left`, the cost `null` as soon as one attempt's is not
+/// known.
+pub fn summary_fields(summary: &RunSummary) -> Value {
+    let left = |left: &SessionLeft| json!({"task_id": *left.task_id, "session_key": *left.key, "reason": left.reason});
+    let progress = &summary.progress;
+    json!({
+        "attempts": progress.attempts,
+        "refusals": progress.refusals,
+        "cost": (progress.cost_unknown == 0).then_some(progress.cost_known),
+        "currency": CURRENCY,
+        "sessions_left": summary.sessions_left.iter().map(left).collect::<Vec<_>>(),
+    })
+}
+
+fn metadata(report: &TaskReport, runtime: &str) -> Value {
+    let last = report.attempts.last();
+    let skipped_because = match &report.end {
+        End::Skipped { because_of, .. } => Some(&**because_of),
+        End::Completed { .. } | End::Failed { .. } | End::Timeout { .. } | End::Cancelled { .. } => None,
+    };
+    json!({
+        "model_requested": last.map(|attempt| &*attempt.model),
+        "model_used": last.and_then(|attempt| attempt.model_used.as_deref()),
+        "tier": last.map(|attempt| attempt.tier),
+        "attempts": report.attempts.iter().map(attempt).collect::<Vec<_>>(),
+        "tokens": report.tokens().map(tokens),
+        "cost": report.cost(),
+        "currency": CURRENCY,
+        "queued_seconds": seconds(report.queued()),
+        "runtime": runtime,
+        "truncated": false,
+        "skipped_because": skipped_because,
+    })
+}
+
+fn attempt(attempt: &AttemptReport) -> Value {
+    json!({
+        "no": attempt.no,
+        "tier": attempt.tier,
+        "model": *attempt.model,
+        "model_used": attempt.model_used.as_deref(),
+        "session_key": attempt.session.as_ref().map(|session| &*session.key),
+        "outcome": attempt.outcome,
+        "reason": attempt.reason,
+        "started": attempt.started.unwrap_or(attempt.ordered).as_seconds(),
+        "ended": attempt.ended.map(Time::as_seconds),
+        "tokens": attempt.tokens.map(tokens),
+        "cost": attempt.cost,
+    })
+}
+
+fn tokens(tokens: Tokens) -> Value {
+    json!({
+        "input": tokens.input,
+        "output": tokens.output,
+        "cache_read": tokens.cache_read,
+        "cache_write": tokens.cache_write,
+        "total": tokens.total,
+    })
+}
+
+fn seconds(span: Duration) -> Value {
+    json!(span.as_secs_f64())
+}
+
+fn iso8601(time: Time) -> String {
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(time.as_millis())).to_string()
+}
