@@ -1,0 +1,154 @@
+"""Run teams of AI agents in parallel on OpenClaw and collect their results.
+
+    from parallel_agents import Orchestrator, create_content_team
+
+    results = Orchestrator(max_concurrent=5).run_parallel(create_content_team("Monday motivation"))
+
+Without a gateway, ``Orchestrator(rehearsal=True)`` plays the same run with no AI.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AGENT_PROMPTS",
+    "DEFAULT_AGENT_TIMEOUT",
+    "DEFAULT_MAX_CONCURRENT",
+    "MODEL_HIERARCHY",
+    "AgentResult",
+    "AgentStatus",
+    "AgentTask",
+    "AgentType",
+    "AgentTypeError",
+    "Gateway",
+    "GatewayError",
+    "InternalError",
+    "ModelError",
+    "OptionError",
+    "Orchestrator",
+    "OutputFormat",
+    "ParallelAgentsError",
+    "PlanError",
+    "Rehearsal",
+    "RetryPolicy",
+    "RunInterrupted",
+    "Tier",
+    "__version__",
+    "create_content_team",
+    "create_custom_agent",
+    "create_dev_team",
+    "create_meta_agent_workflow",
+    "create_review_team",
+    "get_agent_prompt",
+    "get_agent_type",
+    "list_available_agents",
+    "load_agent_types",
+    "register_agent_type",
+    "validate_agent_type",
+]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._agents import (
+        AGENT_PROMPTS,
+        AgentType,
+        get_agent_prompt,
+        get_agent_type,
+        list_available_agents,
+        load_agent_types,
+        register_agent_type,
+        validate_agent_type,
+    )
+    from ._core import __version__
+    from ._errors import (
+        AgentTypeError,
+        GatewayError,
+        InternalError,
+        ModelError,
+        OptionError,
+        ParallelAgentsError,
+        PlanError,
+        RunInterrupted,
+    )
+    from ._options import (
+        Gateway,
+        Rehearsal,
+        RetryPolicy,
+        Tier,
+    )
+    from ._orchestrator import Orchestrator
+    from ._task import (
+        DEFAULT_AGENT_TIMEOUT,
+        DEFAULT_MAX_CONCURRENT,
+        MODEL_HIERARCHY,
+        AgentResult,
+        AgentStatus,
+        AgentTask,
+        OutputFormat,
+    )
+    from ._teams import (
+        create_content_team,
+        create_custom_agent,
+        create_dev_team,
+        create_meta_agent_workflow,
+        create_review_team,
+    )
+
+# Where each public name lives. Modules are imported when a name of theirs is first used: `dataclasses` alone costs
+# more than all of our own code.
+_HOME = {
+    "_agents": (
+        "AGENT_PROMPTS",
+        "AgentType",
+        "get_agent_prompt",
+        "get_agent_type",
+        "list_available_agents",
+        "load_agent_types",
+        "register_agent_type",
+        "validate_agent_type",
+    ),
+    "_core": ("__version__",),
+    "_errors": (
+        "AgentTypeError",
+        "GatewayError",
+        "InternalError",
+        "ModelError",
+        "OptionError",
+        "ParallelAgentsError",
+        "PlanError",
+        "RunInterrupted",
+    ),
+    "_options": ("Gateway", "Rehearsal", "RetryPolicy", "Tier"),
+    "_orchestrator": ("Orchestrator",),
+    "_task": (
+        "DEFAULT_AGENT_TIMEOUT",
+        "DEFAULT_MAX_CONCURRENT",
+        "MODEL_HIERARCHY",
+        "AgentResult",
+        "AgentStatus",
+        "AgentTask",
+        "OutputFormat",
+    ),
+    "_teams": (
+        "create_content_team",
+        "create_custom_agent",
+        "create_dev_team",
+        "create_meta_agent_workflow",
+        "create_review_team",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,48 @@
+"""The exceptions of the package. Each is a `ParallelAgentsError` and a built-in class that fits."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._task import AgentResult
+
+
+class ParallelAgentsError(Exception):
+    """Anything this package raises of its own. Its message says what to do next."""
+
+
+class OptionError(ParallelAgentsError, ValueError):
+    """An option of `Orchestrator`, `Gateway`, `Rehearsal` or `RetryPolicy` has a value it does not take."""
+
+
+class PlanError(ParallelAgentsError, ValueError):
+    """The tasks cannot be run as they are. Nothing was started or spent."""
+
+
+class AgentTypeError(PlanError):
+    """An agent type does not exist, or cannot be used as it is written."""
+
+
+class ModelError(PlanError):
+    """None of the models can be used. Nothing was started or spent."""
+
+
+class GatewayError(ParallelAgentsError, ConnectionError):
+    """No gateway can be used: none listens, or it refuses us. Nothing was started or spent."""
+
+
+class InternalError(ParallelAgentsError, RuntimeError):
+    """A defect of this package."""
+
+
+class RunInterrupted(KeyboardInterrupt):
+    """Ctrl-C ended a run. Every agent was stopped; what had finished is kept.
+
+    Attributes:
+        results: Task id to result, for every task of the run.
+    """
+
+    def __init__(self, results: dict[str, AgentResult]) -> None:
+        done = sum(result.success for result in results.values())
+        super().__init__(f"interrupted: {done} of {len(results)} tasks completed; see .results")
+        self.results = results

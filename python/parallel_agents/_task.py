@@ -1,0 +1,183 @@
+"""Tasks and results, as mutable dataclasses. A run works on a snapshot taken when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import KW_ONLY, asdict, dataclass, field
+from enum import Enum
+from typing import Any
+
+from . import _core
+
+MODEL_HIERARCHY: list[str] = list(_core.DEFAULT_MODELS)
+"""The models that are tried where none are named, cheapest first."""
+DEFAULT_AGENT_TIMEOUT = 120
+"""Seconds for one attempt."""
+DEFAULT_MAX_CONCURRENT = 5
+"""Agents at once."""
+
+
+class AgentStatus(str, Enum):
+    """Where a task stands. The values are the names in lower case."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    SKIPPED = "skipped"
+    NEEDS_INPUT = "needs_input"
+
+
+class OutputFormat(str, Enum):
+    """The form an agent is to answer in. The values are the names in lower case."""
+
+    JSON = "json"
+    MARKDOWN = "markdown"
+    CODE = "code"
+    TEXT = "text"
+
+
+def _new_id(agent_type: str) -> str:
+    import uuid
+
+    return f"{agent_type}_{uuid.uuid4().hex[:8]}"
+
+
+@dataclass
+class AgentTask:
+    """What one agent is to do.
+
+    Args:
+        agent_type: Name of an agent type; `list_available_agents()` shows them.
+        task_description: What to do. Not empty.
+        input_data: Data for the agent; anything JSON can hold.
+        task_id: Unique in its run; generated if absent.
+        timeout_seconds: Time for one attempt, in seconds, from when the agent starts to work. Above 0, at most 604800.
+        output_format: The form of the answer, as `OutputFormat` or its name.
+        priority: Higher numbers start first; ties in the order given.
+        dependencies: Ids of tasks that must complete first; their outputs go into this agent's prompt.
+        model: The one model to use.
+        models: Models from cheap to costly, instead of the orchestrator's: names or `Tier`s.
+        output_schema: JSON Schema for a JSON answer, instead of the agent type's: a dict, or a class with
+            `model_json_schema()` such as a pydantic model.
+
+    Raises:
+        AgentTypeError: There is no such agent type. (A `ValueError`, as are the following.)
+        PlanError: A value that cannot be used; at the latest when a run starts.
+
+    Example:
+        >>> AgentTask("code_reviewer", "Review this function", {"code": "def f(): pass"}).priority
+        5
+    """
+
+    agent_type: str
+    task_description: str
+    input_data: dict[str, Any] = field(default_factory=dict)
+    task_id: str | None = None
+    timeout_seconds: float = DEFAULT_AGENT_TIMEOUT
+    output_format: OutputFormat | str = OutputFormat.JSON
+    priority: int = 5
+    dependencies: list[str] = field(default_factory=list)
+    _: KW_ONLY
+    model: str | None = None
+    models: list[Any] | None = None
+    output_schema: Any = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.agent_type, str) or not _core.has_agent_type(self.agent_type):
+            _core.agent_type(str(self.agent_type))
+        if self.task_id is None:
+            self.task_id = _new_id(self.agent_type)
+        if not isinstance(self.output_format, OutputFormat):
+            from ._errors import PlanError
+
+            try:
+                self.output_format = OutputFormat(str(self.output_format).lower())
+            except ValueError:
+                known = ", ".join(each.value for each in OutputFormat)
+                message = f"task `{self.task_id}`: `output_format` is `{self.output_format}`, expected one of {known}"
+                raise PlanError(message) from None
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, the format by its name."""
+        fields = asdict(self)
+        if isinstance(self.output_format, OutputFormat):
+            fields["output_format"] = self.output_format.value
+        return fields
+
+
+@dataclass
+class AgentResult:
+    """What became of one task.
+
+    Attributes:
+        task_id: The task.
+        agent_type: Its agent type.
+        status: How it ended.
+        output: The parsed JSON, or the text in the other formats; `None` unless completed.
+        execution_time: Seconds from the first attempt's start to the end.
+        timestamp: When it ended, ISO 8601 in UTC.
+        error: Why there is no output, and what to do about it; `None` if completed.
+        session_key: The gateway's key of the last attempt's session.
+        metadata: `model_requested model_used tier attempts tokens cost currency queued_seconds runtime truncated
+            skipped_because`; costs in US dollars, `None` where no price is known.
+        raw: What the agent wrote, also where it was not usable. Not in `to_dict()`.
+    """
+
+    task_id: str
+    agent_type: str
+    status: AgentStatus
+    output: Any = None
+    execution_time: float = 0.0
+    timestamp: str = ""
+    error: str | None = None
+    session_key: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    raw: str | None = field(default=None, repr=False)
+
+    @property
+    def success(self) -> bool:
+        """Whether the task completed."""
+        return self.status == AgentStatus.COMPLETED
+
+    @property
+    def failed(self) -> bool:
+        """Whether it failed or timed out."""
+        return self.status in (AgentStatus.FAILED, AgentStatus.TIMEOUT)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields but `raw` as plain values, the status by its name."""
+        fields = asdict(self)
+        fields["status"] = self.status.value
+        del fields["raw"]
+        return fields
+
+
+def result_from_core(fields: dict[str, Any]) -> AgentResult:
+    """The result that the core describes by `fields`."""
+    fields["status"] = AgentStatus(fields["status"])
+    return AgentResult(**fields)
+
+
+def task_fields(task: object, index: int) -> dict[str, Any]:
+    """A snapshot of a task, or of a dict of its fields, as the core reads it."""
+    if isinstance(task, AgentTask):
+        names = AgentTask.__dataclass_fields__
+        fields: dict[str, Any] = {name: getattr(task, name) for name in names}
+    elif isinstance(task, dict):
+        fields = dict(task)
+    else:
+        from ._errors import PlanError
+
+        kind = type(task).__name__
+        raise PlanError(f"task number {index + 1} is of type `{kind}`, expected an AgentTask or a dict of its fields")
+    schema = fields.get("output_schema")
+    if schema is not None and hasattr(schema, "model_json_schema"):
+        fields["output_schema"] = schema.model_json_schema()
+    models = fields.get("models")
+    if models is not None:
+        from ._options import models_fields
+
+        fields["models"] = models_fields(models)
+    return fields

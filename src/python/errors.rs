@@ -1,0 +1,73 @@
+//! The one mapping from our errors to Python's exceptions, which `parallel_agents._errors` defines.
+
+use pyo3::PyErr;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+
+use crate::agents::AgentError;
+use crate::core::task::TaskError;
+use crate::workflow::{InputError, RunError};
+
+static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
+
+/// An exception of the class `class` of `parallel_agents._errors`.
+fn exception(py: Python<'_>, class: &str, message: &str) -> PyErr {
+    let module = MODULE.get_or_try_init(py, || py.import("parallel_agents._errors").map(Bound::unbind));
+    let raised = module.and_then(|module| module.bind(py).getattr(class)).and_then(|class| class.call1((message,)));
+    match raised {
+        Ok(exception) => PyErr::from_value(exception),
+        Err(error) => error,
+    }
+}
+
+/// Maps an error in the input.
+pub(super) fn input(py: Python<'_>, error: &InputError) -> PyErr {
+    let class = match error {
+        InputError::Task(TaskError::AgentType { .. }) => "AgentTypeError",
+        InputError::Models(_) | InputError::Task(TaskError::Models { .. }) => "ModelError",
+        InputError::Task(
+            TaskError::Field { .. } | TaskError::Missing { .. } | TaskError::Unknown { .. } | TaskError::Schema { .. },
+        )
+        | InputError::Plan(_) => "PlanError",
+        InputError::Retry(_)
+        | InputError::Rehearsal(_)
+        | InputError::Address(_)
+        | InputError::Option { .. }
+        | InputError::UnknownOption { .. } => "OptionError",
+    };
+    exception(py, class, &error.to_string())
+}
+
+/// Maps an error of an agent type.
+pub(super) fn agent(py: Python<'_>, error: &AgentError) -> PyErr {
+    exception(py, "AgentTypeError", &with_sources(error))
+}
+
+/// Maps an error of a run.
+pub(super) fn run(py: Python<'_>, error: &RunError) -> PyErr {
+    let class = match error {
+        RunError::Gateway(_) => "GatewayError",
+        RunError::Models(_) => "ModelError",
+        RunError::Internal(_) => "InternalError",
+    };
+    exception(py, class, &with_sources(error))
+}
+
+/// Maps a value that JSON cannot hold.
+pub(super) fn value(py: Python<'_>, error: &PyErr) -> PyErr {
+    exception(py, "PlanError", &error.value(py).to_string())
+}
+
+/// The message with its causes behind it, as Python shows only one line.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,94 @@
+//! The extension module `parallel_agents._core`: conversions, one error mapping, and a handle on a run.
+//!
+//! Thin on purpose: what is decided is decided in [`core`](crate::core), what is shown to users in Python.
+
+// The macros of PyO3 take Python objects by value.
+#![allow(clippy::needless_pass_by_value, missing_docs)]
+
+use pyo3::prelude::*;
+
+mod convert;
+mod errors;
+mod run;
+
+#[pymodule]
+mod _core {
+    use std::path::PathBuf;
+
+    use pyo3::prelude::*;
+    use pyo3::types::PyDict;
+    use serde_json::json;
+
+    use super::convert::{fields_from_py, to_py};
+    use super::errors;
+    use crate::agents::{AgentType, registry, registry_mut};
+    use crate::core::hierarchy::DEFAULT_MODELS;
+
+    #[pymodule_export]
+    use super::run::{Engine, Run};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("DEFAULT_MODELS", DEFAULT_MODELS)
+    }
+
+    /// All agent types, as dicts, in the order of the registry.
+    #[pyfunction]
+    fn agent_types(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyAny>>> {
+        registry().list(None).map(|agent_type| describe(py, agent_type)).collect()
+    }
+
+    /// Whether there is an agent type of that name.
+    #[pyfunction]
+    fn has_agent_type(name: &str) -> bool {
+        registry().get(name).is_ok()
+    }
+
+    /// One agent type, as a dict with its prompt and schema.
+    #[pyfunction]
+    fn agent_type<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        let agent_type = registry().get(name).map_err(|error| errors::agent(py, &error))?;
+        describe(py, &agent_type)
+    }
+
+    /// Adds an agent type from its fields.
+    #[pyfunction]
+    fn add_agent_type(fields: &Bound<'_, PyDict>, prompt: &str, replace: bool) -> PyResult<()> {
+        let py = fields.py();
+        let fields = fields_from_py(fields, "agent type")?;
+        let place = fields.get("name").and_then(|name| name.as_str()).unwrap_or("without a name").to_owned();
+        let agent_type = AgentType::new(fields.into(), prompt, &place).map_err(|error| errors::agent(py, &error))?;
+        registry_mut().add(agent_type, replace).map_err(|error| errors::agent(py, &error))?;
+        Ok(())
+    }
+
+    /// Adds the agent types of a Markdown file, or of all Markdown files of a folder. Returns their names.
+    #[pyfunction]
+    fn load_agent_types(py: Python<'_>, path: PathBuf, replace: bool) -> PyResult<Vec<String>> {
+        let added = registry_mut().load(&path, replace).map_err(|error| errors::agent(py, &error))?;
+        Ok(added.into_iter().map(|agent_type| agent_type.name.to_string()).collect())
+    }
+
+    /// The command `parallel-agents`. Returns its exit code; Ctrl-C stops the agents first.
+    #[pyfunction]
+    fn main(py: Python<'_>, arguments: Vec<String>) -> i32 {
+        py.detach(|| {
+            let interrupted = || Python::attach(|py| py.check_signals().is_err());
+            crate::cli::run(&arguments, &interrupted)
+        })
+    }
+
+    fn describe<'py>(py: Python<'py>, agent_type: &AgentType) -> PyResult<Bound<'py, PyAny>> {
+        let fields = json!({
+            "name": *agent_type.name,
+            "category": *agent_type.category,
+            "description": *agent_type.description,
+            "timeout_seconds": agent_type.timeout.as_secs_f64(),
+            "output_schema": agent_type.schema_source(),
+            "prompt": agent_type.prompt(),
+            "origin": agent_type.origin,
+        });
+        to_py(py, &fields)
+    }
+}
