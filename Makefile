@@ -1,0 +1,72 @@
+# Two commands do all of their own set-up: `make demo` and `make test`. `make` alone says what else there is.
+# They need a Rust toolchain (https://rustup.rs) and Python 3.10 or newer with its venv module.
+
+PYTHON ?= python3
+# What can be used again lives outside the checkout, so that a fresh clone builds quickly.
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/openclaw-parallel-agents
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+export CARGO_TERM_COLOR ?= auto
+
+VENV := .venv
+BIN := $(VENV)/bin
+GATEWAY ?= 0
+TOPIC ?= Monday motivation
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test build lint rust-test python-test gateway-test mutants bench wheel clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+demo: build ## run a team of five: a rehearsal with no AI; GATEWAY=1 runs it for real
+ifeq ($(GATEWAY),1)
+	@$(BIN)/parallel-agents demo --gateway --topic "$(TOPIC)"
+else
+	@$(BIN)/parallel-agents demo --topic "$(TOPIC)" --real-command "make demo GATEWAY=1"
+endif
+
+test: lint rust-test python-test gateway-test ## everything that CI runs
+	@echo "make test: all passed"
+
+# The environment holds the test tools beside the package; a new list of them makes a new environment.
+$(VENV)/.ready: pyproject.toml
+	@command -v cargo >/dev/null || { echo "make: cargo was not found; install a Rust toolchain from https://rustup.rs" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "make: $$($(PYTHON) --version) is too old; Python 3.10 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$($(PYTHON) tests/requirements.py)
+	@touch $@
+
+build: $(VENV)/.ready ## build the package into .venv, unoptimised: quick to build, quick enough to try
+	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet --locked
+
+lint: $(VENV)/.ready build ## formatting, lints, types and stubs
+	cargo fmt --check
+	cargo clippy --locked --all-targets --features python -- -D warnings
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest parallel_agents._core --ignore-disjoint-bases
+
+rust-test: ## the core, the agent types, the runtimes and the simulated runs
+	cargo test --locked
+
+python-test: build ## the Python surface, the command, the examples and the documents
+	$(BIN)/pytest tests/python
+
+gateway-test: build ## a real OpenClaw gateway with a scripted provider; installs both once
+	$(BIN)/pytest tests/gateway
+
+mutants: ## break the machine on purpose, once per invariant, and see that the simulated runs notice
+	$(PYTHON) tests/sim/mutants.py
+
+bench: $(VENV)/.ready ## the figures in the README, as ratios of one run; builds with optimisation
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet --locked --release
+	$(BIN)/python tests/gateway/bench.py
+
+wheel: $(VENV)/.ready ## an optimised wheel for this machine, in dist/
+	$(BIN)/maturin build --locked --release --out dist
+
+clean: ## remove what was built in this checkout
+	rm -rf $(VENV) dist
+	find python tests examples -name __pycache__ -prune -exec rm -rf {} +
+	rm -f python/parallel_agents/_core*.so
