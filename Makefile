@@ -61,7 +61,7 @@ mutants: ## break the machine on purpose, once per invariant, and see that the s
 
 bench: $(VENV)/.ready ## the figures in the README, as ratios of one run; builds with optimisation
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet --locked --release
-	$(BIN)/python tests/gateway/bench.py
+	$(BIN)/python -m tests.gateway.bench
 
 wheel: $(VENV)/.ready ## an optimised wheel for this machine, in dist/
 	$(BIN)/maturin build --locked --release --out dist

@@ -57,7 +57,7 @@ pub struct RunSettings {
     pub cleanup: Cleanup,
     /// How long to wait, after the last task has ended, until the sessions are deleted. Default 10 s.
     pub cleanup_patience: Duration,
-    /// Sessions that are being deleted at once. Default 2.
+    /// Sessions that are being deleted at once after the last task. Default 8: more gain nothing.
     pub deletes_max: usize,
     /// Whether facts are journaled: actions then wait for [`RunMachine::handle_persisted`].
     pub journaled: bool,
@@ -73,7 +73,7 @@ impl Default for RunSettings {
             stop_patience: Duration::from_secs(15),
             cleanup: Cleanup::Delete,
             cleanup_patience: Duration::from_secs(10),
-            deletes_max: 2,
+            deletes_max: 8,
             journaled: false,
         }
     }
