@@ -20,6 +20,8 @@ mod sessions;
 mod socket;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod verdict_tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
