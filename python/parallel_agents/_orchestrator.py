@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 
 from . import _core
@@ -318,8 +317,3 @@ def _call(callback: Callback | None, result: AgentResult) -> None:
         import logging
 
         logging.getLogger("parallel_agents").exception("the callback raised for task `%s`", result.task_id)
-
-
-# The core reads descriptors and processes in ways that only these systems have.
-if not (sys.platform.startswith("linux") or sys.platform == "darwin"):
-    raise ImportError(f"parallel_agents runs on Linux and macOS, not on {sys.platform}; on Windows, use WSL")

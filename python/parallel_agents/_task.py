@@ -63,8 +63,9 @@ class AgentTask:
             `model_json_schema()` such as a pydantic model.
 
     Raises:
-        AgentTypeError: There is no such agent type. (A `ValueError`, as are the following.)
-        PlanError: A value that cannot be used; at the latest when a run starts.
+        AgentTypeError: There is no such agent type. (A `ValueError`, as is the next.)
+        PlanError: A value that cannot be used. Description, data, dependencies, models and schema may still be filled
+            in and are checked when a run starts.
 
     Example:
         >>> AgentTask("code_reviewer", "Review this function", {"code": "def f(): pass"}).priority
@@ -85,19 +86,20 @@ class AgentTask:
     output_schema: Any = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.agent_type, str) or not _core.has_agent_type(self.agent_type):
-            _core.agent_type(str(self.agent_type))
         if self.task_id is None:
-            self.task_id = _new_id(self.agent_type)
-        if not isinstance(self.output_format, OutputFormat):
-            from ._errors import PlanError
-
-            try:
-                self.output_format = OutputFormat(str(self.output_format).lower())
-            except ValueError:
-                known = ", ".join(each.value for each in OutputFormat)
-                message = f"task `{self.task_id}`: `output_format` is `{self.output_format}`, expected one of {known}"
-                raise PlanError(message) from None
+            self.task_id = _new_id(str(self.agent_type))
+        # What a program may still fill in is checked when a run starts.
+        _core.check_task(
+            {
+                "agent_type": self.agent_type,
+                "task_description": self.task_description or "not yet said",
+                "task_id": self.task_id,
+                "timeout_seconds": self.timeout_seconds,
+                "output_format": self.output_format,
+                "priority": self.priority,
+            }
+        )
+        self.output_format = OutputFormat(self.output_format.lower())
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, the format by its name."""

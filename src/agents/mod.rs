@@ -147,7 +147,7 @@ impl Registry {
             .ok_or_else(|| AgentError::Unknown { name: name.to_owned(), hint: self.hint(name) })
     }
 
-    /// `, did you mean ...?` for the names nearest to `name`, or nothing.
+    /// ` (did you mean ...?)` for the names nearest to `name`, or nothing.
     pub fn hint(&self, name: &str) -> String {
         task::hint(name, self.types.iter().map(|agent_type| &*agent_type.name))
     }

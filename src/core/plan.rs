@@ -201,7 +201,7 @@ mod tests {
         );
         assert_eq!(
             message(&[("creator_1", &[]), ("b", &["creator_2"])]),
-            "task `b`: `dependencies` names `creator_2`, which is no task of this run, did you mean `creator_1`?"
+            "task `b`: `dependencies` names `creator_2`, which is no task of this run (did you mean `creator_1`?)"
         );
         assert_eq!(
             message(&[("free", &[]), ("x", &["a"]), ("a", &["b"]), ("b", &["c", "free"]), ("c", &["a"])]),

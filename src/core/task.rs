@@ -118,7 +118,7 @@ pub const FIELDS: [&str; 11] = [
     "output_schema",
 ];
 
-/// `; did you mean ...` for the names nearest to `name`, or nothing.
+/// ` (did you mean ...?)` for the names nearest to `name`, or nothing.
 pub fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let mut near: Vec<(f64, &str)> = known
         .into_iter()
@@ -127,7 +127,7 @@ pub fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String 
         .collect();
     near.sort_by(|one, other| other.0.total_cmp(&one.0));
     let names: Vec<String> = near.iter().take(3).map(|(_, candidate)| format!("`{candidate}`")).collect();
-    if names.is_empty() { String::new() } else { format!(", did you mean {}?", names.join(" or ")) }
+    if names.is_empty() { String::new() } else { format!(" (did you mean {}?)", names.join(" or ")) }
 }
 
 impl TaskDraft {
@@ -373,7 +373,7 @@ mod tests {
             (json!({"models": []}), "models: the list is empty"),
             (json!({"models": [{"model": "a/b", "prise": {}}]}), "expected a list of model names"),
             (json!({"output_schema": "x"}), "`output_schema` is `\"x\"`, expected a JSON Schema object"),
-            (json!({"depandencies": []}), "unknown field `depandencies`, did you mean `dependencies`?"),
+            (json!({"depandencies": []}), "unknown field `depandencies` (did you mean `dependencies`?)"),
         ];
         for (fields, expected) in cases {
             let mut task = json!({"agent_type": "x", "task_description": "y"});

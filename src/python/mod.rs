@@ -23,6 +23,8 @@ mod _core {
     use super::errors;
     use crate::agents::{AgentType, registry, registry_mut};
     use crate::core::hierarchy::DEFAULT_MODELS;
+    use crate::core::task::TaskDraft;
+    use crate::workflow::InputError;
 
     #[pymodule_export]
     use super::run::{Engine, Run};
@@ -43,6 +45,17 @@ mod _core {
     #[pyfunction]
     fn has_agent_type(name: &str) -> bool {
         registry().get(name).is_ok()
+    }
+
+    /// Checks one task in itself, and that its agent type exists.
+    #[pyfunction]
+    fn check_task(fields: &Bound<'_, PyDict>) -> PyResult<()> {
+        let py = fields.py();
+        let fields = fields_from_py(fields, "task").map_err(|error| errors::value(py, &error))?;
+        let draft = TaskDraft::from_json(0, fields.into()).map_err(InputError::from);
+        let draft = draft.map_err(|error| errors::input(py, &error))?;
+        registry().get(&draft.agent_type).map_err(|error| errors::agent(py, &error))?;
+        Ok(())
     }
 
     /// One agent type, as a dict with its prompt and schema.

@@ -293,7 +293,7 @@ mod tests {
             (json!({"model": 5}), "`model` is `5`, expected a model's name"),
             (json!({"model": "a/b", "models": ["a/b"]}), "give either `model` or `models`"),
             (json!({"models": "a/b"}), "`models` is `\"a/b\"`, expected a list of model names"),
-            (json!({"retry": {"atempts_max": 1}}), "unknown option `retry.atempts_max`, did you mean `attempts_max`?"),
+            (json!({"retry": {"atempts_max": 1}}), "unknown option `retry.atempts_max` (did you mean `attempts_max`?)"),
             (json!({"retry": {"attempts_max": 0}}), "`attempts_max` is `0`"),
             (json!({"retry": 3}), "`retry` is `3`, expected an object"),
             (json!({"rehearsal": {"failure_rate": 2}}), "`failure_rate` is `2`"),
@@ -302,7 +302,7 @@ mod tests {
             (json!({"gateway": {"token": 12345}}), "`gateway.token` is `\"***\"`, expected a text"),
             (json!({"gateway": {"url": "ws://example.com"}}), "`ws://example.com/` would send the token unencrypted"),
             (json!({"gateway": {"url": "example"}}), "`example` is no address of a gateway"),
-            (json!({"max_concurent": 5}), "unknown option `max_concurent`, did you mean `max_concurrent`?"),
+            (json!({"max_concurent": 5}), "unknown option `max_concurent` (did you mean `max_concurrent`?)"),
         ] {
             let message = read(fields).expect_err(expected);
             assert!(message.contains(expected), "{message:?} should contain {expected:?}");

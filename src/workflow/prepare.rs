@@ -111,7 +111,7 @@ mod tests {
     fn an_unknown_type_or_a_bad_schema_names_its_task() {
         let message = planned(&[review(&json!({"task_id": "t", "agent_type": "code_reviwer"}))]).expect_err("unknown");
         assert!(
-            message.starts_with("task `t`: unknown agent type `code_reviwer`, did you mean `code_reviewer`"),
+            message.starts_with("task `t`: unknown agent type `code_reviwer` (did you mean `code_reviewer`"),
             "{message}"
         );
         let message = planned(&[review(&json!({"output_schema": {"type": 5}}))]).expect_err("no schema");
