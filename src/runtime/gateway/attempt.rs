@@ -129,10 +129,16 @@ impl Attempt {
             None => Report::Queued { attempt },
             Some((described, _)) => match (described.standing, described.working_for) {
                 (Standing::Running, Some(span)) => Report::Started { attempt, since: self.anchor.ago(span) },
-                (Standing::Running | Standing::Queued, _)
-                | (Standing::Done | Standing::Failed | Standing::Killed | Standing::TimedOut, _) => {
-                    Report::Queued { attempt }
-                }
+                // One that has ended reports that by itself.
+                (
+                    Standing::Running
+                    | Standing::Queued
+                    | Standing::Done
+                    | Standing::Failed
+                    | Standing::Killed
+                    | Standing::TimedOut,
+                    _,
+                ) => Report::Queued { attempt },
             },
         };
         self.report(report);

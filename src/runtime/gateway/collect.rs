@@ -27,7 +27,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(500);
 const INTERRUPTION_PATIENCE: Duration = Duration::from_secs(60);
 const INTERRUPTION_PAUSE: Duration = Duration::from_secs(1);
 
-/// Who starts a run again that a restart of the gateway has cut off.
+/// Whose run it is: what the gateway says after a restart of one that it cut off differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kin {
     /// A run of ours: its session says "running" for ever, its task tells the truth.
@@ -148,13 +148,11 @@ impl Attempt {
                 return Err(Ending::Unstoppable { reason }.into());
             }
         }
-        match self.describe().await? {
-            None => Ok(lost("the gateway restarted while the agent was running")),
-            Some(_) => {
-                let reason = format!("session `{}` came back after it was deleted", session.key);
-                Err(Ending::Unstoppable { reason }.into())
-            }
+        if self.describe().await?.is_none() {
+            return Ok(lost("the gateway restarted while the agent was running"));
         }
+        let reason = format!("session `{}` came back after it was deleted", session.key);
+        Err(Ending::Unstoppable { reason }.into())
     }
 }
 
@@ -178,7 +176,7 @@ fn ended_unnoticed(described: &Described, session: &Session) -> Option<WaitEnd> 
 }
 
 fn interrupted_or_failed(error: String) -> Ending {
-    if error.contains("interrupted by a Gateway restart") {
+    if error.to_lowercase().contains("interrupted by a gateway restart") {
         Ending::Lost { reason: error }
     } else {
         Ending::Failed { message: error }

@@ -20,6 +20,8 @@ pub const DEFAULT_PORT: u16 = 18789;
 /// What `openclaw config get` prints in place of a secret.
 const REDACTED: &str = "__OPENCLAW_REDACTED__";
 
+const TOKEN_VARIABLES: [&str; 2] = ["OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD"];
+
 /// How long [`Endpoint::probe`] waits for a connection.
 const PROBE_PATIENCE: Duration = Duration::from_millis(300);
 
@@ -232,8 +234,7 @@ impl GatewayConfig {
         if let Some(token) = self.token.clone().filter(|token| is_secret(token.reveal())) {
             return Ok(Some((token, "the `token` argument".to_owned())));
         }
-        const NAMES: [&str; 2] = ["OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD"];
-        for name in NAMES {
+        for name in TOKEN_VARIABLES {
             if let Some(value) = surroundings.set(name).filter(|value| is_secret(value)) {
                 return Ok(Some((Secret(value), name.to_owned())));
             }
@@ -247,7 +248,7 @@ impl GatewayConfig {
                 return Ok(Some((Secret(text), format!("`{}`", file.path.display()))));
             }
         }
-        for name in NAMES {
+        for name in TOKEN_VARIABLES {
             if let Some(value) = surroundings.dotenv(name)?.filter(|value| is_secret(value)) {
                 return Ok(Some((Secret(value), format!("`{}`", surroundings.state_folder().join(".env").display()))));
             }
@@ -326,7 +327,8 @@ impl Address {
             (None, true) => 443,
             (None, false) => 80,
         };
-        if host.is_empty() || port == 0 || (authority.port().is_none() && authority.as_str().ends_with(':')) {
+        let has_odd_port = authority.as_str() != authority.host() && authority.port_u16().is_none();
+        if host.is_empty() || port == 0 || has_odd_port {
             return Err(GatewayError::Url { url: url.to_owned(), problem: "it names no host or no port" });
         }
         Ok(Self { shown: uri.to_string(), host, port, is_tls })

@@ -150,7 +150,6 @@ impl KnownModels {
         let list = |pointer| payload.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
         Self {
             names: list("/models")
-                .filter(|model| model.pointer("/available").and_then(Value::as_bool) != Some(false))
                 .filter_map(|model| Some(format!("{}/{}", text(model, "/provider")?, text(model, "/id")?)))
                 .collect(),
             pending_providers: list("/pendingProviders").filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -210,7 +209,7 @@ mod tests {
         let events = sample("task_events");
         let started: Vec<bool> =
             events.as_array().expect("events").iter().map(|event| started_run(event).is_some()).collect();
-        assert_eq!(started, [false, false, false, false, true, false, false]);
+        assert_eq!(started, [false, false, false, false, true, true, false]);
     }
 
     #[test]

@@ -43,7 +43,7 @@ pub(super) struct Response {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum CallError {
     /// The gateway said no. A run that failed comes this way too, with a payload.
-    Rejected { error: ErrorFrame, payload: Option<Value> },
+    Rejected { error: Box<ErrorFrame>, payload: Option<Value> },
     /// The connection broke after the request was sent to this boot: it may have been carried out.
     Cut { boot: BootId },
     /// Never sent: the gateway has restarted since, and the request was meant for its earlier life only.
@@ -310,7 +310,7 @@ impl Keeper {
                 let answer = if is_ok {
                     Ok(Response { payload: payload.unwrap_or_default(), boot: hello.boot.clone() })
                 } else {
-                    let error = ErrorFrame::read(frame.get("error").unwrap_or(&Value::Null));
+                    let error = Box::new(ErrorFrame::read(frame.get("error").unwrap_or(&Value::Null)));
                     Err(CallError::Rejected { error, payload })
                 };
                 // Who asked may have gone; then nobody needs to know.

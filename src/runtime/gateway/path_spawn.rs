@@ -15,7 +15,7 @@ use super::frames::{BootId, spawned_child, task_rows, text};
 use super::link::CallError;
 use super::outcome::Outcome;
 use super::path_agent::seconds_up;
-use crate::core::action::{Report, Session};
+use crate::core::action::Session;
 use crate::core::failure::Ending;
 
 /// How long a spawn may take to show up under its label, on a gateway that may still be carrying it out.
@@ -125,11 +125,4 @@ impl Attempt {
 pub(super) fn requester_key(agent_id: &str, first_key: &str) -> Arc<str> {
     let short: String = first_key.chars().filter(char::is_ascii_hexdigit).take(8).collect();
     format!("agent:{agent_id}:pa-{short}").into()
-}
-
-impl Attempt {
-    /// For a child whose start cannot be seen.
-    pub fn report_started(&self) {
-        self.report(Report::Started { attempt: self.order.attempt, since: self.anchor.ago(Duration::ZERO) });
-    }
 }

@@ -41,13 +41,8 @@ pub(super) async fn open(endpoint: &Endpoint) -> Result<(Socket, Hello), Gateway
     // What an agent may answer has no bound that we know of; the gateway keeps its own.
     let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
     let connected = timeout(CONNECT_PATIENCE, connect_async_with_config(&endpoint.url, Some(config), true)).await;
-    let (mut socket, _) = match connected {
-        Ok(connected) => connected.map_err(|error| not_connected(endpoint, error))?,
-        Err(_) => {
-            let source = format!("no connection within {} s", CONNECT_PATIENCE.as_secs()).into();
-            return Err(GatewayError::Unreachable { url: endpoint.url.clone(), source });
-        }
-    };
+    let connected = connected.unwrap_or_else(|_| Err(SocketError::Io(std::io::ErrorKind::TimedOut.into())));
+    let (mut socket, _) = connected.map_err(|error| not_connected(endpoint, error))?;
     let greeting = timeout(GREETING_PATIENCE, greet(endpoint, &mut socket)).await;
     let hello = greeting.unwrap_or_else(|_| {
         Err(no_greeting(endpoint, format!("no greeting within {} s", GREETING_PATIENCE.as_secs())))
@@ -78,7 +73,7 @@ async fn greet(endpoint: &Endpoint, socket: &mut Socket) -> Result<Hello, Gatewa
             is_introduced = true;
         } else if text(&frame, "/id") == Some("c0") {
             if let Some(error) = frame.get("error") {
-                return Err(turned_away(endpoint, ErrorFrame::read(error)));
+                return Err(turned_away(endpoint, &ErrorFrame::read(error)));
             }
             return Hello::read(&frame["payload"])
                 .ok_or_else(|| no_greeting(endpoint, "its greeting names no `bootId`".to_owned()));
@@ -122,7 +117,7 @@ fn no_greeting(endpoint: &Endpoint, reason: String) -> GatewayError {
     GatewayError::Greeting { url: endpoint.url.clone(), reason }
 }
 
-fn turned_away(endpoint: &Endpoint, error: ErrorFrame) -> GatewayError {
+fn turned_away(endpoint: &Endpoint, error: &ErrorFrame) -> GatewayError {
     let url = endpoint.url.clone();
     let detail = error.detail.clone().unwrap_or_default();
     let reason = error.message.clone();

@@ -1,1 +1,652 @@
-//! placeholder
+//! The runtime against a small server on loopback that answers with recorded frames. It stands for the gateway at the
+//! edge of the protocol only; the real one is tested in `tests/gateway`.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{WebSocketStream, accept_async};
+
+use super::samples::sample;
+use super::*;
+use crate::core::action::Session;
+
+const KEY: &str = "6c92ff2b-06cd-4cd9-a5a7-dee52a69a42d";
+const SESSION_KEY: &str = "agent:main:subagent:6c92ff2b-06cd-4cd9-a5a7-dee52a69a42d";
+const ATTEMPT: AttemptRef = AttemptRef { task_index: 0, start_no: 1 };
+const ADMIN: [&str; 3] = ["operator.read", "operator.write", "operator.admin"];
+const START: Time = Time::from_millis(100_000);
+const WRITE: [&str; 2] = ["operator.read", "operator.write"];
+
+/// The other side of one connection.
+struct Peer {
+    socket: WebSocketStream<TcpStream>,
+    introduction: Value,
+}
+
+impl Peer {
+    /// Takes the next connection and greets it as this boot.
+    async fn greet(listener: &TcpListener, boot: &str, scopes: &[&str]) -> Self {
+        let (stream, _) = listener.accept().await.expect("accepts");
+        let mut peer = Self { socket: accept_async(stream).await.expect("upgrades"), introduction: Value::Null };
+        let hello = sample("ws_hello_ok");
+        peer.send(&hello["challenge"]).await;
+        peer.introduction = peer.receive().await;
+        let mut answer = hello["response"].clone();
+        answer["payload"]["server"]["bootId"] = json!(boot);
+        answer["payload"]["auth"]["scopes"] = json!(scopes);
+        peer.send(&answer).await;
+        peer
+    }
+
+    async fn send(&mut self, frame: &Value) {
+        self.socket.send(Message::text(frame.to_string())).await.expect("sends");
+    }
+
+    async fn receive(&mut self) -> Value {
+        loop {
+            match self.socket.next().await.expect("open").expect("a message") {
+                Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
+                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+                Message::Close(_) => panic!("closed"),
+            }
+        }
+    }
+
+    /// The next request, which must be of this method: its id and parameters.
+    async fn expect(&mut self, method: &str) -> (Value, Value) {
+        let frame = timeout(Duration::from_secs(10), self.receive()).await.expect("a request in time");
+        assert_eq!(frame["method"], method, "{frame}");
+        (frame["id"].clone(), frame["params"].clone())
+    }
+
+    async fn answer(&mut self, id: &Value, payload: &Value) {
+        self.send(&json!({"type": "res", "id": id, "ok": true, "payload": payload})).await;
+    }
+
+    async fn refuse(&mut self, id: &Value, error: &Value) {
+        self.send(&json!({"type": "res", "id": id, "ok": false, "error": error})).await;
+    }
+
+    /// Answers the next request of this method; its parameters.
+    async fn serve(&mut self, method: &str, payload: &Value) -> Value {
+        let (id, params) = self.expect(method).await;
+        self.answer(&id, payload).await;
+        params
+    }
+
+    async fn accept_agent(&mut self) -> (Value, Value) {
+        let (id, params) = self.expect("agent").await;
+        self.answer(&id, &accepted()).await;
+        (id, params)
+    }
+
+    /// Says nothing more and stays, until the test is over.
+    async fn stay(mut self) {
+        while let Some(Ok(_)) = self.socket.next().await {}
+    }
+}
+
+fn accepted() -> Value {
+    json!({"runId": KEY, "sessionKey": SESSION_KEY, "agentId": "main", "status": "accepted", "acceptedAt": 1})
+}
+
+fn final_frame() -> Value {
+    sample("agent_rpc_frames_admin_model")["frames"][2]["frame"]["payload"].clone()
+}
+
+fn order(key: &str) -> SpawnOrder {
+    SpawnOrder {
+        attempt: ATTEMPT,
+        key: key.into(),
+        task_id: "t".into(),
+        agent_type: "a".into(),
+        model: "mock/haiku".into(),
+        prompt: "hi".to_owned(),
+        timeout: Duration::from_millis(59_500),
+    }
+}
+
+async fn listen() -> (TcpListener, GatewayConfig, Endpoint) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let url = format!("ws://{}", listener.local_addr().expect("an address"));
+    let config = GatewayConfig { url: Some(url), token: Some(Secret::new("hunter2")), ..GatewayConfig::default() };
+    let endpoint = config.resolve().expect("resolves");
+    (listener, config, endpoint)
+}
+
+/// Runs one agent against a scripted gateway and gives what was reported, up to its end.
+async fn run_one<Script>(path: Path, patience: Duration, script: impl FnOnce(TcpListener) -> Script) -> Vec<Report>
+where
+    Script: Future<Output = ()> + Send + 'static,
+{
+    run_with(path, patience, script, |_, _| {}).await
+}
+
+/// As [`run_one`], with something done after each report.
+async fn run_with<Script>(
+    path: Path,
+    patience: Duration,
+    script: impl FnOnce(TcpListener) -> Script,
+    mut then: impl FnMut(&mut GatewayRuntime, &Report),
+) -> Vec<Report>
+where
+    Script: Future<Output = ()> + Send + 'static,
+{
+    let (listener, config, endpoint) = listen().await;
+    let config = GatewayConfig { path, ..config };
+    let gateway = tokio::spawn(script(listener));
+    let mut runtime = GatewayRuntime::connect_patiently(&config, endpoint, patience).await.expect("connects");
+    runtime.begin(Action::Spawn(order(KEY)), START);
+    let mut reports = Vec::new();
+    let ended = async {
+        loop {
+            let report = runtime.next_report(START).await;
+            then(&mut runtime, &report);
+            reports.push(report);
+            if matches!(reports.last(), Some(Report::Ended { .. })) {
+                return;
+            }
+        }
+    };
+    timeout(Duration::from_secs(20), ended).await.expect("ends in time");
+    drop(runtime);
+    if gateway.is_finished() {
+        gateway.await.expect("the script went through");
+    } else {
+        gateway.abort();
+    }
+    reports
+}
+
+fn ending(reports: &[Report]) -> &Ending {
+    match reports.last() {
+        Some(Report::Ended { ending, .. }) => ending,
+        other => panic!("no end: {other:?}"),
+    }
+}
+
+fn hello_text() -> Ending {
+    Ending::Replied(r#"{"answer": "hello from haiku", "id": "b1"}"#.to_owned())
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn an_agent_is_one_request_with_two_answers() {
+    let reports = run_one(Path::Agent, MINUTE, |listener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        assert_eq!(peer.introduction["params"]["auth"]["token"], "hunter2");
+        assert_eq!(peer.introduction["params"]["caps"], json!(["session-scoped-events"]));
+        let (id, params) = peer.accept_agent().await;
+        let expected = json!({
+            "message": "hi", "sessionKey": SESSION_KEY, "idempotencyKey": KEY, "timeout": 60, "deliver": false,
+            "lane": "subagent", "model": "mock/haiku",
+        });
+        assert_eq!(params, expected);
+        for event in sample("task_events").as_array().expect("events") {
+            let mut event = event.clone();
+            event["payload"]["task"]["runId"] = json!(KEY);
+            peer.send(&event).await;
+        }
+        // The start is told by an event, so the end must not overtake it.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        peer.answer(&id, &final_frame()).await;
+        peer.stay().await;
+    })
+    .await;
+    let session = Session { key: SESSION_KEY.into(), run_id: KEY.into() };
+    assert_eq!(reports[0], Report::Spawned { attempt: ATTEMPT, session });
+    assert!(matches!(reports[1], Report::Started { attempt: ATTEMPT, .. }));
+    assert_eq!(reports.len(), 3);
+    let Report::Ended { ending, usage, model_used, .. } = &reports[2] else { panic!("no end: {reports:?}") };
+    assert_eq!(*ending, hello_text());
+    assert_eq!(usage.tokens.map(|tokens| tokens.total), Some(130));
+    assert_eq!(model_used.as_deref(), Some("mock/haiku"));
+}
+
+/// The transcript of a run of ours.
+fn transcript(text: &str) -> Value {
+    let mut payload = sample("ws_sessions_get")["response"]["payload"].clone();
+    let message = &mut payload["messages"][1];
+    message["content"][0]["text"] = json!(text);
+    message["__openclaw"]["runId"] = json!(KEY);
+    payload
+}
+
+fn wait_ended() -> Value {
+    sample("wait_ok")["agent.wait"]["payload"].clone()
+}
+
+fn wait_open() -> Value {
+    sample("wait_unknown_run")["response"]["payload"].clone()
+}
+
+#[tokio::test]
+async fn a_run_goes_on_while_the_connection_is_cut() {
+    let reports = run_one(Path::Agent, MINUTE, |listener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        peer.accept_agent().await;
+        drop(peer);
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        peer.serve("agent.wait", &wait_open()).await;
+        peer.serve("sessions.describe", &json!({"session": {"status": "running"}})).await;
+        let params = peer.serve("agent.wait", &wait_ended()).await;
+        assert!(params["timeoutMs"].as_u64().is_some_and(|millis| millis <= 20_000));
+        peer.serve("sessions.get", &transcript("the whole text")).await;
+        peer.stay().await;
+    })
+    .await;
+    assert_eq!(*ending(&reports), Ending::Replied("the whole text".to_owned()));
+    assert_eq!(reports.len(), 2, "accepted once, ended once: {reports:?}");
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_is_repeated_to_the_same_boot_under_the_same_id() {
+    let reports = run_one(Path::Agent, MINUTE, |listener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        let (_, first) = peer.expect("agent").await;
+        drop(peer);
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        let (id, again) = peer.expect("agent").await;
+        assert_eq!(first, again);
+        let mut payload = accepted();
+        payload["status"] = json!("in_flight");
+        peer.answer(&id, &payload).await;
+        peer.serve("agent.wait", &wait_ended()).await;
+        peer.serve("sessions.get", &transcript("once")).await;
+        peer.stay().await;
+    })
+    .await;
+    assert_eq!(*ending(&reports), Ending::Replied("once".to_owned()));
+}
+
+#[tokio::test]
+async fn a_request_without_an_answer_is_never_repeated_after_a_restart() {
+    let reports = run_one(Path::Agent, MINUTE, |listener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        peer.expect("agent").await;
+        drop(peer);
+        let mut peer = Peer::greet(&listener, "boot-2", &ADMIN).await;
+        let params = peer.serve("sessions.delete", &json!({"ok": true, "deleted": false})).await;
+        assert_eq!(params, json!({"key": SESSION_KEY, "deleteTranscript": false}));
+        peer.stay().await;
+    })
+    .await;
+    assert!(matches!(ending(&reports), Ending::Lost { .. }), "{reports:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_a_restart_has_cut_off_is_deleted_and_lost() {
+    let reports = run_one(Path::Agent, MINUTE, |listener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        peer.accept_agent().await;
+        drop(peer);
+        let mut peer = Peer::greet(&listener, "boot-2", &ADMIN).await;
+        peer.serve("agent.wait", &wait_open()).await;
+        // What a restarted gateway says of it for ever.
+        peer.serve("sessions.describe", &json!({"session": {"status": "running", "abortedLastRun": true}})).await;
+        peer.serve("sessions.delete", &sample("sessions_delete_admin_keep_transcript")["response"]["payload"]).await;
+        peer.serve("sessions.describe", &sample("ws_sessions_describe_missing")["payload"]).await;
+        peer.stay().await;
+    })
+    .await;
+    assert!(matches!(ending(&reports), Ending::Lost { .. }), "{reports:?}");
+}
+
+#[tokio::test]
+async fn a_run_that_ended_before_a_restart_is_collected_after_it() {
+    let reports = run_one(Path::Agent, MINUTE, |listener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        peer.accept_agent().await;
+        drop(peer);
+        let mut peer = Peer::greet(&listener, "boot-2", &ADMIN).await;
+        peer.serve("agent.wait", &wait_open()).await;
+        peer.serve("sessions.describe", &json!({"session": {"status": "done", "lastRunId": KEY}})).await;
+        peer.serve("sessions.get", &transcript("in time")).await;
+        peer.stay().await;
+    })
+    .await;
+    assert_eq!(*ending(&reports), Ending::Replied("in time".to_owned()));
+}
+
+#[tokio::test]
+async fn what_cannot_be_deleted_and_is_run_again_is_waited_for() {
+    let reports = run_one(Path::Agent, MINUTE, |listener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &WRITE).await;
+        peer.serve("sessions.create", &sample("model_via_sessions_create")["response"]["payload"]).await;
+        peer.accept_agent().await;
+        drop(peer);
+        let mut peer = Peer::greet(&listener, "boot-2", &WRITE).await;
+        peer.serve("agent.wait", &wait_open()).await;
+        peer.serve("sessions.describe", &json!({"session": {"status": "running", "lastRunId": "another"}})).await;
+        let row =
+            |run_id, state| json!({"runId": run_id, "childSessionKey": SESSION_KEY, "execution": {"state": state}});
+        peer.serve("tasks.list", &json!({"tasks": [row(KEY, "finished"), row("another", "running")]})).await;
+        let params = peer.serve("agent.wait", &wait_ended()).await;
+        assert_eq!(params["runId"], "another");
+        let mut messages = transcript("again");
+        messages["messages"][1]["__openclaw"]["runId"] = json!("another");
+        peer.serve("sessions.get", &messages).await;
+        peer.stay().await;
+    })
+    .await;
+    assert_eq!(*ending(&reports), Ending::Replied("again".to_owned()));
+}
+
+#[tokio::test]
+async fn without_admin_the_session_chooses_the_model_and_stays() {
+    let (mut deleted, mut runtime_reports) = (false, Vec::new());
+    let (listener, config, endpoint) = listen().await;
+    tokio::spawn(async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &WRITE).await;
+        let created = sample("model_via_sessions_create")["response"]["payload"].clone();
+        let params = peer.serve("sessions.create", &created).await;
+        assert_eq!(params, json!({"key": SESSION_KEY, "model": "mock/haiku"}));
+        let (id, params) = peer.accept_agent().await;
+        assert_eq!(params.get("model"), None);
+        peer.answer(&id, &final_frame()).await;
+        // A deletion would arrive here, and nothing would answer it.
+        peer.stay().await;
+    });
+    let mut runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
+    runtime.begin(Action::Spawn(order(KEY)), START);
+    while !deleted {
+        let report = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+        if matches!(report, Report::Ended { .. }) {
+            let session = Session { key: SESSION_KEY.into(), run_id: KEY.into() };
+            runtime.begin(Action::Delete { attempt: ATTEMPT, session }, START);
+        }
+        deleted = matches!(report, Report::DeleteFailed { .. });
+        runtime_reports.push(report);
+    }
+    let reason = "the gateway grants no `operator.admin`, which deleting sessions needs".to_owned();
+    assert_eq!(runtime_reports.last(), Some(&Report::DeleteFailed { attempt: ATTEMPT, reason }));
+}
+
+#[tokio::test]
+async fn a_busy_gateway_is_a_refusal_that_may_be_repeated() {
+    let reports = run_one(Path::Agent, MINUTE, |listener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        let (id, _) = peer.expect("agent").await;
+        peer.refuse(&id, &sample("ws_pipeline_overflow")["error"]).await;
+        peer.stay().await;
+    })
+    .await;
+    let Ending::Refused(refusal) = ending(&reports) else { panic!("{reports:?}") };
+    assert!(refusal.retryable && refusal.code == "UNAVAILABLE");
+    assert_eq!(reports.len(), 1, "nothing was started: {reports:?}");
+}
+
+#[tokio::test]
+async fn a_deletion_that_comes_too_soon_is_repeated() {
+    let (listener, config, endpoint) = listen().await;
+    tokio::spawn(async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        let too_soon = sample("sessions_delete_too_soon_after_end")["response"]["error"].clone();
+        for _ in 0..2 {
+            let (id, _) = peer.expect("sessions.delete").await;
+            peer.refuse(&id, &too_soon).await;
+        }
+        peer.serve("sessions.delete", &json!({"ok": true, "deleted": true})).await;
+        peer.stay().await;
+    });
+    let mut runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
+    let session = Session { key: SESSION_KEY.into(), run_id: KEY.into() };
+    runtime.begin(Action::Delete { attempt: ATTEMPT, session }, START);
+    let report = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+    assert_eq!(report, Report::Deleted { attempt: ATTEMPT });
+}
+
+#[tokio::test]
+async fn a_stop_waits_until_the_run_is_over_and_tells_its_real_end() {
+    for (last, expected) in [
+        (sample("agent_rpc_abort_frames")[3]["payload"].clone(), Ending::Stopped { reason: "rpc".to_owned() }),
+        (final_frame(), hello_text()),
+    ] {
+        let script = |listener: TcpListener| async move {
+            let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+            let (id, _) = peer.accept_agent().await;
+            let params = peer.serve("sessions.abort", &sample("sessions_abort_idle_or_missing")["payload"]).await;
+            assert_eq!(params, json!({"key": SESSION_KEY, "runId": KEY}));
+            peer.answer(&id, &last).await;
+            peer.stay().await;
+        };
+        let reports = run_with(Path::Agent, MINUTE, script, |runtime, report| {
+            if matches!(report, Report::Spawned { .. }) {
+                runtime.begin(Action::Stop(ATTEMPT), START);
+            }
+        })
+        .await;
+        assert_eq!(*ending(&reports), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_look_tells_queued_and_working_apart_by_the_gateways_own_clock() {
+    let script = |listener: TcpListener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        let (id, _) = peer.accept_agent().await;
+        peer.serve("sessions.describe", &json!({"session": {"key": SESSION_KEY}})).await;
+        let running = json!({"session": {"status": "running", "startedAt": 9_000_000, "snapshotAt": 9_003_000}});
+        peer.serve("sessions.describe", &running).await;
+        peer.answer(&id, &final_frame()).await;
+        peer.stay().await;
+    };
+    let mut looks = 0;
+    let reports = run_with(Path::Agent, MINUTE, script, |runtime, _| {
+        if looks < 2 {
+            looks += 1;
+            runtime.begin(Action::Look(ATTEMPT), START);
+        }
+    })
+    .await;
+    assert_eq!(reports[1], Report::Queued { attempt: ATTEMPT });
+    let Report::Started { since, .. } = reports[2] else { panic!("{reports:?}") };
+    // Three seconds before now, which is soon after the start.
+    assert!((97_000..98_500).contains(&since.as_millis()), "{since:?}");
+}
+
+#[tokio::test]
+async fn a_gateway_that_stays_away_leaves_accepted_runs_uncertain_and_unsent_ones_lost() {
+    let patience = Duration::from_millis(300);
+    let accepted = run_one(Path::Agent, patience, |listener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        peer.accept_agent().await;
+    })
+    .await;
+    let Ending::Unstoppable { reason } = ending(&accepted) else { panic!("{accepted:?}") };
+    assert!(reason.contains("unreachable") && reason.contains(SESSION_KEY), "{reason}");
+
+    let (listener, config, endpoint) = listen().await;
+    let connecting = GatewayRuntime::connect_patiently(&config, endpoint, patience);
+    let (peer, runtime) = tokio::join!(Peer::greet(&listener, "boot-1", &ADMIN), connecting);
+    let mut runtime = runtime.expect("connects");
+    drop((peer, listener));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    runtime.begin(Action::Spawn(order(KEY)), START);
+    let report = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+    assert!(matches!(report, Report::Ended { ending: Ending::Lost { .. }, .. }), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_prompt_larger_than_the_gateway_takes_is_refused_unsent() {
+    let (listener, config, endpoint) = listen().await;
+    let gateway = tokio::spawn(async move { Peer::greet(&listener, "boot-1", &ADMIN).await.stay().await });
+    let mut runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
+    let order = SpawnOrder { prompt: "x".repeat(27_000_000), ..order(KEY) };
+    runtime.begin(Action::Spawn(order), START);
+    let report = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+    let Report::Ended { ending: Ending::Refused(refusal), .. } = report else { panic!("{report:?}") };
+    assert_eq!(refusal.code, "TOO_LARGE");
+    gateway.abort();
+}
+
+#[tokio::test]
+async fn at_most_a_hundred_requests_wait_to_start() {
+    let (listener, config, endpoint) = listen().await;
+    let connecting = GatewayRuntime::connect_to(&config, endpoint);
+    let (mut peer, runtime) = tokio::join!(Peer::greet(&listener, "boot-1", &ADMIN), connecting);
+    let mut runtime = runtime.expect("connects");
+    for task_index in 0..150 {
+        let attempt = AttemptRef { task_index, start_no: 1 };
+        runtime.begin(Action::Spawn(SpawnOrder { attempt, ..order(&format!("{task_index}")) }), START);
+    }
+    let mut ids = Vec::new();
+    while let Ok(frame) = timeout(Duration::from_millis(200), peer.receive()).await {
+        ids.push(frame["id"].clone());
+    }
+    assert_eq!(ids.len(), 100);
+    for id in &ids[..10] {
+        peer.answer(id, &accepted()).await;
+    }
+    while let Ok(frame) = timeout(Duration::from_millis(200), peer.receive()).await {
+        ids.push(frame["id"].clone());
+    }
+    assert_eq!(ids.len(), 110);
+}
+
+fn spawn_accepted() -> Value {
+    sample("ws_tools_invoke_spawn_a3")["response"]["payload"].clone()
+}
+
+const CHILD: &str = "agent:main:subagent:2d192cac-b9a4-45c5-b735-c756dd38ea48";
+const CHILD_RUN: &str = "012063af-d01e-4ec7-887a-19052f098344";
+
+fn child_transcript(text: &str) -> Value {
+    let mut payload = transcript(text);
+    payload["messages"][1]["__openclaw"]["runId"] = json!(CHILD_RUN);
+    payload
+}
+
+#[tokio::test]
+async fn a_child_is_spawned_waited_for_and_read() {
+    let reports = run_one(Path::Spawn, MINUTE, |listener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &WRITE).await;
+        let params = peer.serve("tools.invoke", &spawn_accepted()).await;
+        let expected = json!({
+            "name": "sessions_spawn", "sessionKey": "agent:main:pa-6c92ff2b",
+            "args": {
+                "task": "hi", "label": KEY, "model": "mock/haiku", "runTimeoutSeconds": 60, "cleanup": "keep",
+                "expectsCompletionMessage": false,
+            },
+        });
+        assert_eq!(params, expected);
+        assert_eq!(peer.serve("agent.wait", &wait_ended()).await["runId"], CHILD_RUN);
+        peer.serve("sessions.get", &child_transcript("done")).await;
+        peer.stay().await;
+    })
+    .await;
+    assert_eq!(*ending(&reports), Ending::Replied("done".to_owned()));
+    let session = Session { key: CHILD.into(), run_id: CHILD_RUN.into() };
+    assert_eq!(reports[0], Report::Spawned { attempt: ATTEMPT, session });
+}
+
+#[tokio::test]
+async fn a_spawn_whose_answer_was_lost_is_found_by_its_label() {
+    let reports = run_one(Path::Spawn, MINUTE, |listener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        peer.expect("tools.invoke").await;
+        drop(peer);
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        // The gateway may still be at it.
+        peer.serve("sessions.resolve", &json!({"ok": false})).await;
+        let params = peer.serve("sessions.resolve", &json!({"ok": true, "key": CHILD})).await;
+        assert_eq!(params, json!({"label": KEY, "allowMissing": true}));
+        let row = json!({"runId": CHILD_RUN, "childSessionKey": CHILD, "execution": {"state": "running"}});
+        peer.serve("tasks.list", &json!({"tasks": [row]})).await;
+        peer.serve("agent.wait", &wait_ended()).await;
+        peer.serve("sessions.get", &child_transcript("found")).await;
+        peer.stay().await;
+    })
+    .await;
+    assert_eq!(*ending(&reports), Ending::Replied("found".to_owned()));
+}
+
+#[tokio::test]
+async fn a_child_that_a_restart_interrupted_is_lost_once_the_gateway_says_so() {
+    let reports = run_one(Path::Spawn, MINUTE, |listener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        peer.serve("tools.invoke", &spawn_accepted()).await;
+        drop(peer);
+        let mut peer = Peer::greet(&listener, "boot-2", &ADMIN).await;
+        let recorded = sample("restart_SIGKILL");
+        for state in ["state_at_restart", "state_30s_later"] {
+            peer.serve("agent.wait", &wait_open()).await;
+            let mut described = recorded[state]["run0"]["describe"].clone();
+            if described.get("lastRunError").is_some() {
+                // The recording shortens it here, and not in the task.
+                described["lastRunError"] = recorded[state]["run0"]["tasks"][0]["error"].clone();
+            }
+            peer.serve("sessions.describe", &json!({"session": described})).await;
+        }
+        peer.serve("sessions.get", &json!({"messages": []})).await;
+        peer.stay().await;
+    })
+    .await;
+    let Ending::Lost { reason } = ending(&reports) else { panic!("{reports:?}") };
+    assert!(reason.contains("interrupted by a Gateway restart"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_gateway_that_cannot_be_used_is_a_typed_error_without_the_token() {
+    let (listener, config, endpoint) = listen().await;
+    drop(listener);
+    let refused = GatewayRuntime::connect_to(&config, endpoint).await.expect_err("refused");
+    assert!(matches!(refused, GatewayError::Unreachable { .. }));
+
+    let turned_away = |error: Value| async move {
+        let (listener, config, endpoint) = listen().await;
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.expect("accepts");
+            let mut peer = Peer { socket: accept_async(stream).await.expect("upgrades"), introduction: Value::Null };
+            peer.send(&sample("ws_hello_ok")["challenge"]).await;
+            peer.receive().await;
+            peer.refuse(&json!("c0"), &error).await;
+            peer.stay().await;
+        });
+        let error = GatewayRuntime::connect_to(&config, endpoint).await.expect_err("turned away");
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        error
+    };
+    let wrong_token = sample("errors")["ws_wrong_token"]["error"].clone();
+    assert!(matches!(turned_away(wrong_token).await, GatewayError::Auth { .. }));
+    let mismatch = json!({"code": "INVALID_REQUEST", "message": "m", "details": {"code": "PROTOCOL_MISMATCH"}});
+    assert!(matches!(turned_away(mismatch).await, GatewayError::Protocol { .. }));
+
+    let (listener, config, endpoint) = listen().await;
+    let connecting = GatewayRuntime::connect_to(&config, endpoint);
+    let (_, connected) = tokio::join!(Peer::greet(&listener, "boot-1", &["operator.read"]), connecting);
+    assert!(matches!(connected, Err(GatewayError::NoWriteScope { granted, .. }) if granted == "operator.read"));
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_starting_is_waited_for() {
+    let (listener, config, endpoint) = listen().await;
+    let gateway = async {
+        let (stream, _) = listener.accept().await.expect("accepts");
+        let mut peer = Peer { socket: accept_async(stream).await.expect("upgrades"), introduction: Value::Null };
+        peer.send(&sample("ws_hello_ok")["challenge"]).await;
+        peer.receive().await;
+        peer.refuse(&json!("c0"), &sample("ws_connect_starting_up")["response_to_connect"]["error"]).await;
+        Peer::greet(&listener, "boot-1", &ADMIN).await
+    };
+    let (_, connected) = tokio::join!(gateway, GatewayRuntime::connect_to(&config, endpoint));
+    assert!(connected.is_ok());
+}
+
+#[tokio::test]
+async fn the_models_are_listed() {
+    let (listener, config, endpoint) = listen().await;
+    tokio::spawn(async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        peer.serve("models.list", &sample("models_list_default")).await;
+        peer.stay().await;
+    });
+    let runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
+    let models = runtime.models().await.expect("models");
+    assert!(models.may_have("kimi-coding/k2p5"));
+}
