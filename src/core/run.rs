@@ -152,9 +152,10 @@ pub struct RunMachine {
     facts_made: u64,
     facts_durable: u64,
     actions: VecDeque<(u64, Action)>,
+    accepted: BTreeSet<AttemptRef>,
     sessions: BTreeMap<AttemptRef, Session>,
     to_delete: BTreeSet<AttemptRef>,
-    deleting: usize,
+    deleting: BTreeSet<AttemptRef>,
     /// The latest report of an agent, and the timer that waits for silence after it.
     heard: Time,
     quiet_timer: Option<Time>,
@@ -188,9 +189,10 @@ impl RunMachine {
             facts_made: 0,
             facts_durable: 0,
             actions: VecDeque::new(),
+            accepted: BTreeSet::new(),
             sessions: BTreeMap::new(),
             to_delete: BTreeSet::new(),
-            deleting: 0,
+            deleting: BTreeSet::new(),
             heard: now,
             quiet_timer: None,
             cancelled: None,
@@ -301,14 +303,14 @@ impl RunMachine {
                 }
             }
             Report::Deleted { attempt } => {
-                self.deleting = self.deleting.saturating_sub(1);
-                if self.sessions.remove(&attempt).is_some() {
+                if self.deleting.remove(&attempt) && self.sessions.remove(&attempt).is_some() {
                     self.fact(now, Event::SessionDeleted { attempt });
                 }
             }
             Report::DeleteFailed { attempt, reason } => {
-                self.deleting = self.deleting.saturating_sub(1);
-                self.leave_session(attempt, reason, now);
+                if self.deleting.remove(&attempt) {
+                    self.leave_session(attempt, reason, now);
+                }
             }
         }
         self.advance(now);
@@ -348,6 +350,10 @@ impl RunMachine {
     }
 
     fn spawned(&mut self, attempt: AttemptRef, session: Session, now: Time) {
+        if !self.accepted.insert(attempt) {
+            // A repetition: its session may be gone by now.
+            return;
+        }
         self.sessions.insert(attempt, session.clone());
         self.fact(now, Event::AttemptAccepted { attempt, session });
         if !self.is_current(attempt) {
@@ -609,8 +615,8 @@ impl RunMachine {
             self.delete_in_silence(now);
             return;
         }
-        while self.deleting < self.settings.deletes_max && self.delete_next() {}
-        if self.deleting == 0 {
+        while self.deleting.len() < self.settings.deletes_max && self.delete_next() {}
+        if self.deleting.is_empty() {
             self.finish(now);
         } else if !matches!(self.timers.first(), Some((_, Timer::CleanupDeadline))) {
             self.timers.clear();
@@ -621,7 +627,7 @@ impl RunMachine {
     /// A deletion costs the gateway about as much as an agent's own bookkeeping, so beside agents one is made only
     /// when none of them has been heard of for a while.
     fn delete_in_silence(&mut self, now: Time) {
-        if self.to_delete.is_empty() || self.deleting > 0 {
+        if self.to_delete.is_empty() || !self.deleting.is_empty() {
             return;
         }
         let quiet_at = self.heard + SILENCE;
@@ -639,7 +645,7 @@ impl RunMachine {
     fn delete_next(&mut self) -> bool {
         while let Some(attempt) = self.to_delete.pop_first() {
             if let Some(session) = self.sessions.get(&attempt).cloned() {
-                self.deleting += 1;
+                self.deleting.insert(attempt);
                 self.act(Action::Delete { attempt, session });
                 return true;
             }
@@ -696,7 +702,8 @@ impl RunMachine {
     }
 
     fn queue_delete(&mut self, attempt: AttemptRef) {
-        if self.settings.cleanup == Cleanup::Delete && self.sessions.contains_key(&attempt) {
+        let is_known = self.sessions.contains_key(&attempt) && !self.deleting.contains(&attempt);
+        if self.settings.cleanup == Cleanup::Delete && is_known {
             self.to_delete.insert(attempt);
         }
     }
