@@ -288,12 +288,8 @@ impl RunMachine {
         match report {
             Report::Spawned { attempt, session } => self.spawned(attempt, session, now),
             Report::Started { attempt, since } => self.started(attempt, since.min(now), now),
-            Report::Queued { attempt } => {
-                if self.is_current(attempt) {
-                    let timeout = self.plan.tasks()[attempt.task_index].timeout;
-                    self.timers.insert((now + timeout + self.settings.grace, Timer::Look(attempt)));
-                }
-            }
+            // It is looked for again when its time has passed once more.
+            Report::Queued { .. } => {}
             Report::Ended { attempt, ending, usage, model_used } => {
                 if self.is_current(attempt) {
                     self.ended(attempt, ending, usage, model_used, now);
@@ -334,6 +330,7 @@ impl RunMachine {
             Timer::Look(attempt) => {
                 if matches!(self.phase(attempt), Some(Phase::Ordered | Phase::Accepted)) {
                     self.act(Action::Look(attempt));
+                    self.look_later(attempt, now);
                 }
             }
             Timer::Timeout(attempt) => {
@@ -682,10 +679,16 @@ impl RunMachine {
         };
         record.state = State::Live(Live { attempt, phase: Phase::Ordered });
         self.live += 1;
-        let look = now + task.timeout + self.settings.grace;
-        self.timers.insert((look, Timer::Look(attempt)));
+        self.look_later(attempt, now);
         self.fact(now, Event::AttemptPlanned { attempt, attempt_no, tier, model, key });
         self.act(Action::Spawn(order));
+    }
+
+    /// Asks the runtime about an agent when it has not been seen to work for as long as it may work; again and again,
+    /// so that no lost answer leaves it waiting until the run's deadline.
+    fn look_later(&mut self, attempt: AttemptRef, now: Time) {
+        let timeout = self.plan.tasks()[attempt.task_index].timeout;
+        self.timers.insert((now + timeout + self.settings.grace, Timer::Look(attempt)));
     }
 
     fn finish(&mut self, now: Time) {
