@@ -386,8 +386,12 @@ impl RunMachine {
             Some(Phase::Ordered | Phase::Accepted | Phase::Working) | None => None,
         };
         let unstoppable = matches!(ending, Ending::Unstoppable { .. });
-        let judged = ending.judge().map_err(Unread::from);
-        let verdict = judged.and_then(|text| read_answer(task, &text).map(|value| (value, text)));
+        let judged = ending.judge();
+        if let Err(Failure { kind: FailureKind::Busy, reason, retry_after }) = judged {
+            self.refused(attempt, reason, retry_after, now);
+            return;
+        }
+        let verdict = judged.map_err(Unread::from).and_then(|text| read_answer(task, &text).map(|value| (value, text)));
         let price = task.hierarchy.tiers()[self.records[index].history.tier].price;
         let cost = usage.cost_at(price.as_ref());
         let tokens = usage.tokens;
@@ -403,11 +407,6 @@ impl RunMachine {
                 Unread::from(Failure::new(FailureKind::Stopped, self.cancel_reason.clone()))
             }
         });
-        if let Err(Unread { failure: Failure { kind: FailureKind::Busy, reason, retry_after }, .. }) = &verdict {
-            let (reason, retry_after) = (reason.clone(), *retry_after);
-            self.refused(attempt, reason, retry_after, now);
-            return;
-        }
         self.live -= 1;
         self.queue_delete(attempt);
         let outcome = match &verdict {
@@ -441,6 +440,9 @@ impl RunMachine {
         self.timers.insert((until, Timer::LimitHold));
         self.fact(now, Event::AttemptRefused { attempt, reason, limit: self.limit.in_force(), until });
         self.make_ready(attempt.task_index);
+        if self.cancelled.is_some() {
+            self.end_cancelled(attempt.task_index, self.cancelled, now);
+        }
     }
 
     fn complete(&mut self, index: usize, value: Value, raw: Arc<str>, now: Time) {
