@@ -25,7 +25,7 @@ use super::plan::{Plan, Task};
 use super::prompt::{self, Material, Objection};
 use super::retry::RetryPolicy;
 use super::time::Time;
-use super::usage::Usage;
+use super::usage::{Tokens, Usage};
 
 /// How long nothing must have been heard of any agent before a session is deleted beside them.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -587,12 +587,29 @@ impl RunMachine {
     }
 
     fn stop(&mut self, attempt: AttemptRef, why: StopReason, now: Time) {
+        let was_waiting = self.take_back(attempt);
         if let Some(live) = self.live_mut(attempt) {
-            live.phase = Phase::Stopping(why);
+            // What never started has not run out of time, whatever the run has.
+            live.phase = Phase::Stopping(if was_waiting { StopReason::Cancel } else { why });
+        }
+        if was_waiting {
+            let nothing = Usage { tokens: Some(Tokens::default()), cost: Some(0.0) };
+            self.ended(attempt, Ending::Stopped { reason: "not started yet".to_owned() }, nothing, None, now);
+            return;
         }
         self.fact(now, Event::AttemptStopping { attempt, why });
         self.act(Action::Stop(attempt));
         self.timers.insert((now + self.settings.stop_patience, Timer::StopPatience(attempt)));
+    }
+
+    /// Whether the attempt's order was still waiting for its facts; then nobody ever sees it.
+    fn take_back(&mut self, attempt: AttemptRef) -> bool {
+        let is_order = |action: &Action| matches!(action, Action::Spawn(order) if order.attempt == attempt);
+        let was_waiting = self.actions.iter().any(|(_, action)| is_order(action));
+        if was_waiting {
+            self.actions.retain(|(_, action)| !is_order(action) && *action != Action::Look(attempt));
+        }
+        was_waiting
     }
 
     /// Gives up on an agent that may still be running: its task ends, since no second agent may start beside it.
