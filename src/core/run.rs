@@ -25,7 +25,7 @@ use super::plan::{Plan, Task};
 use super::prompt::{self, Material, Objection};
 use super::retry::RetryPolicy;
 use super::time::Time;
-use super::usage::Usage;
+use super::usage::{Tokens, Usage};
 
 /// How long nothing must have been heard of any agent before a session is deleted beside them.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -152,9 +152,10 @@ pub struct RunMachine {
     facts_made: u64,
     facts_durable: u64,
     actions: VecDeque<(u64, Action)>,
+    accepted: BTreeSet<AttemptRef>,
     sessions: BTreeMap<AttemptRef, Session>,
     to_delete: BTreeSet<AttemptRef>,
-    deleting: usize,
+    deleting: BTreeSet<AttemptRef>,
     /// The latest report of an agent, and the timer that waits for silence after it.
     heard: Time,
     quiet_timer: Option<Time>,
@@ -202,9 +203,10 @@ impl RunMachine {
             facts_made: 0,
             facts_durable: 0,
             actions: VecDeque::new(),
+            accepted: BTreeSet::new(),
             sessions: BTreeMap::new(),
             to_delete: BTreeSet::new(),
-            deleting: 0,
+            deleting: BTreeSet::new(),
             heard: now,
             quiet_timer: None,
             cancelled: None,
@@ -299,12 +301,8 @@ impl RunMachine {
         match report {
             Report::Spawned { attempt, session } => self.spawned(attempt, session, now),
             Report::Started { attempt, since } => self.started(attempt, since.min(now), now),
-            Report::Queued { attempt } => {
-                if self.is_current(attempt) {
-                    let timeout = self.plan.tasks()[attempt.task_index].timeout;
-                    self.timers.insert((now + timeout + self.settings.grace, Timer::Look(attempt)));
-                }
-            }
+            // It is looked for again when its time has passed once more.
+            Report::Queued { .. } => {}
             Report::Ended { attempt, ending, usage, model_used } => {
                 if self.is_current(attempt) {
                     self.ended(attempt, ending, usage, model_used, now);
@@ -314,14 +312,14 @@ impl RunMachine {
                 }
             }
             Report::Deleted { attempt } => {
-                self.deleting = self.deleting.saturating_sub(1);
-                if self.sessions.remove(&attempt).is_some() {
+                if self.deleting.remove(&attempt) && self.sessions.remove(&attempt).is_some() {
                     self.fact(now, Event::SessionDeleted { attempt });
                 }
             }
             Report::DeleteFailed { attempt, reason } => {
-                self.deleting = self.deleting.saturating_sub(1);
-                self.leave_session(attempt, reason, now);
+                if self.deleting.remove(&attempt) {
+                    self.leave_session(attempt, reason, now);
+                }
             }
         }
         self.advance(now);
@@ -345,6 +343,7 @@ impl RunMachine {
             Timer::Look(attempt) => {
                 if matches!(self.phase(attempt), Some(Phase::Ordered | Phase::Accepted)) {
                     self.act(Action::Look(attempt));
+                    self.look_later(attempt, now);
                 }
             }
             Timer::Timeout(attempt) => {
@@ -361,6 +360,10 @@ impl RunMachine {
     }
 
     fn spawned(&mut self, attempt: AttemptRef, session: Session, now: Time) {
+        if !self.accepted.insert(attempt) {
+            // A repetition: its session may be gone by now.
+            return;
+        }
         self.sessions.insert(attempt, session.clone());
         self.fact(now, Event::AttemptAccepted { attempt, session });
         if !self.is_current(attempt) {
@@ -396,8 +399,12 @@ impl RunMachine {
             Some(Phase::Ordered | Phase::Accepted | Phase::Working) | None => None,
         };
         let unstoppable = matches!(ending, Ending::Unstoppable { .. });
-        let judged = ending.judge().map_err(Unread::from);
-        let verdict = judged.and_then(|text| read_answer(task, &text).map(|value| (value, text)));
+        let judged = ending.judge();
+        if let Err(Failure { kind: FailureKind::Busy, reason, retry_after }) = judged {
+            self.refused(attempt, reason, retry_after, now);
+            return;
+        }
+        let verdict = judged.map_err(Unread::from).and_then(|text| read_answer(task, &text).map(|value| (value, text)));
         let price = task.hierarchy.tiers()[self.records[index].history.tier].price;
         let cost = usage.cost_at(price.as_ref());
         let tokens = usage.tokens;
@@ -413,11 +420,6 @@ impl RunMachine {
                 Unread::from(Failure::new(FailureKind::Stopped, self.cancel_reason.clone()))
             }
         });
-        if let Err(Unread { failure: Failure { kind: FailureKind::Busy, reason, retry_after }, .. }) = &verdict {
-            let (reason, retry_after) = (reason.clone(), *retry_after);
-            self.refused(attempt, reason, retry_after, now);
-            return;
-        }
         self.live -= 1;
         self.queue_delete(attempt);
         let outcome = match &verdict {
@@ -451,6 +453,9 @@ impl RunMachine {
         self.timers.insert((until, Timer::LimitHold));
         self.fact(now, Event::AttemptRefused { attempt, reason, limit: self.limit.in_force(), until });
         self.make_ready(attempt.task_index);
+        if self.cancelled.is_some() {
+            self.end_cancelled(attempt.task_index, self.cancelled, now);
+        }
     }
 
     fn complete(&mut self, index: usize, value: Value, raw: Arc<str>, now: Time) {
@@ -595,12 +600,29 @@ impl RunMachine {
     }
 
     fn stop(&mut self, attempt: AttemptRef, why: StopReason, now: Time) {
+        let was_waiting = self.take_back(attempt);
         if let Some(live) = self.live_mut(attempt) {
-            live.phase = Phase::Stopping(why);
+            // What never started has not run out of time, whatever the run has.
+            live.phase = Phase::Stopping(if was_waiting { StopReason::Cancel } else { why });
+        }
+        if was_waiting {
+            let nothing = Usage { tokens: Some(Tokens::default()), cost: Some(0.0) };
+            self.ended(attempt, Ending::Stopped { reason: "not started yet".to_owned() }, nothing, None, now);
+            return;
         }
         self.fact(now, Event::AttemptStopping { attempt, why });
         self.act(Action::Stop(attempt));
         self.timers.insert((now + self.settings.stop_patience, Timer::StopPatience(attempt)));
+    }
+
+    /// Whether the attempt's order was still waiting for its facts; then nobody ever sees it.
+    fn take_back(&mut self, attempt: AttemptRef) -> bool {
+        let is_order = |action: &Action| matches!(action, Action::Spawn(order) if order.attempt == attempt);
+        let was_waiting = self.actions.iter().any(|(_, action)| is_order(action));
+        if was_waiting {
+            self.actions.retain(|(_, action)| !is_order(action) && *action != Action::Look(attempt));
+        }
+        was_waiting
     }
 
     /// Gives up on an agent that may still be running: its task ends, since no second agent may start beside it.
@@ -622,8 +644,8 @@ impl RunMachine {
             self.delete_in_silence(now);
             return;
         }
-        while self.deleting < self.settings.deletes_max && self.delete_next() {}
-        if self.deleting == 0 {
+        while self.deleting.len() < self.settings.deletes_max && self.delete_next() {}
+        if self.deleting.is_empty() {
             self.finish(now);
         } else if !matches!(self.timers.first(), Some((_, Timer::CleanupDeadline))) {
             self.timers.clear();
@@ -634,7 +656,7 @@ impl RunMachine {
     /// A deletion costs the gateway about as much as an agent's own bookkeeping, so beside agents one is made only
     /// when none of them has been heard of for a while.
     fn delete_in_silence(&mut self, now: Time) {
-        if self.to_delete.is_empty() || self.deleting > 0 {
+        if self.to_delete.is_empty() || !self.deleting.is_empty() {
             return;
         }
         let quiet_at = self.heard + SILENCE;
@@ -652,7 +674,7 @@ impl RunMachine {
     fn delete_next(&mut self) -> bool {
         while let Some(attempt) = self.to_delete.pop_first() {
             if let Some(session) = self.sessions.get(&attempt).cloned() {
-                self.deleting += 1;
+                self.deleting.insert(attempt);
                 self.act(Action::Delete { attempt, session });
                 return true;
             }
@@ -689,10 +711,16 @@ impl RunMachine {
         };
         record.state = State::Live(Live { attempt, phase: Phase::Ordered });
         self.live += 1;
-        let look = now + task.timeout + self.settings.grace;
-        self.timers.insert((look, Timer::Look(attempt)));
+        self.look_later(attempt, now);
         self.fact(now, Event::AttemptPlanned { attempt, attempt_no, tier, model, key });
         self.act(Action::Spawn(order));
+    }
+
+    /// Asks the runtime about an agent when it has not been seen to work for as long as it may work; again and again,
+    /// so that no lost answer leaves it waiting until the run's deadline.
+    fn look_later(&mut self, attempt: AttemptRef, now: Time) {
+        let timeout = self.plan.tasks()[attempt.task_index].timeout;
+        self.timers.insert((now + timeout + self.settings.grace, Timer::Look(attempt)));
     }
 
     fn finish(&mut self, now: Time) {
@@ -709,7 +737,8 @@ impl RunMachine {
     }
 
     fn queue_delete(&mut self, attempt: AttemptRef) {
-        if self.settings.cleanup == Cleanup::Delete && self.sessions.contains_key(&attempt) {
+        let is_known = self.sessions.contains_key(&attempt) && !self.deleting.contains(&attempt);
+        if self.settings.cleanup == Cleanup::Delete && is_known {
             self.to_delete.insert(attempt);
         }
     }
