@@ -10,13 +10,14 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 
 use super::attempt::{Attempt, Stop};
-use super::frames::task_rows;
+use super::frames::{TaskRow, task_rows};
 use super::link::{CallError, Response};
 use super::outcome::{Described, Outcome, Standing, Transcript, WaitEnd};
 use super::sessions::{self, Deletion};
 use crate::core::action::Session;
 use crate::core::failure::Ending;
 
+const RESTARTED: &str = "the gateway restarted while the agent was running";
 const WAIT_FIRST: Duration = Duration::from_millis(500);
 const WAIT: Duration = Duration::from_secs(20);
 /// How long `agent.wait` is heard before a stop counts as failed.
@@ -68,20 +69,20 @@ impl Attempt {
             if boot == self.boot {
                 continue;
             }
+            if self.link.hello().is_admin() {
+                return self.remove(&session).await;
+            }
             match kin {
                 Kin::Own => {
-                    if let Some(outcome) = self.give_up_own(&session).await? {
-                        return Ok(outcome);
-                    }
+                    let Some(row) = self.resumed(&session).await? else { return Ok(lost(RESTARTED)) };
+                    self.session = Some(Session { key: session.key, run_id: row.run_id });
                     self.boot = boot;
                 }
-                Kin::Child => {
-                    let since = *restarted.get_or_insert_with(Instant::now);
-                    if since.elapsed() > INTERRUPTION_PATIENCE {
-                        return self.remove(&session).await;
-                    }
-                    span = INTERRUPTION_PAUSE;
+                Kin::Child if restarted.get_or_insert_with(Instant::now).elapsed() > INTERRUPTION_PATIENCE => {
+                    let reason = format!("the gateway restarted; session `{}` may still be running", session.key);
+                    return Err(Ending::Unstoppable { reason }.into());
                 }
+                Kin::Child => span = INTERRUPTION_PAUSE,
             }
         }
     }
@@ -124,22 +125,15 @@ impl Attempt {
         end.with(transcript.unwrap_or_default())
     }
 
-    /// Our run was cut off by a restart. Some kinds of session are then run again by the gateway, on its default
-    /// model; nobody is to pay for that, so the session goes. `None` where it cannot go and is being run again.
-    async fn give_up_own(&mut self, session: &Session) -> Result<Option<Outcome>, Outcome> {
-        if self.link.hello().is_admin() {
-            return self.remove(session).await.map(Some);
-        }
+    /// The run that goes on with ours after a restart: some kinds of session are run again by the gateway itself.
+    async fn resumed(&mut self, session: &Session) -> Result<Option<TaskRow>, Outcome> {
         let answer = self.link.ask("tasks.list", &json!({})).await.map_err(|error| self.uncertain(&error))?;
-        let resumed = task_rows(&answer.payload)
-            .into_iter()
-            .find(|row| row.session_key == *session.key && row.run_id != session.run_id && !row.is_over);
-        let Some(row) = resumed else { return Ok(Some(lost("the gateway restarted while the agent was running"))) };
-        self.session = Some(Session { key: session.key.clone(), run_id: row.run_id });
-        Ok(None)
+        let goes_on = |row: &TaskRow| row.session_key == *session.key && row.run_id != session.run_id && !row.is_over;
+        Ok(task_rows(&answer.payload).into_iter().find(goes_on))
     }
 
-    /// Deletes the session of a run that a restart has cut off, and makes certain that it is gone.
+    /// Deletes the session of a run that a restart has cut off, and makes certain that it is gone: whether the gateway
+    /// would have run it again, on its default model, need not be known then.
     async fn remove(&mut self, session: &Session) -> Result<Outcome, Outcome> {
         match sessions::delete(&self.link, &session.key).await {
             Deletion::Gone => {}
@@ -149,7 +143,7 @@ impl Attempt {
             }
         }
         if self.describe().await?.is_none() {
-            return Ok(lost("the gateway restarted while the agent was running"));
+            return Ok(lost(RESTARTED));
         }
         let reason = format!("session `{}` came back after it was deleted", session.key);
         Err(Ending::Unstoppable { reason }.into())

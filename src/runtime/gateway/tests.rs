@@ -1,179 +1,17 @@
-//! The runtime against a small server on loopback that answers with recorded frames. It stands for the gateway at the
-//! edge of the protocol only; the real one is tested in `tests/gateway`.
+//! The runtime against a scripted gateway: what it sends, what it makes of the answers, and what it does when they stay
+//! out.
 
 use std::time::Duration;
 
-use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{WebSocketStream, accept_async};
+use tokio_tungstenite::accept_async;
 
+use super::peer::*;
 use super::samples::sample;
 use super::*;
 use crate::core::action::Session;
-
-const KEY: &str = "6c92ff2b-06cd-4cd9-a5a7-dee52a69a42d";
-const SESSION_KEY: &str = "agent:main:subagent:6c92ff2b-06cd-4cd9-a5a7-dee52a69a42d";
-const ATTEMPT: AttemptRef = AttemptRef { task_index: 0, start_no: 1 };
-const ADMIN: [&str; 3] = ["operator.read", "operator.write", "operator.admin"];
-const START: Time = Time::from_millis(100_000);
-const WRITE: [&str; 2] = ["operator.read", "operator.write"];
-
-/// The other side of one connection.
-struct Peer {
-    socket: WebSocketStream<TcpStream>,
-    introduction: Value,
-}
-
-impl Peer {
-    /// Takes the next connection and greets it as this boot.
-    async fn greet(listener: &TcpListener, boot: &str, scopes: &[&str]) -> Self {
-        let (stream, _) = listener.accept().await.expect("accepts");
-        let mut peer = Self { socket: accept_async(stream).await.expect("upgrades"), introduction: Value::Null };
-        let hello = sample("ws_hello_ok");
-        peer.send(&hello["challenge"]).await;
-        peer.introduction = peer.receive().await;
-        let mut answer = hello["response"].clone();
-        answer["payload"]["server"]["bootId"] = json!(boot);
-        answer["payload"]["auth"]["scopes"] = json!(scopes);
-        peer.send(&answer).await;
-        peer
-    }
-
-    async fn send(&mut self, frame: &Value) {
-        self.socket.send(Message::text(frame.to_string())).await.expect("sends");
-    }
-
-    async fn receive(&mut self) -> Value {
-        loop {
-            match self.socket.next().await.expect("open").expect("a message") {
-                Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
-                Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
-                Message::Close(_) => panic!("closed"),
-            }
-        }
-    }
-
-    /// The next request, which must be of this method: its id and parameters.
-    async fn expect(&mut self, method: &str) -> (Value, Value) {
-        let frame = timeout(Duration::from_secs(10), self.receive()).await.expect("a request in time");
-        assert_eq!(frame["method"], method, "{frame}");
-        (frame["id"].clone(), frame["params"].clone())
-    }
-
-    async fn answer(&mut self, id: &Value, payload: &Value) {
-        self.send(&json!({"type": "res", "id": id, "ok": true, "payload": payload})).await;
-    }
-
-    async fn refuse(&mut self, id: &Value, error: &Value) {
-        self.send(&json!({"type": "res", "id": id, "ok": false, "error": error})).await;
-    }
-
-    /// Answers the next request of this method; its parameters.
-    async fn serve(&mut self, method: &str, payload: &Value) -> Value {
-        let (id, params) = self.expect(method).await;
-        self.answer(&id, payload).await;
-        params
-    }
-
-    async fn accept_agent(&mut self) -> (Value, Value) {
-        let (id, params) = self.expect("agent").await;
-        self.answer(&id, &accepted()).await;
-        (id, params)
-    }
-
-    /// Says nothing more and stays, until the test is over.
-    async fn stay(mut self) {
-        while let Some(Ok(_)) = self.socket.next().await {}
-    }
-}
-
-fn accepted() -> Value {
-    json!({"runId": KEY, "sessionKey": SESSION_KEY, "agentId": "main", "status": "accepted", "acceptedAt": 1})
-}
-
-fn final_frame() -> Value {
-    sample("agent_rpc_frames_admin_model")["frames"][2]["frame"]["payload"].clone()
-}
-
-fn order(key: &str) -> SpawnOrder {
-    SpawnOrder {
-        attempt: ATTEMPT,
-        key: key.into(),
-        task_id: "t".into(),
-        agent_type: "a".into(),
-        model: "mock/haiku".into(),
-        prompt: "hi".to_owned(),
-        timeout: Duration::from_millis(59_500),
-    }
-}
-
-async fn listen() -> (TcpListener, GatewayConfig, Endpoint) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let url = format!("ws://{}", listener.local_addr().expect("an address"));
-    let config = GatewayConfig { url: Some(url), token: Some(Secret::new("hunter2")), ..GatewayConfig::default() };
-    let endpoint = config.resolve().expect("resolves");
-    (listener, config, endpoint)
-}
-
-/// Runs one agent against a scripted gateway and gives what was reported, up to its end.
-async fn run_one<Script>(path: Path, patience: Duration, script: impl FnOnce(TcpListener) -> Script) -> Vec<Report>
-where
-    Script: Future<Output = ()> + Send + 'static,
-{
-    run_with(path, patience, script, |_, _| {}).await
-}
-
-/// As [`run_one`], with something done after each report.
-async fn run_with<Script>(
-    path: Path,
-    patience: Duration,
-    script: impl FnOnce(TcpListener) -> Script,
-    mut then: impl FnMut(&mut GatewayRuntime, &Report),
-) -> Vec<Report>
-where
-    Script: Future<Output = ()> + Send + 'static,
-{
-    let (listener, config, endpoint) = listen().await;
-    let config = GatewayConfig { path, ..config };
-    let gateway = tokio::spawn(script(listener));
-    let mut runtime = GatewayRuntime::connect_patiently(&config, endpoint, patience).await.expect("connects");
-    runtime.begin(Action::Spawn(order(KEY)), START);
-    let mut reports = Vec::new();
-    let ended = async {
-        loop {
-            let report = runtime.next_report(START).await;
-            then(&mut runtime, &report);
-            reports.push(report);
-            if matches!(reports.last(), Some(Report::Ended { .. })) {
-                return;
-            }
-        }
-    };
-    timeout(Duration::from_secs(20), ended).await.expect("ends in time");
-    drop(runtime);
-    if gateway.is_finished() {
-        gateway.await.expect("the script went through");
-    } else {
-        gateway.abort();
-    }
-    reports
-}
-
-fn ending(reports: &[Report]) -> &Ending {
-    match reports.last() {
-        Some(Report::Ended { ending, .. }) => ending,
-        other => panic!("no end: {other:?}"),
-    }
-}
-
-fn hello_text() -> Ending {
-    Ending::Replied(r#"{"answer": "hello from haiku", "id": "b1"}"#.to_owned())
-}
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn an_agent_is_one_request_with_two_answers() {
@@ -206,23 +44,6 @@ async fn an_agent_is_one_request_with_two_answers() {
     assert_eq!(*ending, hello_text());
     assert_eq!(usage.tokens.map(|tokens| tokens.total), Some(130));
     assert_eq!(model_used.as_deref(), Some("mock/haiku"));
-}
-
-/// The transcript of a run of ours.
-fn transcript(text: &str) -> Value {
-    let mut payload = sample("ws_sessions_get")["response"]["payload"].clone();
-    let message = &mut payload["messages"][1];
-    message["content"][0]["text"] = json!(text);
-    message["__openclaw"]["runId"] = json!(KEY);
-    payload
-}
-
-fn wait_ended() -> Value {
-    sample("wait_ok")["agent.wait"]["payload"].clone()
-}
-
-fn wait_open() -> Value {
-    sample("wait_unknown_run")["response"]["payload"].clone()
 }
 
 #[tokio::test]
@@ -569,10 +390,10 @@ async fn a_spawn_whose_answer_was_lost_is_found_by_its_label() {
 #[tokio::test]
 async fn a_child_that_a_restart_interrupted_is_lost_once_the_gateway_says_so() {
     let reports = run_one(Path::Spawn, MINUTE, |listener| async move {
-        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        let mut peer = Peer::greet(&listener, "boot-1", &WRITE).await;
         peer.serve("tools.invoke", &spawn_accepted()).await;
         drop(peer);
-        let mut peer = Peer::greet(&listener, "boot-2", &ADMIN).await;
+        let mut peer = Peer::greet(&listener, "boot-2", &WRITE).await;
         let recorded = sample("restart_SIGKILL");
         for state in ["state_at_restart", "state_30s_later"] {
             peer.serve("agent.wait", &wait_open()).await;
