@@ -481,11 +481,14 @@ impl RunMachine {
         let hierarchy = &self.plan.tasks()[index].hierarchy;
         let step = record.history.after(failure.kind, hierarchy, &self.settings.retry);
         record.raw = answer.clone().or(record.raw.take());
-        record.objection = None;
         let delay = match step {
             _ if self.cancelled.is_some() => return self.end_cancelled(index, self.cancelled, now),
             Step::GiveUp => return self.give_up(index, failure, now),
-            Step::Climb => Duration::ZERO,
+            Step::Climb => {
+                record.objection = None;
+                Duration::ZERO
+            }
+            // An objection stays until it is answered: an attempt that was lost has not.
             Step::RetryHere { repeat_no } => {
                 if let (FailureKind::Output, Some(answer)) = (failure.kind, answer) {
                     record.objection = Some(Objection { complaint: failure.reason, answer });
