@@ -137,7 +137,7 @@ fn failed_run(message: &str) -> FailureKind {
         Some(_) => return FailureKind::Model,
         None => {}
     }
-    if lower.contains("interrupted by a gateway restart") || lower.contains("gateway is restarting") {
+    if lower.contains("interrupted by a gateway restart") || lower.contains("dns lookup") {
         FailureKind::Transient
     } else if lower.contains("timed out") {
         FailureKind::Timeout
@@ -176,7 +176,7 @@ fn refused(refusal: Refusal) -> Failure {
     } else if code == "TOO_LARGE" {
         (FailureKind::Permanent, Some("shorten `task_description` or `input_data`, or pass a file's path instead"))
     } else if detail == "MISSING_SCOPE" {
-        (FailureKind::Permanent, Some("connect with a token that grants operator.write"))
+        (FailureKind::Permanent, Some("connect with a token that grants the scope"))
     } else if detail.starts_with("AUTH_") || detail == "DEVICE_IDENTITY_REQUIRED" {
         (FailureKind::Permanent, Some("check the token: Gateway(token=...) or OPENCLAW_GATEWAY_TOKEN"))
     } else {

@@ -12,6 +12,9 @@ use super::usage::Price;
 
 /// The longest timeout of an attempt: seven days. Node's timers end at 24.8 days.
 pub const TIMEOUT_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The longest prompt of a task, before what an attempt adds, in bytes: about a million tokens. From 5 MB on a message
+/// stalls the gateway for all agents.
+pub const PROMPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The longest task id, in bytes.
 pub const ID_BYTES_MAX: usize = 200;
 
@@ -90,6 +93,17 @@ pub enum TaskError {
         task: String,
         /// What is wrong with it.
         source: SchemaError,
+    },
+    /// Its prompt is longer than any model reads.
+    #[error(
+        "task {task}: its prompt has {bytes} bytes, expected at most {PROMPT_BYTES_MAX}; shorten `task_description` or \
+         `input_data`, or pass a file's path instead"
+    )]
+    TooLarge {
+        /// The task's id in backticks, or its place in the list.
+        task: String,
+        /// How long it is.
+        bytes: usize,
     },
     /// Its agent type does not exist.
     #[error("task {task}: unknown agent type `{agent_type}`{hint}; `parallel-agents agents list` shows all")]

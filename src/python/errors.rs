@@ -26,7 +26,11 @@ pub(super) fn input(py: Python<'_>, error: &InputError) -> PyErr {
         InputError::Task(TaskError::AgentType { .. }) => "AgentTypeError",
         InputError::Models(_) | InputError::Task(TaskError::Models { .. }) => "ModelError",
         InputError::Task(
-            TaskError::Field { .. } | TaskError::Missing { .. } | TaskError::Unknown { .. } | TaskError::Schema { .. },
+            TaskError::Field { .. }
+            | TaskError::Missing { .. }
+            | TaskError::Unknown { .. }
+            | TaskError::Schema { .. }
+            | TaskError::TooLarge { .. },
         )
         | InputError::Plan(_) => "PlanError",
         InputError::Retry(_)

@@ -8,7 +8,7 @@ use crate::agents::{self, Registry};
 use crate::core::hierarchy::ModelHierarchy;
 use crate::core::output::{OutputFormat, Schema};
 use crate::core::plan::{Plan, Task};
-use crate::core::task::{TaskDraft, TaskError};
+use crate::core::task::{PROMPT_BYTES_MAX, TaskDraft, TaskError};
 
 /// The plan of `drafts`: their agent types found in `registry`, their prompts rendered, their schemas compiled. Tasks
 /// without models of their own use `hierarchy`; tasks without an id are named after their type and place.
@@ -36,6 +36,10 @@ fn task(
         hint: registry.hint(&draft.agent_type),
     })?;
     let (brief, contract) = agents::render(&agent_type, &draft);
+    let bytes = brief.len() + contract.len();
+    if bytes > PROMPT_BYTES_MAX {
+        return Err(TaskError::TooLarge { task: label, bytes });
+    }
     let schema_error = |source| TaskError::Schema { task: label.clone(), source };
     let schema = match (draft.output_format, draft.output_schema) {
         (OutputFormat::Json, Some(source)) => Some(Schema::new(source).map_err(schema_error)?),
@@ -105,6 +109,13 @@ mod tests {
     fn a_schema_belongs_to_json_alone() {
         let plan = planned(&[review(&json!({"output_format": "text"}))]).expect("a plan");
         assert_eq!(plan.tasks()[0].schema, None);
+    }
+
+    #[test]
+    fn a_task_too_large_for_any_model_is_refused() {
+        let message =
+            planned(&[review(&json!({"input_data": {"code": "x".repeat(PROMPT_BYTES_MAX)}}))]).expect_err("large");
+        assert!(message.contains("expected at most 4194304; shorten `task_description`"), "{message}");
     }
 
     #[test]

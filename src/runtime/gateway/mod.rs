@@ -79,7 +79,7 @@ enum Job {
 }
 
 impl GatewayRuntime {
-    /// Finds the gateway and connects. Waits for one that is just starting, up to 60 s.
+    /// Finds the gateway and connects. Waits for one that is just starting, up to 30 s.
     ///
     /// # Errors
     /// Where no usable gateway is found; see [`GatewayError`].

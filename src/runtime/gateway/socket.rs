@@ -21,7 +21,7 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a gateway may take to greet: one under load takes seconds.
 const GREETING_PATIENCE: Duration = Duration::from_secs(20);
 /// How long a gateway may be starting. On two cores 20-26 s were seen.
-const STARTING_PATIENCE: Duration = Duration::from_secs(60);
+const STARTING_PATIENCE: Duration = Duration::from_secs(30);
 const STARTING_PAUSE: Duration = Duration::from_millis(500);
 
 /// Opens a connection, and waits for a gateway that answers but is still starting. Where nothing answers at all, that
