@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::agents::{AgentError, registry, registry_mut};
 use crate::core::task::TaskDraft;
-use crate::workflow::{InputError, RunError, RunOptions};
+use crate::workflow::{InputError, RunError, RunOptions, with_causes};
 
 mod run;
 
@@ -157,8 +157,15 @@ impl CliError {
         match self {
             Self::Read { .. } | Self::Json { .. } | Self::Shape(_) | Self::Input(_) | Self::Agent(_) => 2,
             Self::Run(RunError::Gateway(_) | RunError::Models(_)) => 3,
+            // As a program that a signal of a closed pipe ends.
+            Self::Write(_) if self.is_broken_pipe() => 141,
             Self::Run(RunError::Internal(_)) | Self::Write(_) => 4,
         }
+    }
+
+    /// Whether the reader of standard output has gone: nobody is left to tell.
+    fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
 }
 
@@ -176,13 +183,9 @@ pub fn run(arguments: &[String], interrupted: &dyn Fn() -> bool) -> i32 {
     match dispatch(cli.command, interrupted) {
         Ok(code) => code,
         Err(error) => {
-            let mut line = format!("parallel-agents: {error}");
-            let mut source = std::error::Error::source(&error);
-            while let Some(cause) = source {
-                line = format!("{line}: {cause}");
-                source = cause.source();
+            if !error.is_broken_pipe() {
+                say(&format!("parallel-agents: {}", with_causes(&error)));
             }
-            say(&line);
             error.exit_code()
         }
     }

@@ -6,7 +6,7 @@ use pyo3::sync::PyOnceLock;
 
 use crate::agents::AgentError;
 use crate::core::task::TaskError;
-use crate::workflow::{InputError, RunError};
+use crate::workflow::{InputError, RunError, with_causes};
 
 static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
@@ -44,7 +44,7 @@ pub(super) fn input(py: Python<'_>, error: &InputError) -> PyErr {
 
 /// Maps an error of an agent type.
 pub(super) fn agent(py: Python<'_>, error: &AgentError) -> PyErr {
-    exception(py, "AgentTypeError", &with_sources(error))
+    exception(py, "AgentTypeError", &with_causes(error))
 }
 
 /// Maps an error of a run.
@@ -54,24 +54,10 @@ pub(super) fn run(py: Python<'_>, error: &RunError) -> PyErr {
         RunError::Models(_) => "ModelError",
         RunError::Internal(_) => "InternalError",
     };
-    exception(py, class, &with_sources(error))
+    exception(py, class, &with_causes(error))
 }
 
 /// Maps a value that JSON cannot hold.
 pub(super) fn value(py: Python<'_>, error: &PyErr) -> PyErr {
     exception(py, "PlanError", &error.value(py).to_string())
-}
-
-/// The message with its causes behind it, as Python shows only one line.
-fn with_sources(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -78,3 +78,17 @@ pub enum RunError {
     #[error("internal error: {0}; please report it")]
     Internal(String),
 }
+
+/// The message with its causes behind it, each once, for places that show one line.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

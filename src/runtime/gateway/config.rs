@@ -23,6 +23,9 @@ const REDACTED: &str = "__OPENCLAW_REDACTED__";
 const TOKEN_VARIABLES: [&str; 2] = ["OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD"];
 
 /// How long [`Endpoint::probe`] waits for a connection.
+/// Where the address comes from if nothing names one.
+const NOWHERE: &str =
+    "the default port (no OPENCLAW_GATEWAY_URL, OPENCLAW_GATEWAY_PORT or openclaw.json names another)";
 const PROBE_PATIENCE: Duration = Duration::from_millis(300);
 
 /// A token or password. Shows itself nowhere.
@@ -221,7 +224,7 @@ impl GatewayConfig {
         if let Some(port) = file.get("/gateway/port")?.and_then(Value::as_u64) {
             return Ok((format!("ws://127.0.0.1:{port}"), format!("`{}`", file.path.display())));
         }
-        Ok((format!("ws://127.0.0.1:{DEFAULT_PORT}"), "the default port".to_owned()))
+        Ok((format!("ws://127.0.0.1:{DEFAULT_PORT}"), NOWHERE.to_owned()))
     }
 
     /// What a configuration file of this machine holds is never sent to another one.
@@ -347,6 +350,11 @@ impl Endpoint {
             None => "no token".to_owned(),
         };
         format!("{} (from {}; {token})", self.url, self.url_from)
+    }
+
+    /// What named its address.
+    pub fn found_from(&self) -> &str {
+        &self.url_from
     }
 
     /// Whether something listens there. Waits 300 ms at most, per address of its host.

@@ -9,12 +9,14 @@ use thiserror::Error;
 pub enum GatewayError {
     /// Nothing listens there.
     #[error(
-        "nothing answers at `{url}`; start the gateway with `openclaw gateway run`, or point to one with \
+        "nothing answers at `{url}`, known from {from}; start the gateway with `openclaw gateway run`, or point to one with \
          Gateway(url=...) or OPENCLAW_GATEWAY_URL"
     )]
     Unreachable {
         /// Where.
         url: String,
+        /// What named that address.
+        from: String,
         /// What the system said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -119,8 +121,8 @@ mod tests {
         let path = || PathBuf::from("/c/openclaw.json");
         let cases = [
             (
-                GatewayError::Unreachable { url: url(), source: "refused".into() },
-                "nothing answers at `ws://h:1/`; start the gateway with `openclaw gateway run`, or point to one with \
+                GatewayError::Unreachable { url: url(), from: "the `url` argument".into(), source: "refused".into() },
+                "nothing answers at `ws://h:1/`, known from the `url` argument; start the gateway with `openclaw gateway run`, or point to one with \
                  Gateway(url=...) or OPENCLAW_GATEWAY_URL",
             ),
             (

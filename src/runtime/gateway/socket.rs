@@ -109,7 +109,7 @@ fn not_connected(endpoint: &Endpoint, error: SocketError) -> GatewayError {
             GatewayError::Starting { url, seconds: STARTING_PATIENCE.as_secs(), reason }
         }
         SocketError::Http(response) => no_greeting(endpoint, format!("it answers HTTP {}", response.status())),
-        other => GatewayError::Unreachable { url, source: Box::new(other) },
+        other => GatewayError::Unreachable { url, from: endpoint.found_from().to_owned(), source: Box::new(other) },
     }
 }
 
