@@ -1,0 +1,90 @@
+//! What holds at every moment of every run. Each invariant is shown each moment before the book takes it in.
+
+use parallel_agents::core::run::RunMachine;
+
+use super::book::{Book, Input, Moment};
+use super::world::World;
+
+mod attempts;
+mod ends;
+mod sessions;
+mod starts;
+mod steps;
+
+/// What an invariant sees.
+pub struct View<'a> {
+    pub book: &'a Book<'a>,
+    pub world: &'a World<'a>,
+    pub machine: &'a RunMachine,
+    /// What the step's input was to the machine, if it was a letter.
+    pub heard: Heard,
+    pub input: &'a Input,
+}
+
+/// Whether a letter tells the machine anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// It is about an attempt that is open, or no letter.
+    InTime,
+    /// It is about an attempt that is over.
+    Late,
+    /// It came before.
+    Echo,
+}
+
+/// `Err` says what is wrong.
+pub type Verdict = Result<(), String>;
+
+type Invariant = fn(&View<'_>, &Moment<'_>) -> Verdict;
+
+/// `Err` with the message unless the condition holds.
+macro_rules! holds {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(format!($($message)+));
+        }
+    };
+}
+use holds;
+
+macro_rules! named {
+    ($($module:ident::$name:ident),+ $(,)?) => { &[$((stringify!($name), $module::$name)),+] };
+}
+
+/// All of them, by name.
+pub const ALL: &[(&str, Invariant)] = named![
+    starts::live_agents_stay_within_the_limit,
+    starts::the_limit_follows_what_the_runtime_bears,
+    starts::dependencies_come_first_and_their_outputs_with_them,
+    starts::a_task_has_one_agent_at_a_time,
+    starts::higher_priorities_start_first,
+    starts::delays_are_kept,
+    starts::free_room_is_used,
+    starts::nothing_starts_once_the_run_is_to_end,
+    starts::orders_say_what_was_planned,
+    attempts::attempts_are_bounded_and_numbered,
+    attempts::busy_refusals_spend_no_attempt,
+    attempts::outcomes_are_what_the_world_reported,
+    attempts::retries_follow_the_policy,
+    attempts::tiers_only_climb,
+    attempts::objections_go_to_the_same_tier_only,
+    attempts::stops_have_their_reason,
+    attempts::deadlines_are_kept,
+    attempts::agents_that_show_no_start_are_looked_for,
+    attempts::stops_are_waited_for_as_long_as_agreed,
+    ends::a_task_ends_once,
+    ends::nothing_of_a_task_happens_after_its_end,
+    ends::ends_tell_the_truth,
+    ends::reports_agree_with_the_world,
+    ends::progress_agrees_with_a_count,
+    sessions::sessions_go_or_stay_as_asked,
+    sessions::deletions_are_few_at_once,
+    sessions::everything_is_accounted_for_at_the_end,
+    steps::actions_rest_on_durable_facts,
+    steps::facts_come_in_order_of_time,
+    steps::deadlines_lie_ahead,
+    steps::stale_reports_change_nothing,
+    steps::a_finished_run_is_silent,
+    steps::a_run_ends_in_time,
+    steps::cancelling_twice_ends_at_once,
+];

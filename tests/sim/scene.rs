@@ -1,0 +1,197 @@
+//! What a seed stands for: a plan, the bounds of a run, and how badly the world around it behaves.
+//!
+//! Every seed draws its own set of troubles, most of them absent (swarm testing, Groce et al., ISSTA 2012): a run
+//! with everything wrong at once ends too early to reach much.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+use parallel_agents::core::hierarchy::{ModelHierarchy, Tier};
+use parallel_agents::core::output::{OutputFormat, Schema};
+use parallel_agents::core::plan::{Plan, Task};
+use parallel_agents::core::retry::RetryPolicy;
+use parallel_agents::core::run::{Cleanup, RunSettings};
+use parallel_agents::core::time::Time;
+use parallel_agents::core::usage::Price;
+use serde_json::json;
+
+/// When every run begins. Far from zero, so that a lost origin shows.
+pub const BEGIN: Time = Time::from_millis(1_700_000_000_000);
+
+/// One run to be.
+pub struct Scene {
+    pub seed: u64,
+    pub plan: Plan,
+    pub settings: RunSettings,
+    pub temper: Temper,
+    /// Since when the runtime bears how many agents at once, in order.
+    pub child_limits: Vec<(Time, usize)>,
+    /// When somebody cancels.
+    pub cancels: Vec<Time>,
+}
+
+/// How likely each trouble is.
+pub struct Temper {
+    /// The answer does not come as promised.
+    pub bad_ending: f64,
+    /// A start is refused, for another reason than that too many run.
+    pub refusal: f64,
+    /// A start is never answered.
+    pub silence: f64,
+    /// An accepted agent waits for long before it works.
+    pub queueing: f64,
+    /// An agent takes longer than its time.
+    pub slowness: f64,
+    /// A report never arrives.
+    pub loss: f64,
+    /// A report arrives again, later.
+    pub echo: f64,
+    /// A report takes long, and others overtake it.
+    pub delay: f64,
+    /// A stop is not obeyed, or not confirmed.
+    pub stubbornness: f64,
+    /// A session is not deleted when it should be.
+    pub bad_delete: f64,
+    /// The machine hears late that time has passed.
+    pub oversleeping: f64,
+}
+
+impl Temper {
+    fn random(random: &mut Rng) -> Self {
+        let mut chance = |often: f64| [0.0, 0.0, 0.05, often][random.usize(0..4)];
+        Self {
+            bad_ending: chance(0.6),
+            refusal: chance(0.2),
+            silence: chance(0.15),
+            queueing: chance(0.5),
+            slowness: chance(0.4),
+            loss: chance(0.15),
+            echo: chance(0.4),
+            delay: chance(0.4),
+            stubbornness: chance(0.6),
+            bad_delete: chance(0.5),
+            oversleeping: chance(0.5),
+        }
+    }
+}
+
+impl Scene {
+    pub fn new(seed: u64, schema: &Schema) -> Self {
+        let mut random = Rng::with_seed(seed);
+        let tasks_max = [0, 1, 3, 8, 20, 60][random.usize(0..6)];
+        let plan = plan(&mut random, tasks_max, schema);
+        let settings = settings(&mut random);
+        let temper = Temper::random(&mut random);
+        let child_limits = child_limits(&mut random);
+        let cancels = match random.u8(0..8) {
+            0 => vec![soon(&mut random)],
+            1 => {
+                let first = soon(&mut random);
+                vec![first, first + span(&mut random, &[0, 50, 3_000])]
+            }
+            _ => Vec::new(),
+        };
+        Self { seed, plan, settings, temper, child_limits, cancels }
+    }
+
+    /// How many agents the runtime bears at `now`.
+    pub fn child_limit(&self, now: Time) -> usize {
+        let in_force = self.child_limits.iter().take_while(|(since, _)| *since <= now).last();
+        in_force.map_or(usize::MAX, |(_, limit)| *limit)
+    }
+}
+
+fn soon(random: &mut Rng) -> Time {
+    BEGIN + span(random, &[0, 100, 10_000, 200_000])
+}
+
+/// A duration from zero to one of these numbers of milliseconds.
+pub fn span(random: &mut Rng, millis_max: &[u64]) -> Duration {
+    let max = millis_max[random.usize(0..millis_max.len())];
+    Duration::from_millis(random.u64(0..=max))
+}
+
+fn plan(random: &mut Rng, tasks_max: usize, schema: &Schema) -> Plan {
+    let tasks = random.usize(0..=tasks_max);
+    let density = [0.0, 0.02, 0.1, 0.4][random.usize(0..4)];
+    // Dependencies point backwards in a shuffled order, so that the order given says nothing about them.
+    let mut order: Vec<usize> = (0..tasks).collect();
+    random.shuffle(&mut order);
+    let mut dependencies = vec![Vec::new(); tasks];
+    for (place, &task) in order.iter().enumerate() {
+        for &earlier in &order[..place] {
+            if dependencies[task].len() < 6 && random.f64() < density {
+                dependencies[task].push(format!("task_{earlier}"));
+            }
+        }
+    }
+    let priorities = random.i64(1..=4);
+    let hierarchies: Vec<Arc<ModelHierarchy>> = (1..=3).map(|tiers| hierarchy(random, tiers)).collect();
+    let task = |(index, dependencies): (usize, Vec<String>)| Task {
+        id: format!("task_{index}").into(),
+        agent_type: "code_reviewer".into(),
+        brief: format!("Brief of {index}.").into(),
+        contract: format!("Contract of {index}.").into(),
+        timeout: Duration::from_millis([1, 700, 5_000, 5_000, 30_000, 200_000][random.usize(0..6)]),
+        format: if random.u8(0..6) == 0 { OutputFormat::Text } else { OutputFormat::Json },
+        schema: (random.u8(0..4) > 0).then(|| schema.clone()),
+        priority: random.i64(-priorities..=priorities),
+        dependencies,
+        hierarchy: hierarchies[random.usize(0..hierarchies.len())].clone(),
+    };
+    Plan::new(dependencies.into_iter().enumerate().map(task).collect()).expect("a plan")
+}
+
+/// What every JSON answer is checked against, where anything is.
+pub fn schema() -> Schema {
+    let answer = json!({"answer": {"type": "string"}});
+    Schema::new(json!({"type": "object", "required": ["answer"], "properties": answer})).expect("a schema")
+}
+
+/// Prices in whole dollars per million tokens, so that sums are exact.
+fn hierarchy(random: &mut Rng, tiers: u8) -> Arc<ModelHierarchy> {
+    let tier = |tier: u8| {
+        let dollars = f64::from(tier) + 1.0;
+        let price = Price { input: dollars, output: 4.0 * dollars, cache_read: dollars, cache_write: dollars };
+        Tier { model: format!("provider/{tiers}_{tier}").into(), price: random.bool().then_some(price) }
+    };
+    Arc::new(ModelHierarchy::new((0..tiers).map(tier).collect()).expect("a hierarchy"))
+}
+
+fn settings(random: &mut Rng) -> RunSettings {
+    let delay_first = Duration::from_millis(random.u64(100..2_000));
+    RunSettings {
+        concurrency_max: [1, 2, 5, 20][random.usize(0..4)],
+        retry: RetryPolicy {
+            attempts_max: random.u32(1..=8),
+            transient_retries_max: random.u32(0..=3),
+            server_error_retries_max: random.u32(0..=2),
+            output_retries_max: random.u32(0..=2),
+            delay_first,
+            delay_max: delay_first.mul_f64(16.0),
+        },
+        run_time_max: Duration::from_secs([1, 30, 600, 2_000, 2_000][random.usize(0..5)]),
+        grace: Duration::from_millis(random.u64(500..=3_000)),
+        stop_patience: Duration::from_millis(random.u64(1_000..=15_000)),
+        cleanup: if random.u8(0..4) == 0 { Cleanup::Keep } else { Cleanup::Delete },
+        cleanup_patience: Duration::from_millis(random.u64(1_000..=10_000)),
+        deletes_max: random.usize(1..=3),
+        journaled: random.bool(),
+    }
+}
+
+fn child_limits(random: &mut Rng) -> Vec<(Time, usize)> {
+    let mut since = BEGIN;
+    let changes = [0, 0, 1, 6][random.usize(0..4)];
+    let mut limits = Vec::with_capacity(changes);
+    for _ in 0..changes {
+        limits.push((since, [0, 1, 2, 5, 12][random.usize(0..5)]));
+        since = since + span(random, &[2_000, 60_000]);
+    }
+    // Not shut for ever: what can be reached only at the run's deadline is reached often enough.
+    if let Some((_, last)) = limits.last_mut() {
+        *last = (*last).max(1);
+    }
+    limits
+}

@@ -1,0 +1,223 @@
+//! One simulated run: carries time, letters, cancels and durability into the machine, its actions into the world, and
+//! shows every moment of it to the invariants.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use fastrand::Rng;
+use parallel_agents::core::fact::{Event, Fact, Outcome};
+use parallel_agents::core::run::RunMachine;
+use parallel_agents::core::time::Time;
+
+use super::book::{Book, Input, Moment, address};
+use super::invariants::{self, Heard, View};
+use super::scene::{BEGIN, Scene, span};
+use super::world::{Letter, World};
+
+/// How long the machine may oversleep.
+pub const OVERSLEPT_MAX: Duration = Duration::from_secs(2);
+/// Inputs that a run may take. The largest of the first 5,000 seeds takes about a third of it.
+const STEPS_MAX: usize = 30_000;
+
+/// An invariant that did not hold.
+#[derive(Debug)]
+pub struct Breach {
+    pub invariant: &'static str,
+    step: usize,
+    detail: String,
+}
+
+impl fmt::Display for Breach {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "invariant `{}` broken in step {}: {}", self.invariant, self.step, self.detail)
+    }
+}
+
+/// What came of a run.
+#[derive(Debug, Default)]
+pub struct Summary {
+    pub facts: Vec<Fact>,
+    pub steps: usize,
+}
+
+/// Plays the scene to its end.
+pub fn play(scene: &Scene) -> Result<Summary, Breach> {
+    let machine = RunMachine::new(scene.plan.clone(), scene.settings.clone(), scene.seed, BEGIN);
+    let mut simulation = Simulation {
+        machine,
+        scene,
+        book: Book::new(scene),
+        world: World::new(scene),
+        random: Rng::with_seed(scene.seed ^ 0x7469_6d65),
+        persist_at: None,
+        cancels: scene.cancels.clone(),
+        summary: Summary::default(),
+    };
+    simulation.run()?;
+    Ok(simulation.summary)
+}
+
+struct Simulation<'scene> {
+    machine: RunMachine,
+    scene: &'scene Scene,
+    book: Book<'scene>,
+    world: World<'scene>,
+    random: Rng,
+    persist_at: Option<Time>,
+    /// Cancels to come, in order.
+    cancels: Vec<Time>,
+    summary: Summary,
+}
+
+/// What may come next, at one and the same time the first before the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Next {
+    Cancel,
+    Persist,
+    World,
+    Time,
+}
+
+impl Simulation<'_> {
+    fn run(&mut self) -> Result<(), Breach> {
+        self.step(&Input::Begin)?;
+        while !self.machine.is_finished() {
+            if self.summary.steps > STEPS_MAX {
+                return Err(self.breach("every_run_ends", format!("no end after {STEPS_MAX} inputs")));
+            }
+            let Some((time, next)) = self.next() else {
+                return Err(self.breach("every_run_ends", "nothing is left to happen".to_owned()));
+            };
+            self.book.now = self.book.now.max(time);
+            match next {
+                Next::Cancel => {
+                    self.cancels.remove(0);
+                    self.step(&Input::Cancel)?;
+                }
+                Next::Persist => {
+                    self.persist_at = None;
+                    let through = self.random.u64(self.book.facts_durable + 1..=self.book.facts_made);
+                    self.step(&Input::Persisted(through))?;
+                }
+                Next::World => {
+                    if let Some(letter) = self.world.advance() {
+                        self.deliver(letter)?;
+                    }
+                }
+                Next::Time => self.step(&Input::Time)?,
+            }
+        }
+        self.after_the_end()
+    }
+
+    fn next(&mut self) -> Option<(Time, Next)> {
+        if self.persist_at.is_none() && self.scene.settings.journaled && self.book.facts_durable < self.book.facts_made
+        {
+            self.persist_at = Some(self.book.now + span(&mut self.random, &[0, 20, 20, 1_000, 20_000]));
+        }
+        let oversleeps = self.random.f64() < self.scene.temper.oversleeping;
+        let late = if oversleeps { span(&mut self.random, &[2, 2_000]) } else { Duration::ZERO };
+        let candidates = [
+            self.cancels.first().map(|time| (*time, Next::Cancel)),
+            self.persist_at.map(|time| (time, Next::Persist)),
+            self.world.next_time().map(|time| (time, Next::World)),
+            self.machine.next_deadline().map(|time| (time + late, Next::Time)),
+        ];
+        candidates.into_iter().flatten().min()
+    }
+
+    /// What is stale is told right after the time, so that whatever comes of it can only come of it.
+    fn deliver(&mut self, letter: Letter) -> Result<(), Breach> {
+        if self.book.is_stale(&letter.report) {
+            self.step(&Input::Time)?;
+        }
+        if self.machine.is_finished() {
+            return Ok(());
+        }
+        self.step(&Input::Letter(Box::new(letter)))
+    }
+
+    /// Whatever comes after the end, the machine has nothing to say to it.
+    fn after_the_end(&mut self) -> Result<(), Breach> {
+        for _ in 0..5 {
+            self.book.now = self.book.now + Duration::from_secs(60);
+            if let Some(letter) = self.world.advance() {
+                self.step(&Input::Letter(Box::new(letter)))?;
+            }
+        }
+        self.step(&Input::Time)?;
+        self.step(&Input::Cancel)
+    }
+
+    fn step(&mut self, input: &Input) -> Result<(), Breach> {
+        self.summary.steps += 1;
+        let heard = match input {
+            Input::Letter(letter) if self.book.is_echo(&letter.report) => Heard::Echo,
+            Input::Letter(letter) if !self.book.is_open(address(&letter.report).1) => Heard::Late,
+            Input::Letter(_) | Input::Begin | Input::Time | Input::Cancel | Input::Persisted(_) => Heard::InTime,
+        };
+        let now = self.book.now;
+        self.show(&Moment::Input(input), heard, input)?;
+        match input {
+            Input::Begin => {}
+            Input::Time => self.machine.handle_time(now),
+            Input::Cancel => self.machine.handle_cancel("somebody cancelled", now),
+            Input::Persisted(through) => self.machine.handle_persisted(*through),
+            Input::Letter(letter) => self.machine.handle_report(letter.report.clone(), now),
+        }
+        while let Some(fact) = self.machine.poll_fact() {
+            self.show(&Moment::Fact(&fact), heard, input)?;
+            self.summary.facts.push(fact);
+        }
+        while let Some(action) = self.machine.poll_action() {
+            self.show(&Moment::Action(&action), heard, input)?;
+            self.world.begin(action, now);
+        }
+        self.show(&Moment::Settled(input), heard, input)
+    }
+
+    fn show(&mut self, moment: &Moment<'_>, heard: Heard, input: &Input) -> Result<(), Breach> {
+        let view = View { book: &self.book, world: &self.world, machine: &self.machine, heard, input };
+        for (invariant, holds) in invariants::ALL {
+            if let Err(detail) = holds(&view, moment) {
+                let detail = format!("{detail}\n    at {moment:?}\n    of {input:?}");
+                return Err(self.breach(invariant, detail));
+            }
+        }
+        self.book.note(moment);
+        Ok(())
+    }
+
+    fn breach(&self, invariant: &'static str, detail: String) -> Breach {
+        Breach { invariant, step: self.summary.steps, detail }
+    }
+}
+
+/// How often each kind of thing happened, to see that the seeds reach it.
+pub fn census(facts: &[Fact], counts: &mut BTreeMap<String, usize>) {
+    for fact in facts {
+        let name = match &fact.event {
+            Event::AttemptEnded { outcome: Outcome::Failed { kind, reason }, .. } => {
+                let given_up = if reason.contains("did not confirm") { ", given up" } else { "" };
+                format!("attempt failed: {kind:?}{given_up}")
+            }
+            Event::AttemptEnded { outcome, .. } => format!("attempt ended: {outcome:?}"),
+            Event::AttemptStopping { why, .. } => format!("attempt stopping: {why:?}"),
+            Event::TaskEnded { end, .. } => format!("task {}", end.status()),
+            Event::SessionDeleted { .. } => "session deleted".to_owned(),
+            Event::SessionLeft { reason, .. } => format!("session left: {reason}"),
+            Event::AttemptRefused { .. } => "attempt refused".to_owned(),
+            Event::LimitRaised { .. } => "limit raised".to_owned(),
+            Event::Cancelled { reason } if reason.starts_with("somebody") => "cancelled".to_owned(),
+            Event::Cancelled { .. } => "run deadline".to_owned(),
+            Event::RunStarted { .. }
+            | Event::AttemptPlanned { .. }
+            | Event::AttemptAccepted { .. }
+            | Event::AttemptStarted { .. }
+            | Event::RetryPlanned { .. }
+            | Event::RunEnded => continue,
+        };
+        *counts.entry(name).or_default() += 1;
+    }
+}

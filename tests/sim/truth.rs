@@ -1,0 +1,66 @@
+//! What really became of an attempt, and what must follow it, derived from what the world sent.
+
+use parallel_agents::core::fact::StopReason;
+use parallel_agents::core::failure::FailureKind;
+
+use super::book::{AttemptPage, Book};
+use super::endings::Meaning;
+
+/// What an attempt came to, by what the world sent and why it was being stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Truth {
+    Completed,
+    Refused,
+    Failed(FailureKind),
+    Cancelled,
+}
+
+/// An answer counts even if it crosses a stop; of anything else a stopped agent says, only that it may still run.
+pub fn truth(page: &AttemptPage) -> Truth {
+    let meaning = page.told.as_ref().map(|told| &told.meaning);
+    match (meaning, page.stopping.map(|stopping| stopping.why)) {
+        (Some(Meaning::Answer(_)), _) => Truth::Completed,
+        (Some(Meaning::Busy), _) => Truth::Refused,
+        (None, _) if !page.handed_out => Truth::Cancelled,
+        (Some(Meaning::Unstoppable) | None, _) => Truth::Failed(FailureKind::Permanent),
+        (Some(Meaning::Fails(_)), Some(StopReason::Timeout)) => Truth::Failed(FailureKind::Timeout),
+        (Some(Meaning::Fails(_)), Some(StopReason::Cancel | StopReason::RunDeadline)) => Truth::Cancelled,
+        (Some(Meaning::Fails(kind)), None) => Truth::Failed(*kind),
+    }
+}
+
+/// The tier and the truth of each attempt that a task has spent.
+fn failures<'a>(book: &'a Book<'_>, index: usize) -> impl Iterator<Item = (usize, Truth)> + 'a {
+    book.tasks[index].spent.iter().map(|attempt| (book.attempts[attempt].tier, truth(&book.attempts[attempt])))
+}
+
+/// The tier on which a task goes on after its latest failure, and how often that failure was seen there. The rules
+/// are those of the retry policy, applied to the list of all its attempts.
+pub fn next_tier(book: &Book<'_>, index: usize) -> Option<(usize, u32, FailureKind)> {
+    let policy = &book.scene.settings.retry;
+    let spent: Vec<(usize, Truth)> = failures(book, index).collect();
+    let (tier, Truth::Failed(kind)) = *spent.last()? else { return None };
+    let retries_max = match kind {
+        FailureKind::Transient => policy.transient_retries_max,
+        FailureKind::ServerError => policy.server_error_retries_max,
+        FailureKind::Output => policy.output_retries_max,
+        FailureKind::Model | FailureKind::Timeout => 0,
+        FailureKind::Permanent | FailureKind::Stopped | FailureKind::Busy => return None,
+    };
+    if spent.len() >= policy.attempts_max as usize {
+        return None;
+    }
+    let seen = spent.iter().filter(|failure| **failure == (tier, Truth::Failed(kind))).count();
+    let seen = u32::try_from(seen).unwrap_or(u32::MAX);
+    let tiers = book.plan().tasks()[index].hierarchy.tiers().len();
+    let next = if seen <= retries_max { tier } else { tier + 1 };
+    (next < tiers).then_some((next, seen, kind))
+}
+
+/// What an attempt cost, as far as the world told; an order that never went out cost nothing.
+pub fn cost(page: &AttemptPage) -> Option<f64> {
+    match &page.told {
+        None if !page.handed_out => Some(0.0),
+        told => told.as_ref()?.cost,
+    }
+}
