@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
     from os import PathLike
     from pathlib import Path
-    from typing import Any
+    from typing import Any, NoReturn
 
     from ._options import Gateway, Rehearsal, RetryPolicy, Tier
     from ._task import AgentResult, AgentTask
@@ -67,7 +67,10 @@ class Orchestrator:
         cleanup: str = "delete",
         retry: RetryPolicy | None = None,
         deadline_seconds: float | None = None,
+        **unknown: NoReturn,
     ) -> None:
+        import os
+
         from ._options import models_fields, option_fields
 
         if tools is not None:
@@ -82,9 +85,14 @@ class Orchestrator:
                 "cleanup": cleanup,
                 "retry": option_fields(retry),
                 "deadline_seconds": deadline_seconds,
+                # The core refuses these by name, with the nearest option.
+                **unknown,
             }
         )
-        self._results_dir = results_dir
+        try:
+            self._results_dir = None if results_dir is None else os.fspath(results_dir)
+        except TypeError:
+            raise OptionError(f"`results_dir` is `{results_dir!r}`, expected a path") from None
         self._runs: set[_core.Run] = set()
         self._lock = threading.Lock()
         self.max_concurrent = max_concurrent
@@ -214,12 +222,12 @@ class _Session:
     """One run of an orchestrator, from its start to the last event."""
 
     def __init__(self, orchestrator: Orchestrator, tasks: Iterable[Task]) -> None:
-        from ._task import task_fields
+        from ._task import tasks_fields
 
         self._orchestrator = orchestrator
         self._results: dict[str, AgentResult] = {}
         self.ended = False
-        self._run = orchestrator._engine.start([task_fields(task, index) for index, task in enumerate(tasks)])
+        self._run = orchestrator._engine.start(tasks_fields(tasks))
         with orchestrator._lock:
             orchestrator._runs.add(self._run)
 
@@ -239,8 +247,9 @@ class _Session:
             elif kind == "notice":
                 _log(fields["level"], fields["text"])
             else:
-                self._orchestrator.sessions_left = fields["sessions_left"]
-                self._orchestrator.stats["agents_spawned"] += fields["attempts"]
+                with self._orchestrator._lock:
+                    self._orchestrator.sessions_left = fields["sessions_left"]
+                    self._orchestrator.stats["agents_spawned"] += fields["attempts"]
                 self._end()
 
     def wait(self) -> None:
@@ -290,10 +299,12 @@ class _Session:
         result = result_from_core(fields)
         self._results[result.task_id] = result
         orchestrator = self._orchestrator
-        orchestrator.results[result.task_id] = result
-        orchestrator.stats["agents_completed"] += result.success
-        orchestrator.stats["agents_failed"] += result.failed
-        orchestrator.stats["total_time"] += result.execution_time
+        # Runs in several threads share these sums.
+        with orchestrator._lock:
+            orchestrator.results[result.task_id] = result
+            orchestrator.stats["agents_completed"] += result.success
+            orchestrator.stats["agents_failed"] += result.failed
+            orchestrator.stats["total_time"] += result.execution_time
         return result
 
     def _end(self) -> None:

@@ -106,6 +106,7 @@ class AgentTask:
         fields = asdict(self)
         if isinstance(self.output_format, OutputFormat):
             fields["output_format"] = self.output_format.value
+        fields["output_schema"] = _schema_fields(self.output_schema)
         return fields
 
 
@@ -162,8 +163,23 @@ def result_from_core(fields: dict[str, Any]) -> AgentResult:
     return AgentResult(**fields)
 
 
-def task_fields(task: object, index: int) -> dict[str, Any]:
-    """A snapshot of a task, or of a dict of its fields, as the core reads it."""
+def tasks_fields(tasks: Any) -> list[dict[str, Any]]:
+    """A snapshot of the tasks, as the core reads them."""
+    if isinstance(tasks, (AgentTask, dict, str)) or not hasattr(tasks, "__iter__"):
+        from ._errors import PlanError
+
+        raise PlanError(f"`tasks` is of type `{type(tasks).__name__}`, expected a list of AgentTasks or dicts")
+    return [_task_fields(task, index) for index, task in enumerate(tasks)]
+
+
+def _schema_fields(schema: Any) -> Any:
+    """The JSON Schema of a class that has one, such as a pydantic model; anything else stays for the core to judge."""
+    if schema is not None and hasattr(schema, "model_json_schema"):
+        return schema.model_json_schema()
+    return schema
+
+
+def _task_fields(task: object, index: int) -> dict[str, Any]:
     if isinstance(task, AgentTask):
         names = AgentTask.__dataclass_fields__
         fields: dict[str, Any] = {name: getattr(task, name) for name in names}
@@ -174,9 +190,7 @@ def task_fields(task: object, index: int) -> dict[str, Any]:
 
         kind = type(task).__name__
         raise PlanError(f"task number {index + 1} is of type `{kind}`, expected an AgentTask or a dict of its fields")
-    schema = fields.get("output_schema")
-    if schema is not None and hasattr(schema, "model_json_schema"):
-        fields["output_schema"] = schema.model_json_schema()
+    fields["output_schema"] = _schema_fields(fields.get("output_schema"))
     models = fields.get("models")
     if models is not None:
         from ._options import models_fields

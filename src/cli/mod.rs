@@ -253,7 +253,9 @@ impl RunFlags {
             }),
         );
         if self.rehearsal {
-            set("rehearsal", Some(json!(true)));
+            options.shift_remove("gateway");
+            options.entry("rehearsal").or_insert(json!(true));
+            return;
         }
         if self.gateway_url.is_none() && self.path.is_none() {
             return;

@@ -416,7 +416,10 @@ impl RunMachine {
                 let seconds = task.timeout.as_secs_f64();
                 Unread::from(Failure::new(FailureKind::Timeout, format!("no answer within {seconds} s; stopped")))
             }
-            (Some(StopReason::Cancel | StopReason::RunDeadline), _) => {
+            (Some(StopReason::RunDeadline), _) => {
+                Unread::from(Failure::new(FailureKind::Timeout, self.cancel_reason.clone()))
+            }
+            (Some(StopReason::Cancel), _) => {
                 Unread::from(Failure::new(FailureKind::Stopped, self.cancel_reason.clone()))
             }
         });
@@ -424,10 +427,7 @@ impl RunMachine {
         self.queue_delete(attempt);
         let outcome = match &verdict {
             Ok(_) => Outcome::Completed,
-            Err(unread) if stopping.is_some_and(|why| why != StopReason::Timeout) && !unstoppable => {
-                debug_assert_eq!(unread.failure.kind, FailureKind::Stopped);
-                Outcome::Cancelled
-            }
+            Err(_) if stopping == Some(StopReason::Cancel) && !unstoppable => Outcome::Cancelled,
             Err(unread) => Outcome::Failed { kind: unread.failure.kind, reason: unread.failure.reason.clone() },
         };
         let cancelled = outcome == Outcome::Cancelled;

@@ -1,6 +1,6 @@
 //! Between Python objects and JSON values. What JSON cannot hold is refused with the path to it.
 
-use pyo3::exceptions::{PyRecursionError, PyTypeError};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use serde_json::{Map, Number, Value};
@@ -8,16 +8,16 @@ use serde_json::{Map, Number, Value};
 /// How deep data may nest. `serde_json` reads no deeper.
 const DEPTH_MAX: usize = 120;
 
-/// A dict as a JSON object. `path` names it in errors.
-pub(super) fn fields_from_py(dict: &Bound<'_, PyDict>, path: &str) -> PyResult<Map<String, Value>> {
-    object(dict, path, 0)
+/// A dict as a JSON object. Errors begin with the path to the offending value, such as `` `input_data.files[2]` ``.
+pub(super) fn fields_from_py(dict: &Bound<'_, PyDict>) -> PyResult<Map<String, Value>> {
+    object(dict, "", 0)
 }
 
 /// Any Python value that JSON can hold: `None`, `bool`, `int`, `float`, `str`, `list`, `tuple`, `dict` with text keys,
 /// and their subclasses, text enums included.
 fn from_py(value: &Bound<'_, PyAny>, path: &str, depth: usize) -> PyResult<Value> {
     if depth > DEPTH_MAX {
-        return Err(PyRecursionError::new_err(format!("{path}: nested deeper than {DEPTH_MAX} levels")));
+        return Err(refused(path, &format!("nests deeper than {DEPTH_MAX} levels")));
     }
     if value.is_none() {
         return Ok(Value::Null);
@@ -27,19 +27,19 @@ fn from_py(value: &Bound<'_, PyAny>, path: &str, depth: usize) -> PyResult<Value
         return Ok(Value::Bool(boolean.is_true()));
     }
     if let Ok(text) = value.cast::<PyString>() {
-        return Ok(Value::String(text.to_str()?.to_owned()));
+        return utf8(text, path).map(Value::String);
     }
     if value.is_instance_of::<PyInt>() {
         let whole = value.extract::<i64>().map(Number::from).or_else(|_| value.extract::<u64>().map(Number::from));
         return whole
             .map(Value::Number)
-            .map_err(|_| PyTypeError::new_err(format!("{path}: the integer {value} does not fit into 64 bits")));
+            .map_err(|_| refused(path, &format!("is the integer {value}, which does not fit into 64 bits")));
     }
     if value.is_instance_of::<PyFloat>() {
         let number: f64 = value.extract()?;
         return Number::from_f64(number)
             .map(Value::Number)
-            .ok_or_else(|| PyTypeError::new_err(format!("{path}: `{number}` is no number in JSON")));
+            .ok_or_else(|| refused(path, &format!("is `{number}`, which is no number in JSON")));
     }
     if let Ok(dict) = value.cast::<PyDict>() {
         return object(dict, path, depth).map(Value::Object);
@@ -50,7 +50,7 @@ fn from_py(value: &Bound<'_, PyAny>, path: &str, depth: usize) -> PyResult<Value
         tuple.iter().collect()
     } else {
         let class = value.get_type().name()?;
-        return Err(PyTypeError::new_err(format!("{path}: a value of type `{class}` cannot be written as JSON")));
+        return Err(refused(path, &format!("is of type `{class}`, which cannot be written as JSON")));
     };
     let item = |(index, item): (usize, &Bound<'_, PyAny>)| from_py(item, &format!("{path}[{index}]"), depth + 1);
     items.iter().enumerate().map(item).collect::<PyResult<Vec<_>>>().map(Value::Array)
@@ -61,12 +61,32 @@ fn object(dict: &Bound<'_, PyDict>, path: &str, depth: usize) -> PyResult<Map<St
     for (key, value) in dict.iter() {
         let Ok(name) = key.cast::<PyString>() else {
             let shown = key.repr()?;
-            return Err(PyTypeError::new_err(format!("{path}: the key {shown} is not a text")));
+            return Err(refused(path, &format!("has the key {shown}, which is not a text")));
         };
-        let name = name.to_str()?;
-        fields.insert(name.to_owned(), from_py(&value, &format!("{path}.{name}"), depth + 1)?);
+        let name = utf8(name, path)?;
+        let dot = if path.is_empty() { "" } else { "." };
+        let value = from_py(&value, &format!("{path}{dot}{name}"), depth + 1)?;
+        fields.insert(name, value);
     }
     Ok(fields)
+}
+
+/// A text, unless it holds half of a surrogate pair, which no encoding can carry.
+fn utf8(text: &Bound<'_, PyString>, path: &str) -> PyResult<String> {
+    text.to_str().map(str::to_owned).map_err(|_| {
+        refused(
+            path,
+            &format!(
+                "holds {}, which is not valid Unicode",
+                text.repr().map_or_else(|_| "a text".to_owned(), |shown| shown.to_string())
+            ),
+        )
+    })
+}
+
+fn refused(path: &str, problem: &str) -> PyErr {
+    let place = if path.is_empty() { "it".to_owned() } else { format!("`{path}`") };
+    PyTypeError::new_err(format!("{place} {problem}"))
 }
 
 /// A JSON value as a Python object.

@@ -57,7 +57,17 @@ pub(super) fn run(py: Python<'_>, error: &RunError) -> PyErr {
     exception(py, class, &with_causes(error))
 }
 
-/// Maps a value that JSON cannot hold.
-pub(super) fn value(py: Python<'_>, error: &PyErr) -> PyErr {
-    exception(py, "PlanError", &error.value(py).to_string())
+/// Maps a value of the task named `task` that JSON cannot hold.
+pub(super) fn task_value(py: Python<'_>, task: &str, error: &PyErr) -> PyErr {
+    exception(py, "PlanError", &format!("task {task}: {}", error.value(py)))
+}
+
+/// Maps a value of an option that JSON cannot hold.
+pub(super) fn option_value(py: Python<'_>, error: &PyErr) -> PyErr {
+    exception(py, "OptionError", &error.value(py).to_string())
+}
+
+/// Maps a value of an agent type that JSON cannot hold.
+pub(super) fn agent_value(py: Python<'_>, name: &str, error: &PyErr) -> PyErr {
+    exception(py, "AgentTypeError", &format!("agent type {name}: {}", error.value(py)))
 }

@@ -21,6 +21,7 @@ mod _core {
 
     use super::convert::{fields_from_py, to_py};
     use super::errors;
+    use super::run::task_label;
     use crate::agents::{AgentType, registry, registry_mut};
     use crate::core::hierarchy::DEFAULT_MODELS;
     use crate::core::task::TaskDraft;
@@ -51,7 +52,8 @@ mod _core {
     #[pyfunction]
     fn check_task(fields: &Bound<'_, PyDict>) -> PyResult<()> {
         let py = fields.py();
-        let fields = fields_from_py(fields, "task").map_err(|error| errors::value(py, &error))?;
+        let task = task_label(fields, 0);
+        let fields = fields_from_py(fields).map_err(|error| errors::task_value(py, &task, &error))?;
         let draft = TaskDraft::from_json(0, fields.into()).map_err(InputError::from);
         let draft = draft.map_err(|error| errors::input(py, &error))?;
         registry().get(&draft.agent_type).map_err(|error| errors::agent(py, &error))?;
@@ -69,9 +71,9 @@ mod _core {
     #[pyfunction]
     fn add_agent_type(fields: &Bound<'_, PyDict>, prompt: &str, replace: bool) -> PyResult<()> {
         let py = fields.py();
-        let fields = fields_from_py(fields, "agent type")?;
-        let place = fields.get("name").and_then(|name| name.as_str()).unwrap_or("without a name").to_owned();
-        let agent_type = AgentType::new(fields.into(), prompt, &place).map_err(|error| errors::agent(py, &error))?;
+        let name = fields.get_item("name")?.map_or_else(|| "without a name".to_owned(), |name| name.to_string());
+        let fields = fields_from_py(fields).map_err(|error| errors::agent_value(py, &name, &error))?;
+        let agent_type = AgentType::new(fields.into(), prompt, &name).map_err(|error| errors::agent(py, &error))?;
         registry_mut().add(agent_type, replace).map_err(|error| errors::agent(py, &error))?;
         Ok(())
     }

@@ -3,10 +3,11 @@
 //! A run goes on by itself on its own thread, which never calls Python. Whoever waits for its events does so without
 //! holding the interpreter, on a descriptor, so that a signal ends the wait at once.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::time::Duration;
 
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyCFunction, PyDict};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -23,6 +24,10 @@ use crate::workflow::{
     wait_pair,
 };
 
+/// How long an interpreter's exit waits for the bridge at the most: 1 s.
+const SETTLE_LOOKS: u32 = 1_000;
+const SETTLE_PAUSE: Duration = Duration::from_millis(1);
+
 /// The checked options of an orchestrator.
 #[pyclass(frozen, module = "parallel_agents._core")]
 pub(super) struct Engine {
@@ -34,7 +39,7 @@ impl Engine {
     #[new]
     fn new(options: &Bound<'_, PyDict>) -> PyResult<Self> {
         let py = options.py();
-        let fields = fields_from_py(options, "options").map_err(|error| errors::value(py, &error))?;
+        let fields = fields_from_py(options).map_err(|error| errors::option_value(py, &error))?;
         let options = RunOptions::from_json(fields).map_err(|error| errors::input(py, &error))?;
         Ok(Self { options })
     }
@@ -43,8 +48,8 @@ impl Engine {
     fn start(&self, py: Python<'_>, tasks: Vec<Bound<'_, PyDict>>) -> PyResult<Run> {
         let mut drafts = Vec::with_capacity(tasks.len());
         for (index, task) in tasks.iter().enumerate() {
-            let place = format!("task number {}", index + 1);
-            let fields = fields_from_py(task, &place).map_err(|error| errors::value(py, &error))?;
+            let fields =
+                fields_from_py(task).map_err(|error| errors::task_value(py, &task_label(task, index), &error))?;
             let draft = TaskDraft::from_json(index, Value::Object(fields)).map_err(InputError::from);
             drafts.push(draft.map_err(|error| errors::input(py, &error))?);
         }
@@ -70,6 +75,36 @@ impl Engine {
     fn runtime(&self) -> &'static str {
         self.options.runtime.name()
     }
+}
+
+/// How errors name a task that has not been read yet.
+pub(super) fn task_label(task: &Bound<'_, PyDict>, index: usize) -> String {
+    let id = task.get_item("task_id").ok().flatten().and_then(|id| id.extract::<String>().ok());
+    id.map_or_else(|| format!("number {}", index + 1), |id| format!("`{id}`"))
+}
+
+/// Waits, at the interpreter's exit, until no task of the event loops' bridge can reach for the interpreter any more: a
+/// thread that does so while the interpreter goes away takes the process down.
+fn settle_at_exit(py: Python<'_>) -> PyResult<()> {
+    static ONCE: Once = Once::new();
+    if ONCE.is_completed() {
+        return Ok(());
+    }
+    let settle = PyCFunction::new_closure(py, None, None, |arguments, _| {
+        let metrics = pyo3_async_runtimes::tokio::get_runtime().metrics();
+        arguments.py().detach(|| {
+            for _ in 0..SETTLE_LOOKS {
+                if metrics.num_alive_tasks() == 0 {
+                    break;
+                }
+                #[expect(clippy::disallowed_methods, reason = "there is no event loop left to wait on")]
+                std::thread::sleep(SETTLE_PAUSE);
+            }
+        });
+    })?;
+    py.import("atexit")?.call_method1("register", (settle,))?;
+    ONCE.call_once(|| {});
+    Ok(())
 }
 
 /// A run that goes on. Dropping it cancels the run.
@@ -112,6 +147,7 @@ impl Run {
 
     /// The same for an event loop: an awaitable.
     fn ready<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        settle_at_exit(py)?;
         let ready = self.ready.clone();
         pyo3_async_runtimes::tokio::future_into_py(py, async move {
             ready.notified().await;

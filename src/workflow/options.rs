@@ -199,6 +199,8 @@ impl Reader {
             None | Some(Value::Bool(false)) => Ok(None),
             Some(Value::Bool(true)) => Ok(Some(Map::new())),
             Some(Value::Object(fields)) => Ok(Some(fields)),
+            // It may hold a token.
+            Some(_) if field == "gateway" => Err(self.error(field, &Value::from("***"), "an object")),
             Some(other) => Err(self.error(field, &other, "an object")),
         }
     }
