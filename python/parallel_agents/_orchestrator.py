@@ -94,7 +94,8 @@ class Orchestrator:
         except TypeError:
             raise OptionError(f"`results_dir` is `{results_dir!r}`, expected a path") from None
         self._runs: set[_core.Run] = set()
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may call `cancel` while this thread holds it.
+        self._lock = threading.RLock()
         self.max_concurrent = max_concurrent
         self.results: dict[str, AgentResult] = {}
         self.sessions_left: list[dict[str, str]] = []
@@ -122,8 +123,9 @@ class Orchestrator:
             GatewayError: No gateway can be used; nothing was started.
             RunInterrupted: Ctrl-C. All agents were stopped; `.results` holds one result per task.
         """
-        session = _Session(self, tasks)
+        session = _Session(self)
         try:
+            session.start(tasks)
             while not session.ended:
                 for result in session.poll():
                     _call(callback, result)
@@ -143,21 +145,22 @@ class Orchestrator:
         Raises:
             As `run_parallel`, when the first result is asked for.
         """
-        session = _Session(self, tasks)
+        session = _Session(self)
         try:
+            session.start(tasks)
             while not session.ended:
                 yield from session.poll()
                 session.wait()
         except KeyboardInterrupt:
             raise RunInterrupted(session.stop("interrupted by Ctrl-C")) from None
         finally:
-            if not session.ended:
-                session.stop("the iteration was left early")
+            session.stop("the iteration was left early")
 
     async def arun(self, tasks: Iterable[Task], callback: Callback | None = None) -> dict[str, AgentResult]:
         """The same as `run_parallel` for an event loop. Cancelling it stops all agents first."""
-        session = _Session(self, tasks)
+        session = _Session(self)
         try:
+            session.start(tasks)
             async for result in session.stream():
                 _call(callback, result)
         finally:
@@ -166,8 +169,9 @@ class Orchestrator:
 
     async def arun_iter(self, tasks: Iterable[Task]) -> AsyncIterator[AgentResult]:
         """The same as `run_iter` for an event loop."""
-        session = _Session(self, tasks)
+        session = _Session(self)
         try:
+            session.start(tasks)
             async for result in session.stream():
                 yield result
         finally:
@@ -176,12 +180,12 @@ class Orchestrator:
     def cancel(self, reason: str = "cancelled by the caller") -> None:
         """Ends the current runs early, from any thread: their calls return with what has finished.
 
-        All agents are stopped first, queued ones included. Called a second time, a run ends at once and leaves
-        behind what could not be stopped yet. Without a current run nothing happens.
+        All agents are stopped first, queued ones included. Calling it again changes nothing. Without a current run
+        nothing happens.
         """
         with self._lock:
-            for run in self._runs:
-                run.cancel(reason)
+            for run in list(self._runs):
+                run.cancel(reason, False)
 
     @property
     def results_dir(self) -> Path:
@@ -221,15 +225,24 @@ class Orchestrator:
 class _Session:
     """One run of an orchestrator, from its start to the last event."""
 
-    def __init__(self, orchestrator: Orchestrator, tasks: Iterable[Task]) -> None:
-        from ._task import tasks_fields
-
+    def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
         self._results: dict[str, AgentResult] = {}
+        self._started: list[_core.Run] = []
         self.ended = False
-        self._run = orchestrator._engine.start(tasks_fields(tasks))
-        with orchestrator._lock:
-            orchestrator._runs.add(self._run)
+
+    def start(self, tasks: Iterable[Task]) -> None:
+        """Starts the run. Ctrl-C may come at any point of it, and what was started must be known by then."""
+        from ._task import tasks_fields
+
+        # The core puts the run into the list itself: an interrupt cannot come between its start and our knowing it.
+        self._orchestrator._engine.start(tasks_fields(tasks), self._started)
+        with self._orchestrator._lock:
+            self._orchestrator._runs.add(self._run)
+
+    @property
+    def _run(self) -> _core.Run:
+        return self._started[0]
 
     def poll(self) -> Iterator[AgentResult]:
         """The results that have come since the last call."""
@@ -267,26 +280,29 @@ class _Session:
 
     def stop(self, reason: str) -> dict[str, AgentResult]:
         """Ends the run early and waits for its end. A second Ctrl-C ends it at once."""
-        while not self.ended:
-            self._run.cancel(reason)
+        insist = False
+        while self._started and not self.ended:
+            self._run.cancel(reason, insist)
             try:
                 while not self.ended:
                     for _ in self.poll():
                         pass
                     self.wait()
             except KeyboardInterrupt:
-                continue
+                insist = True
         return self.results()
 
     async def aclose(self) -> None:
         """The same for an event loop."""
-        if not self.ended:
-            self._run.cancel("the caller was cancelled or left early")
+        if self._started and not self.ended:
+            self._run.cancel("the caller was cancelled or left early", False)
             async for _ in self.stream():
                 pass
 
     def results(self) -> dict[str, AgentResult]:
         """Task id to result, in the order of the tasks."""
+        if not self._started:
+            return {}
         # An interrupt may have come between the core's handing a result out and our keeping it.
         for fields in self._run.results() if len(self._results) < len(self._run.task_ids) else ():
             if fields["task_id"] not in self._results:

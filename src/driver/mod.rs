@@ -55,7 +55,9 @@ impl Clock {
         let span = time.since(self.now());
         match self {
             Self::Real { .. } => span,
-            Self::Played { speed: Some(speed), .. } => span.div_f64(*speed),
+            Self::Played { speed: Some(speed), .. } => {
+                Duration::try_from_secs_f64(span.as_secs_f64() / speed).unwrap_or(Duration::MAX)
+            }
             Self::Played { speed: None, .. } => Duration::ZERO,
         }
     }
@@ -74,8 +76,11 @@ fn system_time() -> Time {
     Time::default() + since
 }
 
-/// Drives a run to its end. `cancels` carries the reasons of those who want it to end early; `observe` sees every
-/// fact, in order, as soon as it is one.
+/// The reason for which a run ends when its handle is dropped.
+pub const NOBODY_WAITS: &str = "nobody waits for the run any more";
+
+/// Drives a run to its end. `cancels` carries the reasons of those who want it to end early, and ends the run when it
+/// is closed; `observe` sees every fact, in order, as soon as it is one.
 pub async fn drive(
     mut machine: RunMachine,
     runtime: &mut impl Runtime,
@@ -83,6 +88,7 @@ pub async fn drive(
     cancels: &mut UnboundedReceiver<String>,
     observe: &mut impl FnMut(Fact),
 ) {
+    let mut is_wanted = true;
     loop {
         while let Some(fact) = machine.poll_fact() {
             observe(fact);
@@ -97,7 +103,10 @@ pub async fn drive(
         let now = clock.now();
         tokio::select! {
             biased;
-            Some(reason) = cancels.recv() => machine.handle_cancel(&reason, clock.now()),
+            reason = cancels.recv(), if is_wanted => {
+                is_wanted = reason.is_some();
+                machine.handle_cancel(reason.as_deref().unwrap_or(NOBODY_WAITS), clock.now());
+            }
             report = runtime.next_report(now) => machine.handle_report(report, clock.now()),
             time = sleep_until(&clock, wake) => {
                 clock.reach(time);

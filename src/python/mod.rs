@@ -7,6 +7,7 @@
 
 use pyo3::prelude::*;
 
+mod bridge;
 mod convert;
 mod errors;
 mod run;

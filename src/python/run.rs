@@ -3,16 +3,17 @@
 //! A run goes on by itself on its own thread, which never calls Python. Whoever waits for its events does so without
 //! holding the interpreter, on a descriptor, so that a signal ends the wait at once.
 
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyCFunction, PyDict};
+use pyo3::types::{PyDict, PyList};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
+use super::bridge;
 use super::convert::{fields_from_py, to_py};
 use super::errors;
 use crate::agents::registry;
@@ -20,13 +21,9 @@ use crate::core::plan::Plan;
 use crate::core::report::TaskReport;
 use crate::core::task::TaskDraft;
 use crate::workflow::{
-    self, InputError, Level, RunError, RunEvent, RunHandle, RunOptions, Waiter, result_fields, summary_fields,
-    wait_pair,
+    self, InputError, Level, RunError, RunEvent, RunHandle, RunOptions, RunSummary, Waiter, result_fields,
+    summary_fields, wait_pair,
 };
-
-/// How long an interpreter's exit waits for the bridge at the most: 1 s.
-const SETTLE_LOOKS: u32 = 1_000;
-const SETTLE_PAUSE: Duration = Duration::from_millis(1);
 
 /// The checked options of an orchestrator.
 #[pyclass(frozen, module = "parallel_agents._core")]
@@ -44,8 +41,8 @@ impl Engine {
         Ok(Self { options })
     }
 
-    /// Checks the tasks and starts a run of them. Nothing is spent if they cannot be run.
-    fn start(&self, py: Python<'_>, tasks: Vec<Bound<'_, PyDict>>) -> PyResult<Run> {
+    /// Checks the tasks, starts a run of them and puts it into `started`. Nothing is spent if they cannot be run.
+    fn start(&self, py: Python<'_>, tasks: Vec<Bound<'_, PyDict>>, started: &Bound<'_, PyList>) -> PyResult<()> {
         let mut drafts = Vec::with_capacity(tasks.len());
         for (index, task) in tasks.iter().enumerate() {
             let fields =
@@ -67,7 +64,18 @@ impl Engine {
         };
         let RunHandle { events, cancels } = workflow::start(plan.clone(), options.settings, options.runtime, wake)
             .map_err(|error| errors::run(py, &error))?;
-        Ok(Run { events: Mutex::new(events), waiter, ready, cancels, plan, runtime, ended: Mutex::default() })
+        let run = Run {
+            events: Mutex::new(events),
+            waiter,
+            ready,
+            cancels,
+            is_cancelled: AtomicBool::new(false),
+            plan,
+            runtime,
+            last: Mutex::default(),
+            ended: Mutex::default(),
+        };
+        started.append(Py::new(py, run)?)
     }
 
     /// `gateway` or `rehearsal`.
@@ -83,30 +91,6 @@ pub(super) fn task_label(task: &Bound<'_, PyDict>, index: usize) -> String {
     id.map_or_else(|| format!("number {}", index + 1), |id| format!("`{id}`"))
 }
 
-/// Waits, at the interpreter's exit, until no task of the event loops' bridge can reach for the interpreter any more: a
-/// thread that does so while the interpreter goes away takes the process down.
-fn settle_at_exit(py: Python<'_>) -> PyResult<()> {
-    static ONCE: Once = Once::new();
-    if ONCE.is_completed() {
-        return Ok(());
-    }
-    let settle = PyCFunction::new_closure(py, None, None, |arguments, _| {
-        let metrics = pyo3_async_runtimes::tokio::get_runtime().metrics();
-        arguments.py().detach(|| {
-            for _ in 0..SETTLE_LOOKS {
-                if metrics.num_alive_tasks() == 0 {
-                    break;
-                }
-                #[expect(clippy::disallowed_methods, reason = "there is no event loop left to wait on")]
-                std::thread::sleep(SETTLE_PAUSE);
-            }
-        });
-    })?;
-    py.import("atexit")?.call_method1("register", (settle,))?;
-    ONCE.call_once(|| {});
-    Ok(())
-}
-
 /// A run that goes on. Dropping it cancels the run.
 #[pyclass(frozen, module = "parallel_agents._core")]
 pub(super) struct Run {
@@ -114,8 +98,11 @@ pub(super) struct Run {
     waiter: Waiter,
     ready: Arc<Notify>,
     cancels: UnboundedSender<String>,
+    is_cancelled: AtomicBool,
     plan: Plan,
     runtime: &'static str,
+    /// What the run ended with, told again to whoever asks again.
+    last: Mutex<Option<Result<RunSummary, RunError>>>,
     /// Reports of the tasks that have ended, kept so that an interrupt between two lines of Python loses none.
     ended: Mutex<Vec<TaskReport>>,
 }
@@ -128,14 +115,14 @@ impl Run {
         self.plan.tasks().iter().map(|task| task.id.to_string()).collect()
     }
 
-    /// The next event as `(kind, fields)`, or `None` if there is none yet. The last one is of kind `ended`; a run that
-    /// could not be carried out raises instead.
+    /// The next event as `(kind, fields)`, or `None` if there is none yet. The last one is of kind `ended`, and is told
+    /// again to whoever asks again; a run that could not be carried out raises instead.
     fn poll<'py>(&self, py: Python<'py>) -> PyResult<Option<(&'static str, Bound<'py, PyAny>)>> {
         let event = lock(&self.events).try_recv();
         match event {
             Ok(event) => self.told(py, event).map(Some),
             Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(errors::run(py, &RunError::Internal("the run is over".to_owned()))),
+            Err(TryRecvError::Disconnected) => self.over(py).map(Some),
         }
     }
 
@@ -147,9 +134,8 @@ impl Run {
 
     /// The same for an event loop: an awaitable.
     fn ready<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        settle_at_exit(py)?;
         let ready = self.ready.clone();
-        pyo3_async_runtimes::tokio::future_into_py(py, async move {
+        bridge::awaitable(py, async move {
             ready.notified().await;
             Ok(())
         })
@@ -160,10 +146,13 @@ impl Run {
         lock(&self.ended).iter().map(|report| self.result(py, report)).collect()
     }
 
-    /// Ends the run early. Asked twice, it ends at once and leaves behind what still runs.
-    fn cancel(&self, reason: String) {
-        // A run that is over takes no reason any more, and needs none.
-        let _ = self.cancels.send(reason);
+    /// Ends the run early. Asked again, that changes nothing, unless it insists: then the run ends at once and leaves
+    /// behind what still runs.
+    fn cancel(&self, reason: String, insist: bool) {
+        if !self.is_cancelled.swap(true, Ordering::SeqCst) || insist {
+            // A run that is over takes no reason any more, and needs none.
+            let _ = self.cancels.send(reason);
+        }
     }
 }
 
@@ -192,8 +181,25 @@ impl Run {
                 lock(&self.ended).push(*report);
                 Ok(("result", result?))
             }
-            RunEvent::Ended(summary) => Ok(("ended", to_py(py, &summary_fields(&summary))?)),
-            RunEvent::Failed(error) => Err(errors::run(py, &error)),
+            RunEvent::Ended(summary) => self.over_with(py, Ok(summary)),
+            RunEvent::Failed(error) => self.over_with(py, Err(error)),
+        }
+    }
+
+    fn over_with<'py>(
+        &self,
+        py: Python<'py>,
+        end: Result<RunSummary, RunError>,
+    ) -> PyResult<(&'static str, Bound<'py, PyAny>)> {
+        *lock(&self.last) = Some(end);
+        self.over(py)
+    }
+
+    fn over<'py>(&self, py: Python<'py>) -> PyResult<(&'static str, Bound<'py, PyAny>)> {
+        match &*lock(&self.last) {
+            Some(Ok(summary)) => Ok(("ended", to_py(py, &summary_fields(summary))?)),
+            Some(Err(error)) => Err(errors::run(py, error)),
+            None => Err(errors::run(py, &RunError::Internal("the run ended without a word".to_owned()))),
         }
     }
 }

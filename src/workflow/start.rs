@@ -14,7 +14,7 @@ use crate::core::plan::{Plan, Task};
 use crate::core::progress::Progress;
 use crate::core::report::{Reporter, TaskReport};
 use crate::core::run::{RunMachine, RunSettings};
-use crate::driver::{Clock, drive};
+use crate::driver::{Clock, NOBODY_WAITS, drive};
 use crate::runtime::gateway::{GatewayConfig, GatewayRuntime};
 use crate::runtime::rehearsal::{Rehearsal, RehearsalModel};
 
@@ -151,10 +151,14 @@ async fn run(
         }
         RuntimeChoice::Gateway(config) => {
             let clock = Clock::real();
-            let connected = tokio::select! {
-                biased;
-                Some(reason) = cancels.recv() => Err(reason),
-                connected = connect(plan.clone(), config, tell) => Ok(connected?),
+            let connected = if plan.tasks().is_empty() {
+                Err("there is nothing to do".to_owned())
+            } else {
+                tokio::select! {
+                    biased;
+                    reason = cancels.recv() => Err(reason.unwrap_or_else(|| NOBODY_WAITS.to_owned())),
+                    connected = connect(plan.clone(), config, tell) => Ok(connected?),
+                }
             };
             match connected {
                 Ok((plan, mut runtime)) => {
