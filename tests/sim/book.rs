@@ -94,7 +94,8 @@ pub struct AttemptPage {
 pub enum Deletion {
     NotOrdered,
     Ordered,
-    Answered,
+    Done,
+    Refused,
 }
 
 /// A stop, as the facts have it.
@@ -299,7 +300,8 @@ impl<'scene> Book<'scene> {
                 };
                 page.told = Some(Told { meaning, text, cost, report: letter.report.clone() });
             }
-            Report::Deleted { .. } | Report::DeleteFailed { .. } => page.deletion = Deletion::Answered,
+            Report::Deleted { .. } => page.deletion = Deletion::Done,
+            Report::DeleteFailed { .. } => page.deletion = Deletion::Refused,
         }
     }
 

@@ -1,8 +1,9 @@
 //! Seeded simulated runs of the whole machine in a hostile world, with invariants asserted at every moment, and a few
 //! scenarios by hand.
 //!
-//! A failing seed is printed; `SIM_SEED=7 cargo test --test sim` plays it alone. `SIM_SEEDS=100000` plays more of them.
-//! `mutants.py` shows that breaking the machine breaks the suite.
+//! A failing seed is printed; `SIM_SEED=7 cargo test --test sim` plays it alone. `SIM_SEEDS=100000` plays more of them,
+//! `SIM_INVARIANT=` followed by a name holds them to that one alone. `mutants.py` shows that breaking the machine
+//! breaks the suite.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -29,6 +30,9 @@ const SEEDS: u64 = 5_000;
 /// Every so many seeds are played twice.
 const TWICE_EVERY: u64 = 10;
 
+/// Invariants that no single moment shows.
+const BESIDES: [&str; 3] = ["every_run_ends", "nothing_panics", "the_same_seed_gives_the_same_run"];
+
 /// What the runs broke, by invariant: how often, and the first seed with its message.
 type Breaches = BTreeMap<&'static str, (usize, u64, String)>;
 
@@ -38,6 +42,10 @@ fn every_invariant_holds_at_every_moment_of_every_run() {
         (Some(seed), _) => seed..seed + 1,
         (None, seeds) => 0..seeds.unwrap_or(SEEDS),
     };
+    let only = env::var("SIM_INVARIANT").ok();
+    let only = only.as_deref();
+    let is_known = |name: &str| BESIDES.contains(&name) || invariants::ALL.iter().any(|(known, _)| *known == name);
+    assert!(only.is_none_or(is_known), "SIM_INVARIANT is `{only:?}`, which is no invariant");
     let (next, breaches) = (AtomicU64::new(seeds.start), Mutex::new(Breaches::new()));
     let counts = Mutex::new(BTreeMap::new());
     std::thread::scope(|scope| {
@@ -49,7 +57,7 @@ fn every_invariant_holds_at_every_moment_of_every_run() {
                     if seed >= seeds.end {
                         break;
                     }
-                    match run(seed, &schema) {
+                    match run(seed, &schema, only) {
                         Ok(summary) => census(&summary.facts, &mut own_counts),
                         Err((invariant, message)) => {
                             let mut breaches = breaches.lock().expect("the breaches");
@@ -114,9 +122,9 @@ const REACHED: [&str; 24] = [
 ];
 
 /// Plays one seed, some of them twice; tells what broke.
-fn run(seed: u64, schema: &Schema) -> Result<Summary, (&'static str, String)> {
+fn run(seed: u64, schema: &Schema, only: Option<&str>) -> Result<Summary, (&'static str, String)> {
     let once = || {
-        let played = catch_unwind(AssertUnwindSafe(|| play(&Scene::new(seed, schema))));
+        let played = catch_unwind(AssertUnwindSafe(|| play(&Scene::new(seed, schema), only)));
         match played {
             Ok(Ok(summary)) => Ok(summary),
             Ok(Err(breach)) => Err((breach.invariant, breach.to_string())),

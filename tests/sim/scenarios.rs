@@ -109,6 +109,7 @@ impl Run {
             self.now = self.now.max(next);
             self.machine.handle_time(self.now);
             self.poll();
+            assert!(self.machine.next_deadline().is_none_or(|next| next > self.now), "a busy loop");
         }
         self.now = until;
         self.machine.handle_time(self.now);

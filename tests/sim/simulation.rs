@@ -11,7 +11,7 @@ use parallel_agents::core::run::RunMachine;
 use parallel_agents::core::time::Time;
 
 use super::book::{Book, Input, Moment, address};
-use super::invariants::{self, Heard, View};
+use super::invariants::{self, Heard, Invariant, View};
 use super::scene::{BEGIN, Scene, span};
 use super::world::{Letter, World};
 
@@ -41,8 +41,8 @@ pub struct Summary {
     pub steps: usize,
 }
 
-/// Plays the scene to its end.
-pub fn play(scene: &Scene) -> Result<Summary, Breach> {
+/// Plays the scene to its end, under all invariants or one.
+pub fn play(scene: &Scene, only: Option<&str>) -> Result<Summary, Breach> {
     let machine = RunMachine::new(scene.plan.clone(), scene.settings.clone(), scene.seed, BEGIN);
     let mut simulation = Simulation {
         machine,
@@ -52,6 +52,7 @@ pub fn play(scene: &Scene) -> Result<Summary, Breach> {
         random: Rng::with_seed(scene.seed ^ 0x7469_6d65),
         persist_at: None,
         cancels: scene.cancels.clone(),
+        invariants: invariants::ALL.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect(),
         summary: Summary::default(),
     };
     simulation.run()?;
@@ -67,6 +68,7 @@ struct Simulation<'scene> {
     persist_at: Option<Time>,
     /// Cancels to come, in order.
     cancels: Vec<Time>,
+    invariants: Vec<&'static (&'static str, Invariant)>,
     summary: Summary,
 }
 
@@ -179,7 +181,7 @@ impl Simulation<'_> {
 
     fn show(&mut self, moment: &Moment<'_>, heard: Heard, input: &Input) -> Result<(), Breach> {
         let view = View { book: &self.book, world: &self.world, machine: &self.machine, heard, input };
-        for (invariant, holds) in invariants::ALL {
+        for (invariant, holds) in &self.invariants {
             if let Err(detail) = holds(&view, moment) {
                 let detail = format!("{detail}\n    at {moment:?}\n    of {input:?}");
                 return Err(self.breach(invariant, detail));

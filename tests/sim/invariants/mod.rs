@@ -35,7 +35,8 @@ pub enum Heard {
 /// `Err` says what is wrong.
 pub type Verdict = Result<(), String>;
 
-type Invariant = fn(&View<'_>, &Moment<'_>) -> Verdict;
+/// A name for it stands in [`ALL`].
+pub type Invariant = fn(&View<'_>, &Moment<'_>) -> Verdict;
 
 /// `Err` with the message unless the condition holds.
 macro_rules! holds {

@@ -32,7 +32,8 @@ pub fn sessions_go_or_stay_as_asked(view: &View<'_>, moment: &Moment<'_>) -> Ver
                 holds!(!keep, "sessions are to be kept");
                 holds!(page.session.is_some() && !page.session_gone, "there is no session");
                 let deleted = matches!(fact.event, Event::SessionDeleted { .. });
-                holds!(!deleted || page.deletion == Deletion::Answered, "the world did not say so");
+                let done = page.deletion == Deletion::Done;
+                holds!(deleted == done, "the world says that its deletion is {:?}", page.deletion);
             }
             _ => {}
         },

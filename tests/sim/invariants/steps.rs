@@ -100,11 +100,15 @@ pub fn a_finished_run_is_silent(view: &View<'_>, moment: &Moment<'_>) -> Verdict
 
 /// A run ends within its time, the patience for stops, and the patience for deletions.
 pub fn a_run_ends_in_time(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
-    let Moment::Settled(Input::Time) = moment else { return Ok(()) };
+    let ends = match moment {
+        Moment::Fact(fact) => matches!(fact.event, Event::RunEnded),
+        Moment::Settled(Input::Time) => !view.machine.is_finished(),
+        Moment::Input(_) | Moment::Action(_) | Moment::Settled(_) => false,
+    };
     let settings = &view.book.scene.settings;
     let allowed: Duration = settings.run_time_max + settings.stop_patience + settings.cleanup_patience;
     let end = BEGIN + allowed + 3 * OVERSLEPT_MAX;
-    holds!(view.machine.is_finished() || view.book.now <= end, "it should have ended by {end:?}");
+    holds!(!ends || view.book.now <= end, "it should have ended by {end:?}");
     Ok(())
 }
 
