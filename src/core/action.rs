@@ -109,3 +109,17 @@ pub enum Report {
         reason: String,
     },
 }
+
+/// A key for a [`SpawnOrder`]: a random UUID (version 4, RFC 9562).
+pub(super) fn random_key(random: &mut fastrand::Rng) -> Arc<str> {
+    let (high, low) = (random.u64(..), random.u64(..));
+    let key = format!(
+        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+        high >> 32,
+        (high >> 16) & 0xffff,
+        high & 0x0fff,
+        (low >> 48) & 0x3fff | 0x8000,
+        low & 0xffff_ffff_ffff
+    );
+    key.into()
+}

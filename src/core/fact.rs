@@ -89,8 +89,12 @@ pub enum Event {
     RetryPlanned {
         /// The task.
         task_index: usize,
+        /// Why: the failure of its latest attempt.
+        reason: String,
         /// The tier of the next attempt.
         tier: usize,
+        /// Its model.
+        model: Arc<str>,
         /// How long it waits first.
         delay: Duration,
     },
@@ -170,18 +174,22 @@ pub enum End {
     Failed {
         /// Why.
         reason: String,
-        /// What the agent wrote last, if anything.
+        /// What an agent wrote that was not usable, if one wrote anything.
         raw: Option<Arc<str>>,
     },
     /// Without one, because the last attempt ran out of time.
     Timeout {
         /// Why.
         reason: String,
+        /// What an agent wrote that was not usable, if one wrote anything.
+        raw: Option<Arc<str>>,
     },
     /// It was not finished when the run was cancelled.
     Cancelled {
         /// Why.
         reason: String,
+        /// What an agent wrote that was not usable, if one wrote anything.
+        raw: Option<Arc<str>>,
     },
     /// It was never started, because a task it builds on did not complete.
     Skipped {
@@ -209,8 +217,8 @@ impl End {
         match self {
             Self::Completed { .. } => None,
             Self::Failed { reason, .. }
-            | Self::Timeout { reason }
-            | Self::Cancelled { reason }
+            | Self::Timeout { reason, .. }
+            | Self::Cancelled { reason, .. }
             | Self::Skipped { reason, .. } => Some(reason),
         }
     }

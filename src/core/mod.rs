@@ -4,7 +4,7 @@
 //! arguments, so that a whole run with failures and timeouts is a test of milliseconds.
 //!
 //! Reading order: [`task`] and [`plan`] (what to do), [`failure`], [`hierarchy`] and [`retry`] (what an end means and
-//! what follows), [`limit`], [`output`], then [`run`], the machine that ties them together, and what comes out of it:
+//! what follows), [`limit`], [`output`], [`settings`], then [`run`], the machine that ties them together, and what comes out of it:
 //! [`action`], [`fact`], [`progress`], [`report`].
 
 pub mod action;
@@ -16,9 +16,13 @@ pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod prompt;
+mod record;
 pub mod report;
 pub mod retry;
 pub mod run;
+mod sessions;
+pub mod settings;
 pub mod task;
 pub mod time;
 pub mod usage;
+mod verdict;

@@ -1,7 +1,6 @@
 //! Where a run stands: a fold over its facts.
 
-use super::fact::{Event, Fact, Outcome};
-use super::failure::FailureKind;
+use super::fact::{End, Event, Fact};
 
 /// Counts of a run.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -47,22 +46,20 @@ impl Progress {
                 self.live -= 1;
                 self.refusals += 1;
             }
-            Event::AttemptEnded { cost, outcome, .. } => {
+            Event::AttemptEnded { cost, .. } => {
                 self.live -= 1;
                 self.attempts += 1;
                 match cost {
                     Some(cost) => self.cost_known += cost,
-                    // What never reached a model cost nothing that could be unknown.
-                    None if matches!(outcome, Outcome::Failed { kind: FailureKind::Permanent, .. }) => {}
                     None => self.cost_unknown += 1,
                 }
             }
             Event::TaskEnded { end, .. } => match end {
-                super::fact::End::Completed { .. } => self.completed += 1,
-                super::fact::End::Failed { .. } => self.failed += 1,
-                super::fact::End::Timeout { .. } => self.timeout += 1,
-                super::fact::End::Cancelled { .. } => self.cancelled += 1,
-                super::fact::End::Skipped { .. } => self.skipped += 1,
+                End::Completed { .. } => self.completed += 1,
+                End::Failed { .. } => self.failed += 1,
+                End::Timeout { .. } => self.timeout += 1,
+                End::Cancelled { .. } => self.cancelled += 1,
+                End::Skipped { .. } => self.skipped += 1,
             },
             Event::RunEnded => self.ended = true,
             Event::AttemptAccepted { .. }

@@ -70,17 +70,9 @@ impl TaskReport {
         self.attempts.iter().filter_map(|attempt| attempt.tokens).reduce(Tokens::plus)
     }
 
-    /// The sum over all attempts; `None` as soon as one of those that used tokens has no known cost.
+    /// The sum over all attempts; `None` as soon as one of them is not known.
     pub fn cost(&self) -> Option<f64> {
-        let mut sum = None;
-        for attempt in &self.attempts {
-            match attempt.cost {
-                Some(cost) => sum = Some(sum.unwrap_or(0.0) + cost),
-                None if attempt.tokens.is_none_or(|tokens| tokens.total == 0) && attempt.outcome != "completed" => {}
-                None => return None,
-            }
-        }
-        sum
+        self.attempts.iter().map(|attempt| attempt.cost).sum()
     }
 }
 

@@ -9,120 +9,26 @@
 //! agents at once than the limit in force; no action is handed out before the facts it rests on are durable.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 
-use super::action::{Action, AttemptRef, Report, Session, SpawnOrder};
+use super::action::{Action, AttemptRef, Report, Session, SpawnOrder, random_key};
 use super::fact::{End, Event, Fact, Outcome, StopReason};
 use super::failure::{Ending, Failure, FailureKind};
-use super::hierarchy::{History, Step};
+use super::hierarchy::Step;
 use super::limit::Limit;
 use super::output;
-use super::plan::{Plan, Task};
+use super::plan::Plan;
 use super::prompt::{self, Material, Objection};
-use super::retry::RetryPolicy;
+use super::record::{Live, Phase, Record, State};
+use super::sessions::{Sessions, Turn};
+use super::settings::RunSettings;
 use super::time::Time;
 use super::usage::{Tokens, Usage};
-
-/// How long nothing must have been heard of any agent before a session is deleted beside them.
-const SILENCE: Duration = Duration::from_secs(1);
-
-/// What happens to the sessions of agents that have ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Cleanup {
-    /// They are deleted once their result is in hand.
-    #[default]
-    Delete,
-    /// They stay.
-    Keep,
-}
-
-/// The bounds of a run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct RunSettings {
-    /// Agents at once. Default 5.
-    pub concurrency_max: usize,
-    /// Retries.
-    pub retry: RetryPolicy,
-    /// The whole run's time. Default 24 hours.
-    pub run_time_max: Duration,
-    /// How long past its timeout an agent may still answer by itself. Default 3 s.
-    pub grace: Duration,
-    /// How long to wait until a stop is certain. Default 15 s.
-    pub stop_patience: Duration,
-    /// What happens to the sessions.
-    pub cleanup: Cleanup,
-    /// How long to wait, after the last task has ended, until the sessions are deleted. Default 10 s.
-    pub cleanup_patience: Duration,
-    /// Sessions that are being deleted at once after the last task. Default 8: more gain nothing.
-    pub deletes_max: usize,
-    /// Whether facts are journaled: actions then wait for [`RunMachine::handle_persisted`].
-    pub journaled: bool,
-}
-
-impl Default for RunSettings {
-    fn default() -> Self {
-        Self {
-            concurrency_max: 5,
-            retry: RetryPolicy::default(),
-            run_time_max: Duration::from_secs(24 * 3600),
-            grace: Duration::from_secs(3),
-            stop_patience: Duration::from_secs(15),
-            cleanup: Cleanup::Delete,
-            cleanup_patience: Duration::from_secs(10),
-            deletes_max: 8,
-            journaled: false,
-        }
-    }
-}
-
-/// A task's state.
-#[derive(Debug)]
-enum State {
-    /// Waits for this many dependencies.
-    Blocked { dependencies: usize },
-    /// May start as soon as there is room.
-    Ready,
-    /// Waits for its timer before it may start again.
-    Delayed,
-    /// Has an agent.
-    Live(Live),
-    /// Has ended.
-    Ended,
-}
-
-#[derive(Debug)]
-struct Live {
-    attempt: AttemptRef,
-    phase: Phase,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Ordered, no answer yet.
-    Ordered,
-    /// Taken by the runtime; whether it works yet is not known.
-    Accepted,
-    /// At work.
-    Working,
-    /// Being stopped.
-    Stopping(StopReason),
-}
-
-#[derive(Debug)]
-struct Record {
-    state: State,
-    history: History,
-    starts: u32,
-    objection: Option<Objection>,
-    /// The answer of a completed task, as dependents are shown it.
-    answer: Option<Arc<str>>,
-    /// The latest text of an agent that was not usable.
-    raw: Option<Arc<str>>,
-}
+use super::verdict::{Unread, outcome, verdict};
 
 /// What a timer is for. One that no longer applies is ignored when it fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,13 +58,9 @@ pub struct RunMachine {
     facts_made: u64,
     facts_durable: u64,
     actions: VecDeque<(u64, Action)>,
-    accepted: BTreeSet<AttemptRef>,
-    sessions: BTreeMap<AttemptRef, Session>,
-    to_delete: BTreeSet<AttemptRef>,
-    deleting: BTreeSet<AttemptRef>,
-    /// The latest report of an agent, and the timer that waits for silence after it.
-    heard: Time,
-    quiet_timer: Option<Time>,
+    sessions: Sessions,
+    /// The one timer that waits for silence.
+    silence_timer: Option<Time>,
     cancelled: Option<StopReason>,
     cancel_reason: String,
     finished: bool,
@@ -182,16 +84,8 @@ impl RunMachine {
     }
 
     fn unstarted(plan: Plan, settings: RunSettings, seed: u64, now: Time) -> Self {
-        let records = (0..plan.tasks().len())
-            .map(|index| Record {
-                state: State::Blocked { dependencies: plan.dependencies(index).len() },
-                history: History::default(),
-                starts: 0,
-                objection: None,
-                answer: None,
-                raw: None,
-            })
-            .collect::<Vec<_>>();
+        let records =
+            (0..plan.tasks().len()).map(|index| Record::blocked(plan.dependencies(index).len())).collect::<Vec<_>>();
         let mut machine = Self {
             limit: Limit::new(settings.concurrency_max),
             unended: records.len(),
@@ -203,12 +97,8 @@ impl RunMachine {
             facts_made: 0,
             facts_durable: 0,
             actions: VecDeque::new(),
-            accepted: BTreeSet::new(),
-            sessions: BTreeMap::new(),
-            to_delete: BTreeSet::new(),
-            deleting: BTreeSet::new(),
-            heard: now,
-            quiet_timer: None,
+            sessions: Sessions::new(settings.cleanup, now),
+            silence_timer: None,
             cancelled: None,
             cancel_reason: String::new(),
             finished: false,
@@ -296,7 +186,7 @@ impl RunMachine {
             return;
         }
         if !matches!(report, Report::Deleted { .. } | Report::DeleteFailed { .. }) {
-            self.heard = now;
+            self.sessions.hear(now);
         }
         match report {
             Report::Spawned { attempt, session } => self.spawned(attempt, session, now),
@@ -308,17 +198,17 @@ impl RunMachine {
                     self.ended(attempt, ending, usage, model_used, now);
                 } else {
                     // An abandoned agent has ended after all: nobody waits for it, but its session is to go.
-                    self.queue_delete(attempt);
+                    self.sessions.release(attempt);
                 }
             }
             Report::Deleted { attempt } => {
-                if self.deleting.remove(&attempt) && self.sessions.remove(&attempt).is_some() {
+                if self.sessions.deleted(attempt) {
                     self.fact(now, Event::SessionDeleted { attempt });
                 }
             }
             Report::DeleteFailed { attempt, reason } => {
-                if self.deleting.remove(&attempt) {
-                    self.leave_session(attempt, reason, now);
+                if let Some(session) = self.sessions.stays(attempt) {
+                    self.fact(now, Event::SessionLeft { attempt, session, reason });
                 }
             }
         }
@@ -334,7 +224,7 @@ impl RunMachine {
             Timer::CleanupDeadline => self.finish(now),
             // These only wake `advance`.
             Timer::LimitHold => {}
-            Timer::Silence => self.quiet_timer = None,
+            Timer::Silence => self.silence_timer = None,
             Timer::Retry(index) => {
                 if matches!(self.records[index].state, State::Delayed) {
                     self.make_ready(index);
@@ -360,11 +250,9 @@ impl RunMachine {
     }
 
     fn spawned(&mut self, attempt: AttemptRef, session: Session, now: Time) {
-        if !self.accepted.insert(attempt) {
-            // A repetition: its session may be gone by now.
+        if !self.sessions.accept(attempt, session.clone()) {
             return;
         }
-        self.sessions.insert(attempt, session.clone());
         self.fact(now, Event::AttemptAccepted { attempt, session });
         if !self.is_current(attempt) {
             self.act(Action::Stop(attempt));
@@ -398,38 +286,19 @@ impl RunMachine {
             Some(Phase::Stopping(why)) => Some(why),
             Some(Phase::Ordered | Phase::Accepted | Phase::Working) | None => None,
         };
-        let unstoppable = matches!(ending, Ending::Unstoppable { .. });
-        let judged = ending.judge();
-        if let Err(Failure { kind: FailureKind::Busy, reason, retry_after }) = judged {
+        // What was never started cost nothing; anything else that is not told is unknown.
+        let started = self.sessions.was_accepted(attempt) || matches!(ending, Ending::Unstoppable { .. });
+        let verdict = verdict(task, ending, stopping, &self.cancel_reason);
+        if let Err(Unread { failure: Failure { kind: FailureKind::Busy, reason, retry_after }, .. }) = verdict {
             self.refused(attempt, reason, retry_after, now);
             return;
         }
-        let verdict = judged.map_err(Unread::from).and_then(|text| read_answer(task, &text).map(|value| (value, text)));
         let price = task.hierarchy.tiers()[self.records[index].history.tier].price;
-        let cost = usage.cost_at(price.as_ref());
+        let cost = usage.cost_at(price.as_ref()).or((!started).then_some(0.0));
         let tokens = usage.tokens;
-        let verdict = verdict.map_err(|unread| match (stopping, unread) {
-            (None, unread) => unread,
-            (Some(_), unread) if unstoppable => unread,
-            // What a stopped agent says of its own end is only the echo of our stop.
-            (Some(StopReason::Timeout), _) => {
-                let seconds = task.timeout.as_secs_f64();
-                Unread::from(Failure::new(FailureKind::Timeout, format!("no answer within {seconds} s; stopped")))
-            }
-            (Some(StopReason::RunDeadline), _) => {
-                Unread::from(Failure::new(FailureKind::Timeout, self.cancel_reason.clone()))
-            }
-            (Some(StopReason::Cancel), _) => {
-                Unread::from(Failure::new(FailureKind::Stopped, self.cancel_reason.clone()))
-            }
-        });
         self.live -= 1;
-        self.queue_delete(attempt);
-        let outcome = match &verdict {
-            Ok(_) => Outcome::Completed,
-            Err(_) if stopping == Some(StopReason::Cancel) && !unstoppable => Outcome::Cancelled,
-            Err(unread) => Outcome::Failed { kind: unread.failure.kind, reason: unread.failure.reason.clone() },
-        };
+        self.sessions.release(attempt);
+        let outcome = outcome(&verdict, stopping);
         let cancelled = outcome == Outcome::Cancelled;
         self.fact(now, Event::AttemptEnded { attempt, outcome, model_used, tokens, cost });
         if self.limit.released() {
@@ -438,8 +307,15 @@ impl RunMachine {
         }
         match verdict {
             Ok((value, text)) => self.complete(index, value, text.into(), now),
-            Err(_) if cancelled => self.end_cancelled(index, stopping, now),
-            Err(unread) => self.fail(index, unread, now),
+            Err(unread) => {
+                let raw = &mut self.records[index].raw;
+                *raw = unread.answer.clone().or(raw.take());
+                if cancelled {
+                    self.end_cancelled(index, stopping, now);
+                } else {
+                    self.fail(index, unread, now);
+                }
+            }
         }
     }
 
@@ -480,7 +356,7 @@ impl RunMachine {
         let record = &mut self.records[index];
         let hierarchy = &self.plan.tasks()[index].hierarchy;
         let step = record.history.after(failure.kind, hierarchy, &self.settings.retry);
-        record.raw = answer.clone().or(record.raw.take());
+        let reason = failure.reason.clone();
         let delay = match step {
             _ if self.cancelled.is_some() => return self.end_cancelled(index, self.cancelled, now),
             Step::GiveUp => return self.give_up(index, failure, now),
@@ -501,7 +377,8 @@ impl RunMachine {
             }
         };
         let tier = record.history.tier;
-        self.fact(now, Event::RetryPlanned { task_index: index, tier, delay });
+        let model = hierarchy.tiers()[tier].model.clone();
+        self.fact(now, Event::RetryPlanned { task_index: index, reason, tier, model, delay });
         if delay.is_zero() {
             self.make_ready(index);
         } else {
@@ -516,15 +393,16 @@ impl RunMachine {
             1 => failure.reason,
             _ => format!("{} (attempt {attempts}, the last)", failure.reason),
         };
+        let raw = self.records[index].raw.take();
         let end = match failure.kind {
-            FailureKind::Timeout => End::Timeout { reason },
-            FailureKind::Stopped => End::Cancelled { reason },
+            FailureKind::Timeout => End::Timeout { reason, raw },
+            FailureKind::Stopped => End::Cancelled { reason, raw },
             FailureKind::Busy
             | FailureKind::Transient
             | FailureKind::ServerError
             | FailureKind::Model
             | FailureKind::Output
-            | FailureKind::Permanent => End::Failed { reason, raw: self.records[index].raw.take() },
+            | FailureKind::Permanent => End::Failed { reason, raw },
         };
         self.end_task(index, end, now);
     }
@@ -534,10 +412,11 @@ impl RunMachine {
     fn end_cancelled(&mut self, index: usize, why: Option<StopReason>, now: Time) {
         let reason = self.cancel_reason.clone();
         let was_live = matches!(self.records[index].state, State::Live(_));
+        let raw = self.records[index].raw.take();
         let end = match why {
-            Some(StopReason::RunDeadline) if was_live => End::Timeout { reason },
+            Some(StopReason::RunDeadline) if was_live => End::Timeout { reason, raw },
             Some(StopReason::RunDeadline | StopReason::Cancel | StopReason::Timeout) | None => {
-                End::Cancelled { reason }
+                End::Cancelled { reason, raw }
             }
         };
         self.end_task(index, end, now);
@@ -569,8 +448,8 @@ impl RunMachine {
                         ),
                     };
                     let skipped = match &end {
-                        End::Cancelled { reason } if self.cancelled.is_some() => {
-                            End::Cancelled { reason: reason.clone() }
+                        End::Cancelled { reason, .. } if self.cancelled.is_some() => {
+                            End::Cancelled { reason: reason.clone(), raw: None }
                         }
                         _ => End::Skipped { reason, because_of: because_of.clone() },
                     };
@@ -647,8 +526,8 @@ impl RunMachine {
             self.delete_in_silence(now);
             return;
         }
-        while self.deleting.len() < self.settings.deletes_max && self.delete_next() {}
-        if self.deleting.is_empty() {
+        while self.sessions.deleting() < self.settings.deletes_max && self.delete_next() {}
+        if self.sessions.deleting() == 0 {
             self.finish(now);
         } else if !matches!(self.timers.first(), Some((_, Timer::CleanupDeadline))) {
             self.timers.clear();
@@ -656,33 +535,32 @@ impl RunMachine {
         }
     }
 
-    /// A deletion costs the gateway about as much as an agent's own bookkeeping, so beside agents one is made only
-    /// when none of them has been heard of for a while.
+    /// Deletes a session beside agents, if it is time for one.
     fn delete_in_silence(&mut self, now: Time) {
-        if self.to_delete.is_empty() || !self.deleting.is_empty() {
-            return;
-        }
-        let quiet_at = self.heard + SILENCE;
-        if quiet_at <= now {
-            self.delete_next();
-        } else if self.quiet_timer != Some(quiet_at) {
-            if let Some(earlier) = self.quiet_timer.replace(quiet_at) {
-                self.timers.remove(&(earlier, Timer::Silence));
+        match self.sessions.turn(now) {
+            Turn::Never => {}
+            Turn::Now => {
+                self.delete_next();
             }
-            self.timers.insert((quiet_at, Timer::Silence));
+            Turn::At(quiet_at) => {
+                if self.silence_timer != Some(quiet_at) {
+                    if let Some(earlier) = self.silence_timer.replace(quiet_at) {
+                        self.timers.remove(&(earlier, Timer::Silence));
+                    }
+                    self.timers.insert((quiet_at, Timer::Silence));
+                }
+            }
         }
     }
 
     /// Whether there was a session to delete.
     fn delete_next(&mut self) -> bool {
-        while let Some(attempt) = self.to_delete.pop_first() {
-            if let Some(session) = self.sessions.get(&attempt).cloned() {
-                self.deleting.insert(attempt);
-                self.act(Action::Delete { attempt, session });
-                return true;
-            }
+        let next = self.sessions.next();
+        let is_one = next.is_some();
+        if let Some((attempt, session)) = next {
+            self.act(Action::Delete { attempt, session });
         }
-        false
+        is_one
     }
 
     fn start(&mut self, index: usize, now: Time) {
@@ -702,7 +580,7 @@ impl RunMachine {
         let attempt = AttemptRef { task_index: index, start_no: record.starts };
         let (tier, attempt_no) = (record.history.tier, record.history.attempts + 1);
         let model = task.hierarchy.tiers()[tier].model.clone();
-        let key: Arc<str> = uuid(&mut self.random).into();
+        let key = random_key(&mut self.random);
         let order = SpawnOrder {
             attempt,
             key: key.clone(),
@@ -727,29 +605,14 @@ impl RunMachine {
     }
 
     fn finish(&mut self, now: Time) {
-        let left: Vec<AttemptRef> = self.sessions.keys().copied().collect();
-        if self.settings.cleanup == Cleanup::Delete {
-            for attempt in left {
-                self.leave_session(attempt, "there was no time left to delete it".to_owned(), now);
-            }
+        for (attempt, session) in self.sessions.left() {
+            let reason = "there was no time left to delete it".to_owned();
+            self.fact(now, Event::SessionLeft { attempt, session, reason });
         }
         self.finished = true;
         self.timers.clear();
         self.actions.clear();
         self.fact(now, Event::RunEnded);
-    }
-
-    fn queue_delete(&mut self, attempt: AttemptRef) {
-        let is_known = self.sessions.contains_key(&attempt) && !self.deleting.contains(&attempt);
-        if self.settings.cleanup == Cleanup::Delete && is_known {
-            self.to_delete.insert(attempt);
-        }
-    }
-
-    fn leave_session(&mut self, attempt: AttemptRef, reason: String, now: Time) {
-        if let Some(session) = self.sessions.remove(&attempt) {
-            self.fact(now, Event::SessionLeft { attempt, session, reason });
-        }
     }
 
     fn make_ready(&mut self, index: usize) {
@@ -783,36 +646,4 @@ impl RunMachine {
     fn act(&mut self, action: Action) {
         self.actions.push_back((self.facts_made, action));
     }
-}
-
-/// Why there is no value, and the text there was instead.
-struct Unread {
-    failure: Failure,
-    answer: Option<Arc<str>>,
-}
-
-impl From<Failure> for Unread {
-    fn from(failure: Failure) -> Self {
-        Self { failure, answer: None }
-    }
-}
-
-fn read_answer(task: &Task, text: &str) -> Result<Value, Unread> {
-    output::read(text, task.format, task.schema.as_ref()).map_err(|complaint| Unread {
-        failure: Failure::new(FailureKind::Output, complaint),
-        answer: Some(text.into()),
-    })
-}
-
-/// A random UUID (version 4, RFC 9562).
-fn uuid(random: &mut fastrand::Rng) -> String {
-    let (high, low) = (random.u64(..), random.u64(..));
-    format!(
-        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-        high >> 32,
-        (high >> 16) & 0xffff,
-        high & 0x0fff,
-        (low >> 48) & 0x3fff | 0x8000,
-        low & 0xffff_ffff_ffff
-    )
 }

@@ -8,7 +8,7 @@ use super::{InputError, RuntimeChoice};
 use crate::core::hierarchy::ModelHierarchy;
 use crate::core::output::abridged;
 use crate::core::retry::RetryPolicy;
-use crate::core::run::{Cleanup, RunSettings};
+use crate::core::settings::{Cleanup, RunSettings};
 use crate::core::task::{MODELS_EXPECTED, hint, tiers_from_json};
 use crate::runtime::gateway::{GatewayConfig, Path, Secret};
 use crate::runtime::rehearsal::RehearsalModel;

@@ -20,8 +20,10 @@ pub fn result_fields(task: &Task, report: &TaskReport, runtime: &str) -> Map<Str
     let last = report.attempts.last();
     let (output, raw) = match &report.end {
         End::Completed { output, raw } => ((**output).clone(), Some(&**raw)),
-        End::Failed { raw, .. } => (Value::Null, raw.as_deref()),
-        End::Timeout { .. } | End::Cancelled { .. } | End::Skipped { .. } => (Value::Null, None),
+        End::Failed { raw, .. } | End::Timeout { raw, .. } | End::Cancelled { raw, .. } => {
+            (Value::Null, raw.as_deref())
+        }
+        End::Skipped { .. } => (Value::Null, None),
     };
     let session_key = last.and_then(|attempt| attempt.session.as_ref()).map(|session| session.key.to_string());
     let mut fields = Map::new();

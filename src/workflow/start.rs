@@ -13,7 +13,8 @@ use crate::core::output::OutputFormat;
 use crate::core::plan::{Plan, Task};
 use crate::core::progress::Progress;
 use crate::core::report::{Reporter, TaskReport};
-use crate::core::run::{RunMachine, RunSettings};
+use crate::core::run::RunMachine;
+use crate::core::settings::RunSettings;
 use crate::driver::{Clock, NOBODY_WAITS, drive};
 use crate::runtime::gateway::{GatewayConfig, GatewayRuntime};
 use crate::runtime::rehearsal::{Rehearsal, RehearsalModel};
@@ -255,21 +256,16 @@ struct Narrator<'run, Tell: Fn(RunEvent)> {
     reporter: Reporter,
     summary: RunSummary,
     ids: Vec<Arc<str>>,
-    models: Vec<Vec<Arc<str>>>,
-    last_failure: Vec<String>,
     refusal_told: bool,
     tell: &'run Tell,
 }
 
 impl<'run, Tell: Fn(RunEvent)> Narrator<'run, Tell> {
     fn new(plan: &Plan, tell: &'run Tell) -> Self {
-        let tiers = |task: &Task| task.hierarchy.tiers().iter().map(|tier| tier.model.clone()).collect();
         Self {
             reporter: Reporter::new(plan),
             summary: RunSummary { progress: Progress::default(), sessions_left: Vec::new() },
             ids: plan.tasks().iter().map(|task| task.id.clone()).collect(),
-            models: plan.tasks().iter().map(tiers).collect(),
-            last_failure: vec![String::new(); plan.tasks().len()],
             refusal_told: false,
             tell,
         }
@@ -284,16 +280,11 @@ impl<'run, Tell: Fn(RunEvent)> Narrator<'run, Tell> {
     }
 
     fn narrate(&mut self, fact: &Fact) {
-        use crate::core::fact::Outcome;
         match &fact.event {
-            Event::AttemptEnded { attempt, outcome: Outcome::Failed { reason, .. }, .. } => {
-                self.last_failure[attempt.task_index].clone_from(reason);
-            }
-            Event::RetryPlanned { task_index, tier, delay } => {
-                let (id, model) = (&self.ids[*task_index], &self.models[*task_index][*tier]);
+            Event::RetryPlanned { task_index, reason, model, delay, .. } => {
+                let id = &self.ids[*task_index];
                 let wait = if delay.is_zero() { String::new() } else { format!(" in {:.1} s", delay.as_secs_f64()) };
-                let why = &self.last_failure[*task_index];
-                self.notice(Level::Info, format!("task `{id}`: {why}; trying again on `{model}`{wait}"));
+                self.notice(Level::Info, format!("task `{id}`: {reason}; trying again on `{model}`{wait}"));
             }
             Event::AttemptRefused { reason, limit, .. } if !self.refusal_told => {
                 self.refusal_told = true;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parallel_agents::core::action::{Action, AttemptRef, Report, Session};
 use parallel_agents::core::fact::{End, Event, Fact, Outcome, StopReason};
-use parallel_agents::core::failure::{Ending, FailureKind};
+use parallel_agents::core::failure::Ending;
 use parallel_agents::core::plan::Plan;
 use parallel_agents::core::progress::Progress;
 use parallel_agents::core::report::{Reporter, TaskReport};
@@ -357,7 +357,7 @@ impl<'scene> Book<'scene> {
                 self.tasks[attempt.task_index].spent.push(*attempt);
                 self.note_over(*attempt, Some(outcome.clone()));
             }
-            Event::RetryPlanned { task_index, tier, delay } => {
+            Event::RetryPlanned { task_index, tier, delay, .. } => {
                 let page = &mut self.tasks[*task_index];
                 page.tier = *tier;
                 page.stage = if delay.is_zero() { Stage::Ready } else { Stage::Delayed(fact.at + *delay) };
@@ -415,9 +415,7 @@ impl<'scene> Book<'scene> {
             self.count.attempts += 1;
         }
         let cost = cost(page);
-        // What failed for good is taken to have reached no model.
-        let free = matches!(truth(page), Truth::Failed(FailureKind::Permanent) | Truth::Refused);
-        if cost.is_none() && !free {
+        if cost.is_none() && truth(page) != Truth::Refused {
             self.count.cost_unknown += 1;
         }
         page.over = Some(Over { at, no, outcome });

@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN, LIMIT, TIERS = "src/core/run.rs", "src/core/limit.rs", "src/core/hierarchy.rs"
 FAILURE, RETRY, USAGE = "src/core/failure.rs", "src/core/retry.rs", "src/core/usage.rs"
 PROGRESS, REPORT = "src/core/progress.rs", "src/core/report.rs"
+SESSIONS, VERDICT = "src/core/sessions.rs", "src/core/verdict.rs"
 
 
 @dataclass(frozen=True)
@@ -154,8 +155,8 @@ MUTANTS = [
         "orders_say_what_was_planned",
         "keys repeat",
         RUN,
-        "let key: Arc<str> = uuid(&mut self.random).into();",
-        "let key: Arc<str> = uuid(&mut fastrand::Rng::with_seed(u64::from(record.starts))).into();",
+        "let key = random_key(&mut self.random);",
+        "let key = random_key(&mut fastrand::Rng::with_seed(u64::from(record.starts)));",
     ),
     # What attempts come to, and what follows them.
     Mutant(
@@ -175,9 +176,9 @@ MUTANTS = [
     Mutant(
         "outcomes_are_what_the_world_reported",
         "what may still be running is taken for stopped",
-        RUN,
+        VERDICT,
         "(Some(_), unread) if unstoppable => unread,",
-        "(Some(_), unread) if unstoppable && self.finished => unread,",
+        "(Some(_), unread) if unstoppable && cancel_reason == \"-\" => unread,",
     ),
     Mutant(
         "outcomes_are_what_the_world_reported",
@@ -275,8 +276,8 @@ MUTANTS = [
         "ends_tell_the_truth",
         "a timeout is called a failure",
         RUN,
-        "FailureKind::Timeout => End::Timeout { reason },",
-        "FailureKind::Timeout => End::Failed { reason, raw: None },",
+        "FailureKind::Timeout => End::Timeout { reason, raw },",
+        "FailureKind::Timeout => End::Failed { reason, raw },",
     ),
     Mutant(
         "ends_tell_the_truth",
@@ -303,37 +304,37 @@ MUTANTS = [
     Mutant(
         "sessions_go_or_stay_as_asked",
         "sessions that should stay are deleted",
-        RUN,
-        "if self.settings.cleanup == Cleanup::Delete && is_known {",
+        SESSIONS,
+        "if self.cleanup == Cleanup::Delete && is_known {",
         "if is_known {",
     ),
     Mutant(
         "sessions_go_or_stay_as_asked",
         "a refused deletion is taken for done",
         RUN,
-        "self.leave_session(attempt, reason, now);",
-        "let _ = (reason, self.sessions.remove(&attempt));\nself.fact(now, Event::SessionDeleted { attempt });",
+        "                    self.fact(now, Event::SessionLeft { attempt, session, reason });\n                }",
+        "                    let _ = (reason, session);\n                    self.fact(now, Event::SessionDeleted { attempt });\n                }",
     ),
     Mutant(
         "deletions_are_few_at_once",
         "any number of deletions beside agents",
-        RUN,
-        "if self.to_delete.is_empty() || !self.deleting.is_empty() {",
-        "if self.to_delete.is_empty() {",
+        SESSIONS,
+        "if self.waiting.is_empty() || !self.deleting.is_empty() {",
+        "if self.waiting.is_empty() {",
     ),
     Mutant(
         "deletions_are_few_at_once",
         "one deletion too many after the agents",
         RUN,
-        "self.deleting.len() < self.settings.deletes_max",
-        "self.deleting.len() <= self.settings.deletes_max",
+        "self.sessions.deleting() < self.settings.deletes_max",
+        "self.sessions.deleting() <= self.settings.deletes_max",
     ),
     Mutant(
         "everything_is_accounted_for_at_the_end",
         "nobody says which sessions are left",
         RUN,
-        "if self.settings.cleanup == Cleanup::Delete {",
-        "if self.settings.cleanup == Cleanup::Delete && left.is_empty() {",
+        "for (attempt, session) in self.sessions.left() {",
+        "for (attempt, session) in self.sessions.left().into_iter().take(0) {",
     ),
     # How the machine behaves as a machine.
     Mutant(
@@ -360,16 +361,16 @@ MUTANTS = [
     Mutant(
         "stale_reports_change_nothing",
         "an acceptance counts each time it is heard of",
-        RUN,
-        "if !self.accepted.insert(attempt) {",
-        "if !self.accepted.insert(attempt) && self.finished {",
+        SESSIONS,
+        "let is_news = self.accepted.insert(attempt);",
+        "self.accepted.insert(attempt);\nlet is_news = true;",
     ),
     Mutant(
         "stale_reports_change_nothing",
         "a deletion counts each time it is heard of",
-        RUN,
-        "if self.deleting.remove(&attempt) && self.sessions.remove(&attempt).is_some() {",
-        "if { self.deleting.remove(&attempt); self.deleting.pop_first(); self.sessions.remove(&attempt).is_some() } {",
+        SESSIONS,
+        "self.deleting.remove(&attempt) && self.existing.remove(&attempt).is_some()",
+        "self.deleting.remove(&attempt);\nself.deleting.pop_first();\nself.existing.remove(&attempt).is_some()",
     ),
     Mutant(
         "a_finished_run_is_silent",

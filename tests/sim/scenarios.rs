@@ -12,7 +12,8 @@ use parallel_agents::core::output::OutputFormat;
 use parallel_agents::core::plan::{Plan, Task};
 use parallel_agents::core::progress::Progress;
 use parallel_agents::core::retry::RetryPolicy;
-use parallel_agents::core::run::{Cleanup, RunMachine, RunSettings};
+use parallel_agents::core::run::RunMachine;
+use parallel_agents::core::settings::{Cleanup, RunSettings};
 use parallel_agents::core::time::Time;
 use parallel_agents::core::usage::Usage;
 
@@ -302,7 +303,7 @@ fn cancelling_stops_what_lives_and_cancelling_twice_waits_no_longer() {
     run.start(working);
     run.cancel();
     assert_eq!(run.actions, [Action::Stop(working), Action::Stop(ordered)]);
-    assert!(matches!(run.end_of(2), End::Cancelled { reason } if reason == "enough"));
+    assert!(matches!(run.end_of(2), End::Cancelled { reason, .. } if reason == "enough"));
     run.end(working, Ending::Stopped { reason: "rpc".to_owned() });
     run.cancel();
     assert!(run.machine.is_finished());
@@ -347,7 +348,7 @@ fn the_runs_deadline_stops_what_works_and_ends_what_waits() {
     run.start(order.attempt);
     run.pass(Duration::from_secs(30));
     run.end(order.attempt, Ending::Stopped { reason: "rpc".to_owned() });
-    assert!(matches!(run.end_of(0), End::Timeout { reason } if reason == "the run's time of 30 s is up"));
+    assert!(matches!(run.end_of(0), End::Timeout { reason, .. } if reason == "the run's time of 30 s is up"));
     assert!(matches!(run.end_of(1), End::Cancelled { .. }));
     let stops = run.facts.iter().filter_map(|fact| match fact.event {
         Event::AttemptStopping { why, .. } => Some(why),

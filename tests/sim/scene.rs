@@ -11,7 +11,7 @@ use parallel_agents::core::hierarchy::{ModelHierarchy, Tier};
 use parallel_agents::core::output::{OutputFormat, Schema};
 use parallel_agents::core::plan::{Plan, Task};
 use parallel_agents::core::retry::RetryPolicy;
-use parallel_agents::core::run::{Cleanup, RunSettings};
+use parallel_agents::core::settings::{Cleanup, RunSettings};
 use parallel_agents::core::time::Time;
 use parallel_agents::core::usage::Price;
 use serde_json::json;

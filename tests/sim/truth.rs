@@ -23,8 +23,10 @@ pub fn truth(page: &AttemptPage) -> Truth {
         (Some(Meaning::Busy), _) => Truth::Refused,
         (None, _) if !page.handed_out => Truth::Cancelled,
         (Some(Meaning::Unstoppable) | None, _) => Truth::Failed(FailureKind::Permanent),
-        (Some(Meaning::Fails(_)), Some(StopReason::Timeout)) => Truth::Failed(FailureKind::Timeout),
-        (Some(Meaning::Fails(_)), Some(StopReason::Cancel | StopReason::RunDeadline)) => Truth::Cancelled,
+        (Some(Meaning::Fails(_)), Some(StopReason::Timeout | StopReason::RunDeadline)) => {
+            Truth::Failed(FailureKind::Timeout)
+        }
+        (Some(Meaning::Fails(_)), Some(StopReason::Cancel)) => Truth::Cancelled,
         (Some(Meaning::Fails(kind)), None) => Truth::Failed(*kind),
     }
 }
@@ -57,10 +59,14 @@ pub fn next_tier(book: &Book<'_>, index: usize) -> Option<(usize, u32, FailureKi
     (next < tiers).then_some((next, seen, kind))
 }
 
-/// What an attempt cost, as far as the world told; an order that never went out cost nothing.
+/// What an attempt cost, as far as the world told; one that certainly never started cost nothing.
 pub fn cost(page: &AttemptPage) -> Option<f64> {
     match &page.told {
         None if !page.handed_out => Some(0.0),
-        told => told.as_ref()?.cost,
+        None => None,
+        Some(told) => {
+            let certain = page.accepted_no.is_none() && !matches!(told.meaning, Meaning::Unstoppable);
+            told.cost.or(certain.then_some(0.0))
+        }
     }
 }

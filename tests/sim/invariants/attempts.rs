@@ -57,7 +57,7 @@ pub fn retries_follow_the_policy(view: &View<'_>, moment: &Moment<'_>) -> Verdic
     let Moment::Fact(fact) = moment else { return Ok(()) };
     let (book, policy) = (view.book, &view.book.scene.settings.retry);
     match &fact.event {
-        Event::RetryPlanned { task_index, tier, delay } => {
+        Event::RetryPlanned { task_index, tier, delay, .. } => {
             let Some((next, seen, kind)) = next_tier(book, *task_index) else {
                 return Err("nothing may follow".to_owned());
             };

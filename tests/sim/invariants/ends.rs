@@ -100,10 +100,11 @@ pub fn ends_tell_the_truth(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
             holds!(**output == *value, "the answer is {value}");
             holds!(text.as_deref() == Some(&**raw), "the text is {text:?}");
         }
-        End::Failed { raw, .. } => {
+        End::Failed { reason, raw } | End::Timeout { reason, raw } | End::Cancelled { reason, raw } => {
+            holds!(!reason.is_empty(), "it has no reason");
             let unusable = book.tasks[*index].spent.iter().rev().find_map(|attempt| {
-                let page = &book.attempts[attempt];
-                let told = page.told.as_ref().filter(|_| truth(page) == Truth::Failed(FailureKind::Output));
+                let told = book.attempts[attempt].told.as_ref();
+                let told = told.filter(|told| matches!(told.meaning, Meaning::Fails(FailureKind::Output)));
                 told.and_then(|told| told.text.as_deref())
             });
             holds!(raw.as_deref() == unusable, "it wrote {unusable:?} last");
@@ -119,7 +120,6 @@ pub fn ends_tell_the_truth(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
             holds!(book.plan().dependencies(*index).iter().any(|dependency| of(&dependency)), "it builds on others");
             holds!(reason.contains(&format!("`{because_of}`")), "the reason does not name the task");
         }
-        End::Timeout { reason } | End::Cancelled { reason } => holds!(!reason.is_empty(), "it has no reason"),
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use parallel_agents::core::action::Action;
 use parallel_agents::core::fact::{Event, Outcome};
-use parallel_agents::core::run::Cleanup;
+use parallel_agents::core::settings::Cleanup;
 
 use super::{Moment, Verdict, View, holds};
 use crate::book::Deletion;

@@ -1,0 +1,54 @@
+//! The bounds of a run, each a named field with a default.
+
+use std::time::Duration;
+
+use super::retry::RetryPolicy;
+
+/// What happens to the sessions of agents that have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cleanup {
+    /// They are deleted once their result is in hand.
+    #[default]
+    Delete,
+    /// They stay.
+    Keep,
+}
+
+/// The bounds of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RunSettings {
+    /// Agents at once. Default 5.
+    pub concurrency_max: usize,
+    /// Retries.
+    pub retry: RetryPolicy,
+    /// The whole run's time. Default 24 hours.
+    pub run_time_max: Duration,
+    /// How long past its timeout an agent may still answer by itself. Default 3 s.
+    pub grace: Duration,
+    /// How long to wait until a stop is certain. Default 15 s.
+    pub stop_patience: Duration,
+    /// What happens to the sessions.
+    pub cleanup: Cleanup,
+    /// How long to wait, after the last task has ended, until the sessions are deleted. Default 10 s.
+    pub cleanup_patience: Duration,
+    /// Sessions that are being deleted at once after the last task. Default 8: more gain nothing.
+    pub deletes_max: usize,
+    /// Whether facts are journaled: actions then wait for [`RunMachine::handle_persisted`].
+    pub journaled: bool,
+}
+
+impl Default for RunSettings {
+    fn default() -> Self {
+        Self {
+            concurrency_max: 5,
+            retry: RetryPolicy::default(),
+            run_time_max: Duration::from_secs(24 * 3600),
+            grace: Duration::from_secs(3),
+            stop_patience: Duration::from_secs(15),
+            cleanup: Cleanup::Delete,
+            cleanup_patience: Duration::from_secs(10),
+            deletes_max: 8,
+            journaled: false,
+        }
+    }
+}

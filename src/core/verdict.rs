@@ -1,0 +1,64 @@
+//! The end of one attempt, judged in full: its own meaning, the form of its answer, and whether we were stopping it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::fact::{Outcome, StopReason};
+use super::failure::{Ending, Failure, FailureKind};
+use super::output;
+use super::plan::Task;
+
+/// A usable answer, as a value and as it was written; or why there is none.
+pub(super) type Verdict = Result<(Value, String), Unread>;
+
+/// Why there is no value, and the text there was instead.
+#[derive(Debug)]
+pub(super) struct Unread {
+    pub failure: Failure,
+    pub answer: Option<Arc<str>>,
+}
+
+/// What the end of an attempt of `task` comes to. `stopping` is why we were stopping it, if we were, and
+/// `cancel_reason` why the run ends early, if it does. An answer that crossed our stop counts: it is paid for.
+pub(super) fn verdict(task: &Task, ending: Ending, stopping: Option<StopReason>, cancel_reason: &str) -> Verdict {
+    let unstoppable = matches!(ending, Ending::Unstoppable { .. });
+    let read = ending.judge().map_err(|failure| Unread { failure, answer: None }).and_then(|text| {
+        match output::read(&text, task.format, task.schema.as_ref()) {
+            Ok(value) => Ok((value, text)),
+            Err(complaint) => {
+                Err(Unread { failure: Failure::new(FailureKind::Output, complaint), answer: Some(text.into()) })
+            }
+        }
+    });
+    read.map_err(|unread| match (stopping, unread) {
+        (None, unread) => unread,
+        (Some(_), unread) if unstoppable => unread,
+        // The runtime never started it: there was nothing to stop.
+        (Some(_), unread) if unread.failure.kind == FailureKind::Busy => unread,
+        // What a stopped agent says of its own end is only the echo of our stop.
+        (Some(why), Unread { answer, .. }) => Unread { failure: stopped(task, why, cancel_reason), answer },
+    })
+}
+
+fn stopped(task: &Task, why: StopReason, cancel_reason: &str) -> Failure {
+    match why {
+        StopReason::Timeout => {
+            let seconds = task.timeout.as_secs_f64();
+            Failure::new(FailureKind::Timeout, format!("no answer within {seconds} s; stopped"))
+        }
+        StopReason::RunDeadline => Failure::new(FailureKind::Timeout, cancel_reason),
+        StopReason::Cancel => Failure::new(FailureKind::Stopped, cancel_reason),
+    }
+}
+
+/// How a fact tells it. Only what ended because somebody cancelled the run is cancelled.
+pub(super) fn outcome(verdict: &Verdict, stopping: Option<StopReason>) -> Outcome {
+    match verdict {
+        Ok(_) => Outcome::Completed,
+        Err(Unread { failure, .. }) if stopping == Some(StopReason::Cancel) && failure.kind == FailureKind::Stopped => {
+            Outcome::Cancelled
+        }
+        Err(Unread { failure, .. }) => Outcome::Failed { kind: failure.kind, reason: failure.reason.clone() },
+    }
+}
