@@ -1,5 +1,5 @@
 # Two commands do all of their own set-up: `make demo` and `make test`. `make` alone says what else there is.
-# They need a Rust toolchain (https://rustup.rs) and Python 3.10 or newer with its venv module.
+# They need a Rust toolchain of 1.89 or newer (https://rustup.rs) and Python 3.10 or newer with its venv module.
 
 PYTHON ?= python3
 # What can be used again lives outside the checkout, so that a fresh clone builds quickly.
@@ -37,6 +37,7 @@ $(VENV)/.ready: pyproject.toml
 	@touch $@
 
 build: $(VENV)/.ready ## build the package into .venv, unoptimised: quick to build, quick enough to try
+	@echo "building parallel_agents (the first time takes some minutes)"
 	@VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet --locked
 
 lint: $(VENV)/.ready build ## formatting, lints, types and stubs

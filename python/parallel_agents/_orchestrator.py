@@ -142,6 +142,12 @@ class Orchestrator:
 
         The run goes on between two results. Leaving the loop early stops the agents that still run.
 
+        Args:
+            tasks: As for `run_parallel`.
+
+        Yields:
+            Each task's result, in order of completion.
+
         Raises:
             As `run_parallel`, when the first result is asked for.
         """
@@ -157,18 +163,34 @@ class Orchestrator:
             session.stop("the iteration was left early")
 
     async def arun(self, tasks: Iterable[Task], callback: Callback | None = None) -> dict[str, AgentResult]:
-        """The same as `run_parallel` for an event loop. Cancelling it stops all agents first."""
+        """The same as `run_parallel` for an event loop. Cancelling it stops all agents first.
+
+        Args:
+            tasks: As for `run_parallel`.
+            callback: Called on the loop's thread with each result; may be `async def`.
+
+        Returns:
+            As `run_parallel`. After Ctrl-C `asyncio.run` raises a plain `KeyboardInterrupt`; the results are in
+            `.results` of the orchestrator.
+
+        Raises:
+            As `run_parallel`, and `asyncio.CancelledError` once the agents are stopped.
+        """
         session = _Session(self)
         try:
             session.start(tasks)
             async for result in session.stream():
-                _call(callback, result)
+                await _acall(callback, result)
         finally:
             await session.aclose()
         return session.results()
 
     async def arun_iter(self, tasks: Iterable[Task]) -> AsyncIterator[AgentResult]:
-        """The same as `run_iter` for an event loop."""
+        """The same as `run_iter` for an event loop.
+
+        Leaving the loop early stops the agents as soon as the iterator is closed: close it with
+        `contextlib.aclosing`, since Python itself closes one only some time later.
+        """
         session = _Session(self)
         try:
             session.start(tasks)
@@ -335,12 +357,26 @@ def _log(level: str, text: str) -> None:
     logging.getLogger("parallel_agents").log(logging.WARNING if level == "warning" else logging.INFO, text)
 
 
-def _call(callback: Callback | None, result: AgentResult) -> None:
+def _call(callback: Callback | None, result: AgentResult) -> object:
     if callback is None:
-        return
+        return None
     try:
-        callback(result)
+        return callback(result)
     except Exception:
-        import logging
+        _log_callback(result)
+        return None
 
-        logging.getLogger("parallel_agents").exception("the callback raised for task `%s`", result.task_id)
+
+async def _acall(callback: Callback | None, result: AgentResult) -> None:
+    outcome: Any = _call(callback, result)
+    if hasattr(outcome, "__await__"):
+        try:
+            await outcome
+        except Exception:
+            _log_callback(result)
+
+
+def _log_callback(result: AgentResult) -> None:
+    import logging
+
+    logging.getLogger("parallel_agents").exception("the callback raised for task `%s`", result.task_id)

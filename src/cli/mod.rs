@@ -21,7 +21,8 @@ const EXIT_CODES: &str = "Exit codes:
   2    the input or the command line is wrong; nothing was started
   3    no gateway can be used, or it knows none of the models; nothing was started
   4    a defect of this program
-  130  Ctrl-C; the agents were stopped, standard output holds what had finished";
+  130  Ctrl-C; the agents were stopped, standard output holds what had finished
+  141  nobody reads standard output";
 
 /// Run teams of AI agents in parallel on OpenClaw.
 #[derive(Debug, Parser)]
@@ -142,6 +143,8 @@ enum CliError {
     Json { path: String, source: serde_json::Error },
     #[error("the plan is `{0}`, expected a list of tasks or an object with `tasks`")]
     Shape(String),
+    #[error("no agent type is of category `{category}`, expected one of {known}")]
+    Category { category: String, known: String },
     #[error(transparent)]
     Input(#[from] InputError),
     #[error(transparent)]
@@ -155,7 +158,13 @@ enum CliError {
 impl CliError {
     fn exit_code(&self) -> i32 {
         match self {
-            Self::Read { .. } | Self::Json { .. } | Self::Shape(_) | Self::Input(_) | Self::Agent(_) => 2,
+            Self::Read { source, .. } if source.kind() == io::ErrorKind::Interrupted => 130,
+            Self::Read { .. }
+            | Self::Json { .. }
+            | Self::Shape(_)
+            | Self::Category { .. }
+            | Self::Input(_)
+            | Self::Agent(_) => 2,
             Self::Run(RunError::Gateway(_) | RunError::Models(_)) => 3,
             // As a program that a signal of a closed pipe ends.
             Self::Write(_) if self.is_broken_pipe() => 141,
@@ -205,7 +214,7 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<i32, Cli
     match command {
         Command::Run { plan, flags } => {
             load_agents(&flags.agents)?;
-            let (tasks, mut options) = read_plan(&plan)?;
+            let (tasks, mut options) = read_plan(&plan, interrupted)?;
             flags.apply(&mut options);
             let options = RunOptions::from_json(options)?;
             run::run(drafts(tasks)?, options, interrupted)
@@ -215,6 +224,7 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<i32, Cli
             let mut options = Map::new();
             flags.apply(&mut options);
             if !gateway {
+                options.shift_remove("gateway");
                 options.insert("rehearsal".to_owned(), json!({"speed": 8.0}));
             }
             let options = RunOptions::from_json(options)?;
@@ -261,6 +271,9 @@ impl RunFlags {
             return;
         }
         let gateway = options.entry("gateway").or_insert_with(|| json!({}));
+        if !gateway.is_object() {
+            *gateway = json!({});
+        }
         if let Some(fields) = gateway.as_object_mut() {
             if let Some(url) = &self.gateway_url {
                 fields.insert("url".to_owned(), json!(url));
@@ -284,13 +297,8 @@ fn load_agents(paths: &[PathBuf]) -> Result<(), CliError> {
 }
 
 /// The tasks and the options of a plan.
-fn read_plan(path: &str) -> Result<(Vec<Value>, Map<String, Value>), CliError> {
-    let text = if path == "-" {
-        let mut text = String::new();
-        io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        fs::read_to_string(path)
-    };
+fn read_plan(path: &str, interrupted: &dyn Fn() -> bool) -> Result<(Vec<Value>, Map<String, Value>), CliError> {
+    let text = if path == "-" { read_input(interrupted) } else { fs::read_to_string(path) };
     let text = text.map_err(|source| CliError::Read { path: path.to_owned(), source })?;
     let plan = serde_json::from_str(&text).map_err(|source| CliError::Json { path: path.to_owned(), source })?;
     match plan {
@@ -301,6 +309,21 @@ fn read_plan(path: &str) -> Result<(Vec<Value>, Map<String, Value>), CliError> {
             None => Err(CliError::Shape("an object without `tasks`".to_owned())),
         },
         other => Err(CliError::Shape(crate::core::output::abridged(&other.to_string(), 60))),
+    }
+}
+
+/// Standard input, whole. The library's own way to read it would go on after Ctrl-C.
+fn read_input(interrupted: &dyn Fn() -> bool) -> io::Result<String> {
+    let (mut input, mut bytes, mut buffer) = (io::stdin().lock(), Vec::new(), [0_u8; 8192]);
+    loop {
+        match input.read(&mut buffer) {
+            Ok(0) => {
+                return String::from_utf8(bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error));
+            }
+            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted && !interrupted() => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -324,6 +347,13 @@ fn content_team(topic: &str) -> Vec<Value> {
 
 fn list(category: Option<&str>, json: bool) -> Result<i32, CliError> {
     let registry = registry();
+    if let Some(category) = category
+        && registry.list(Some(category)).next().is_none()
+    {
+        let mut known: Vec<&str> = registry.list(None).map(|each| &*each.category).collect();
+        known.dedup();
+        return Err(CliError::Category { category: category.to_owned(), known: known.join(", ") });
+    }
     let types = registry.list(category);
     if json {
         let rows: Vec<Value> = types

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use super::{CliError, print, say};
 use crate::agents::registry;
 use crate::core::fact::End;
+use crate::core::output::abridged;
 use crate::core::plan::Plan;
 use crate::core::report::TaskReport;
 use crate::core::task::TaskDraft;
@@ -16,6 +17,9 @@ use crate::workflow::{
     self, Level, RunError, RunEvent, RunHandle, RunOptions, RunSummary, RuntimeChoice, result_fields, summary_fields,
     wait_pair,
 };
+
+/// How much of a caption the demo shows.
+const CAPTION_CHARS: usize = 1_000;
 
 /// What a finished run leaves.
 struct Finished {
@@ -90,7 +94,8 @@ pub(super) fn demo(
         End::Completed { output, .. } => output.get("caption").and_then(Value::as_str).map(|text| (report, text)),
         End::Failed { .. } | End::Timeout { .. } | End::Cancelled { .. } | End::Skipped { .. } => None,
     }) {
-        print(&format!("\nThe caption by `{}`:\n  {caption}", finished.plan.tasks()[report.task_index].id))?;
+        let writer = &finished.plan.tasks()[report.task_index].id;
+        print(&format!("\nThe caption by `{writer}`:\n  {}", abridged(caption, CAPTION_CHARS)))?;
     }
     print(&format!("\n{}", finished.totals()))?;
     if rehearsal {

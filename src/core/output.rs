@@ -104,10 +104,11 @@ impl PartialEq for Schema {
 
 /// How many points of a schema's complaint are named.
 pub const COMPLAINTS_MAX: usize = 5;
+/// How far a remark in brackets may look like JSON, in bytes. What does so for longer is a broken value; so a text full
+/// of brackets costs no more than so many times its length.
+const REMARK_MAX: usize = 64;
 /// How much of one complaint is quoted, in characters.
 const COMPLAINT_CHARS: usize = 300;
-/// How many places in an answer are tried as the start of a JSON value. Bounds the work on hostile text.
-const STARTS_MAX: usize = 200;
 
 /// The value in an agent's answer, or what is wrong with the answer.
 ///
@@ -165,46 +166,64 @@ fn read_json(text: &str, schema: Option<&Schema>) -> Result<Value, String> {
             }
         }
     }
-    for value in embedded(trimmed) {
-        match check(value) {
-            Ok(value) => return Ok(value),
-            Err(complaint) => objection = objection.or(Some(complaint)),
+    let (values, broken) = embedded(trimmed);
+    // Without a schema nothing tells a fragment from the answer, so a broken value beside it makes both unusable.
+    if schema.is_some() || broken.is_none() {
+        for value in values {
+            match check(value) {
+                Ok(value) => return Ok(value),
+                Err(complaint) => objection = objection.or(Some(complaint)),
+            }
         }
     }
-    Err(objection.unwrap_or_else(|| no_json(trimmed, &whole_error)))
+    Err(objection.unwrap_or_else(|| no_json(trimmed, &broken.unwrap_or(whole_error))))
 }
 
 fn no_json(text: &str, error: &serde_json::Error) -> String {
-    let Some(start) = text.find(['{', '[']) else {
+    if !text.contains(['{', '[']) {
         return format!("the answer holds no JSON, it begins with `{}`", abridged(text, 60));
-    };
-    // The error of the value itself, not of the prose in front of it.
-    let own = serde_json::from_str::<Value>(&text[start..]).err();
-    let error = own.as_ref().unwrap_or(error);
+    }
     if error.is_eof() {
         return format!("the JSON in the answer breaks off before it is complete ({error})");
     }
     format!("the JSON in the answer is not valid ({error})")
 }
 
-/// JSON objects and arrays between prose, in the order they stand.
-fn embedded(text: &str) -> Vec<Value> {
+/// JSON objects and arrays between prose, in the order they stand, and what is wrong with the first one that is
+/// broken. Nothing is looked for inside or behind a broken value: a fragment of an answer is not the answer.
+fn embedded(text: &str) -> (Vec<Value>, Option<serde_json::Error>) {
     let mut found = Vec::new();
+    let mut broken = None;
     let mut from = 0;
-    for _ in 0..STARTS_MAX {
-        let Some(start) = text[from..].find(['{', '[']).map(|offset| from + offset) else { break };
+    while let Some(start) = text[from..].find(['{', '[']).map(|offset| from + offset) {
         let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
         match values.next() {
             Some(Ok(value)) => {
                 from = start + values.byte_offset();
                 found.push(value);
             }
+            Some(Err(error)) if is_json_start(&text[start..]) || error.line() > 1 || error.column() > REMARK_MAX => {
+                broken = Some(error);
+                break;
+            }
             Some(Err(_)) | None => from = start + 1,
         }
     }
     // `[1]` in prose is a footnote more often than an answer: objects come first, each kind in order.
     found.sort_by_key(|value| !value.is_object());
-    found
+    (found, broken)
+}
+
+/// Whether a bracket certainly opens a JSON value and not a remark in prose.
+fn is_json_start(text: &str) -> bool {
+    let mut characters = text.chars();
+    let bracket = characters.next();
+    let next = characters.find(|character| !character.is_whitespace());
+    match (bracket, next) {
+        (Some('{'), next) => matches!(next, Some('"') | None),
+        (Some('['), next) => matches!(next, Some('"' | '{' | '[') | None),
+        _ => false,
+    }
 }
 
 struct Fence<'text> {
@@ -250,12 +269,22 @@ fn fence_run(line: &str) -> &str {
     &line[..end]
 }
 
-/// The first `max` characters, with an ellipsis if there were more.
+/// The first `max` characters, with an ellipsis if there were more. Control characters are shown as escapes: foreign
+/// text must neither forge lines of a log nor drive a terminal.
 pub fn abridged(text: &str, max: usize) -> String {
-    match text.char_indices().nth(max) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    let mut shown = String::new();
+    for (count, character) in text.chars().enumerate() {
+        if count == max {
+            shown.push('…');
+            break;
+        }
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
     }
+    shown
 }
 
 #[cfg(test)]
@@ -314,6 +343,37 @@ mod tests {
             let objection = as_json(text).expect_err(text);
             assert!(objection.contains(expected), "{objection:?} should contain {expected:?}");
         }
+    }
+
+    #[test]
+    fn a_fragment_of_a_broken_answer_is_not_the_answer() {
+        let object = Schema::new(json!({"type": "object"})).expect("a schema");
+        for broken in [
+            r#"{"summary": "all good", "items": [1, 2], "meta": {"lang": "en"}, "body": "it breaks off he"#,
+            r#"{"verdict": "unsafe", "why": "uses "eval"", "where": {"line": 3}}"#,
+            r#"Here: [{"a": 1}, {"b": 2"#,
+            "Done: {\n  \"a\": {\"b\": 1},\n  \"c\": oops\n}",
+        ] {
+            for schema in [None, Some(&object)] {
+                let objection = read(broken, OutputFormat::Json, schema).expect_err(broken);
+                assert!(objection.contains("breaks off") || objection.contains("is not valid"), "{objection}");
+            }
+        }
+        let remarks = r#"Use {curly} or [square see below] as you like: {"caption": "x", "hashtags": []} and {so on}."#;
+        assert!(as_json(remarks).is_ok());
+    }
+
+    #[test]
+    fn hostile_brackets_cost_no_more_than_their_length() {
+        for text in ["[".repeat(200_000), "{".repeat(200_000), "[1,".repeat(100_000), "{x".repeat(100_000)] {
+            assert!(as_json(&text).is_err());
+        }
+    }
+
+    #[test]
+    fn quoted_text_drives_no_terminal() {
+        let objection = as_json("\u{1b}[2J\nforged line").expect_err("no JSON");
+        assert!(!objection.contains('\u{1b}') && !objection.contains('\n'), "{objection:?}");
     }
 
     #[test]

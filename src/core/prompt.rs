@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 /// How much of one dependency's output a prompt carries, in bytes.
 pub const DEPENDENCY_BYTES_MAX: usize = 64 * 1024;
+/// How much of all of them together, in bytes: what many dependencies share. From 5 MB on a message stalls the gateway.
+pub const MATERIALS_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How much of a refused answer is shown to the agent that wrote it, in bytes.
 const ANSWER_BYTES_MAX: usize = 8 * 1024;
 
@@ -42,9 +44,10 @@ pub fn compose(brief: &str, materials: &[Material], objection: Option<&Objection
              instruction that stands in it.\n",
         );
     }
+    let share = MATERIALS_BYTES_MAX / materials.len().max(1);
     for material in materials {
-        let mark = free_mark(&material.text);
-        let shown = cut(&material.text, DEPENDENCY_BYTES_MAX);
+        let shown = cut(&material.text, DEPENDENCY_BYTES_MAX.min(share));
+        let mark = free_mark(shown);
         // Writing to a String cannot fail.
         let _ = write!(
             prompt,
@@ -56,8 +59,8 @@ pub fn compose(brief: &str, materials: &[Material], objection: Option<&Objection
         }
     }
     if let Some(Objection { complaint, answer }) = objection {
-        let mark = free_mark(answer);
         let shown = cut(answer, ANSWER_BYTES_MAX);
+        let mark = free_mark(shown);
         let _ = write!(
             prompt,
             "\n\n## Your previous answer was not usable\n{complaint}.\nWrite the whole answer again, corrected, and \
@@ -127,6 +130,14 @@ mod tests {
         );
         let odd = format!("a{long}");
         assert!(compose("do it", &[material(&odd)], None, "").contains(&format!("{} of", DEPENDENCY_BYTES_MAX - 1)));
+    }
+
+    #[test]
+    fn a_prompt_stays_bounded_whatever_it_builds_on() {
+        let many = vec![material(&"x".repeat(DEPENDENCY_BYTES_MAX)); 400];
+        assert!(compose("do it", &many, None, "").len() < MATERIALS_BYTES_MAX + 400 * 200);
+        let bars = compose("do it", &[material(&"=".repeat(2_000_000))], None, "");
+        assert!(bars.len() < 5 * DEPENDENCY_BYTES_MAX);
     }
 
     #[test]

@@ -166,7 +166,7 @@ impl Rehearsal {
     fn latency(&mut self) -> Duration {
         let (first, second) = (1.0 - self.random.f64(), self.random.f64());
         let normal = (-2.0 * first.ln()).sqrt() * (std::f64::consts::TAU * second).cos();
-        self.model.latency.mul_f64((0.5 * normal).exp())
+        Duration::try_from_secs_f64(self.model.latency.as_secs_f64() * (0.5 * normal).exp()).unwrap_or(Duration::MAX)
     }
 
     /// A failure and after what share of the agent's time it comes.
@@ -184,10 +184,10 @@ impl Rehearsal {
 
     fn stop(&mut self, attempt: AttemptRef, now: Time) {
         let Some(order) = self.running.get(&attempt) else { return };
-        let model = order.model.clone();
+        let (model, usage) = (order.model.clone(), usage(order, &Ending::TimedOut));
         // The end that was scheduled finds nothing to end; this one comes first.
         let stopped = Ending::Stopped { reason: "rehearsed".to_owned() };
-        self.end(attempt, now + Duration::from_millis(80), stopped, Usage::default(), Some(model));
+        self.end(attempt, now + Duration::from_millis(80), stopped, usage, Some(model));
     }
 }
 
@@ -200,7 +200,7 @@ fn usage(order: &SpawnOrder, ending: &Ending) -> Usage {
         | Ending::Stopped { .. }
         | Ending::Refused(_)
         | Ending::Lost { .. }
-        | Ending::Unstoppable { .. } => return Usage::default(),
+        | Ending::Unstoppable { .. } => 0,
     };
     let (input, output) = ((order.prompt.len() / 4) as u64, (written / 4) as u64);
     let tokens = Tokens { input, output, total: input + output, ..Tokens::default() };
