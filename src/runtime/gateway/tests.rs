@@ -307,7 +307,7 @@ async fn a_prompt_larger_than_the_gateway_takes_is_refused_unsent() {
 }
 
 #[tokio::test]
-async fn at_most_a_hundred_requests_wait_to_start() {
+async fn at_most_a_hundred_agents_are_being_started_and_a_stop_waits_for_none_of_them() {
     let (listener, config, endpoint) = listen().await;
     let connecting = GatewayRuntime::connect_to(&config, endpoint);
     let (mut peer, runtime) = tokio::join!(Peer::greet(&listener, "boot-1", &ADMIN), connecting);
@@ -321,7 +321,15 @@ async fn at_most_a_hundred_requests_wait_to_start() {
         ids.push(frame["id"].clone());
     }
     assert_eq!(ids.len(), 100);
-    for id in &ids[..10] {
+
+    peer.answer(&ids[0], &accepted()).await;
+    let spawned = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+    assert!(matches!(spawned, Report::Spawned { attempt: ATTEMPT, .. }), "{spawned:?}");
+    ids.push(peer.expect("agent").await.0);
+    runtime.begin(Action::Stop(ATTEMPT), START);
+    peer.serve("sessions.abort", &sample("sessions_abort_idle_or_missing")["payload"]).await;
+
+    for id in &ids[1..10] {
         peer.answer(id, &accepted()).await;
     }
     while let Ok(frame) = timeout(Duration::from_millis(200), peer.receive()).await {
