@@ -29,6 +29,8 @@ const STARTING_MAX: usize = 100;
 const TICKS_MISSED_MAX: u32 = 3;
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How many cuts in a row one question may see. Its answer may be what causes them, and each one cuts all agents.
+const CUTS_MAX: u32 = 5;
 /// How often a request is repeated that the gateway was too busy for, and the pause where it names none.
 const BUSY_REPEATS_MAX: u32 = 20;
 const BUSY_PAUSE: Duration = Duration::from_millis(500);
@@ -53,7 +55,7 @@ pub(super) enum CallError {
     Withdrawn,
     /// Never sent: larger than the gateway takes.
     TooLarge { bytes: usize, bytes_max: usize },
-    /// Never sent: no connection for too long.
+    /// No connection for too long, or none that held until there was an answer.
     Unreachable { reason: String },
 }
 
@@ -133,6 +135,7 @@ impl Link {
             starts: VecDeque::new(),
             open: HashMap::new(),
             starting: 0,
+            backoff: BACKOFF_MIN,
             given_up: None,
         };
         let link = Self { commands, hello: watched, next_id: Arc::new(AtomicU64::new(1)) };
@@ -154,12 +157,18 @@ impl Link {
         call
     }
 
-    /// Sends a request that does no harm twice, until there is an answer.
+    /// Sends a request that does no harm twice, until there is an answer or it was cut too often.
     pub async fn ask(&self, method: &'static str, params: &Value) -> Answer {
-        let mut repeats = 0;
+        let (mut cuts, mut repeats) = (0, 0);
         loop {
             match self.call(method, params.clone(), None).next().await {
-                Err(CallError::Cut { .. }) => {}
+                Err(CallError::Cut { .. }) => {
+                    cuts += 1;
+                    if cuts == CUTS_MAX {
+                        let reason = format!("the connection was cut {cuts} times before `{method}` was answered");
+                        return Err(CallError::Unreachable { reason });
+                    }
+                }
                 Err(CallError::Rejected { error, .. }) if error.is_busy() && repeats < BUSY_REPEATS_MAX => {
                     repeats += 1;
                     sleep(error.retry_after.unwrap_or(BUSY_PAUSE)).await;
@@ -183,6 +192,8 @@ struct Keeper {
     open: HashMap<u64, Open>,
     /// How many of the open ones start an agent and have had no answer.
     starting: usize,
+    /// How long to wait before the next connection is opened.
+    backoff: Duration,
     /// Why nothing is taken any more, until there is a connection again.
     given_up: Option<String>,
 }
@@ -196,7 +207,15 @@ struct Open {
 
 impl Keeper {
     async fn keep(mut self, mut socket: Socket, mut hello: Hello) {
-        while self.serve(socket, &hello).await.is_continue() {
+        loop {
+            let since = Instant::now();
+            if self.serve(socket, &hello).await.is_break() {
+                return;
+            }
+            if since.elapsed() > BACKOFF_MAX {
+                // It has held. One that is cut again and again right after the greeting is not hurried.
+                self.backoff = BACKOFF_MIN;
+            }
             for (_, open) in self.open.drain() {
                 // Who asked may have gone; then nobody needs to know.
                 let _ = open.answers.send(Err(CallError::Cut { boot: hello.boot.clone() }));
@@ -342,10 +361,10 @@ impl Keeper {
     /// `None` once nobody is left to serve.
     async fn reopen(&mut self) -> Option<(Socket, Hello)> {
         let deadline = Instant::now() + self.patience;
-        let mut backoff = BACKOFF_MIN;
         let mut latest = "the connection was cut".to_owned();
         loop {
-            let endpoint = self.endpoint.clone();
+            let (endpoint, backoff) = (self.endpoint.clone(), self.backoff);
+            self.backoff = (backoff * 2).min(BACKOFF_MAX);
             let attempt = async move {
                 sleep(backoff).await;
                 open(&endpoint).await
@@ -364,7 +383,6 @@ impl Keeper {
                 Ok(opened) => return Some(opened),
                 Err(error) => latest = error.to_string(),
             }
-            backoff = (backoff * 2).min(BACKOFF_MAX);
         }
     }
 

@@ -189,6 +189,22 @@ async fn without_admin_the_session_chooses_the_model_and_stays() {
 }
 
 #[tokio::test]
+async fn a_request_that_always_cuts_the_connection_is_given_up() {
+    let (listener, config, endpoint) = listen().await;
+    let gateway = tokio::spawn(async move {
+        for _ in 0..5 {
+            let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+            peer.expect("models.list").await;
+        }
+        Peer::greet(&listener, "boot-1", &ADMIN).await.stay().await;
+    });
+    let runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
+    let reason = timeout(MINUTE / 4, runtime.models()).await.expect("ends").expect_err("no answer");
+    assert_eq!(reason, "the connection was cut 5 times before `models.list` was answered");
+    gateway.abort();
+}
+
+#[tokio::test]
 async fn a_busy_gateway_is_a_refusal_that_may_be_repeated() {
     let reports = run_one(Path::Agent, MINUTE, |listener| async move {
         let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
