@@ -105,6 +105,22 @@ impl Attempt {
         }
     }
 
+    /// Lets some time pass, obeying meanwhile; the outcome, if that ends the attempt.
+    pub async fn pause(&mut self, span: Duration) -> Option<Outcome> {
+        let end = Instant::now() + span;
+        loop {
+            tokio::select! {
+                biased;
+                control = self.next_control() => {
+                    if let Some(outcome) = self.obey(control).await {
+                        return Some(outcome);
+                    }
+                }
+                () = sleep_until(end) => return None,
+            }
+        }
+    }
+
     /// Does what is asked; the outcome, if that ends the attempt.
     pub async fn obey(&mut self, control: Control) -> Option<Outcome> {
         match control {

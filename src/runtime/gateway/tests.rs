@@ -398,17 +398,82 @@ async fn a_spawn_whose_answer_was_lost_is_found_by_its_label() {
         drop(peer);
         let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
         // The gateway may still be at it.
-        peer.serve("sessions.resolve", &json!({"ok": false})).await;
-        let params = peer.serve("sessions.resolve", &json!({"ok": true, "key": CHILD})).await;
+        let params = peer.serve("sessions.resolve", &json!({"ok": false})).await;
         assert_eq!(params, json!({"label": KEY, "allowMissing": true}));
-        let row = json!({"runId": CHILD_RUN, "childSessionKey": CHILD, "execution": {"state": "running"}});
-        peer.serve("tasks.list", &json!({"tasks": [row]})).await;
+        serve_child(&mut peer).await;
         peer.serve("agent.wait", &wait_ended()).await;
         peer.serve("sessions.get", &child_transcript("found")).await;
         peer.stay().await;
     })
     .await;
     assert_eq!(*ending(&reports), Ending::Replied("found".to_owned()));
+}
+
+/// What the label of a child is asked for, once the gateway has started it.
+async fn serve_child(peer: &mut Peer) {
+    peer.serve("sessions.resolve", &json!({"ok": true, "key": CHILD})).await;
+    let row = json!({"runId": CHILD_RUN, "childSessionKey": CHILD, "execution": {"state": "running"}});
+    peer.serve("tasks.list", &json!({"tasks": [row]})).await;
+}
+
+#[tokio::test]
+async fn a_spawn_that_is_carried_out_long_after_a_cut_is_not_repeated_before() {
+    let reports = run_one(Path::Spawn, MINUTE, |listener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        peer.expect("tools.invoke").await;
+        drop(peer);
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        tokio::time::pause();
+        let since = tokio::time::Instant::now();
+        peer.serve("sessions.resolve", &json!({"ok": false})).await;
+        while since.elapsed() < Duration::from_secs(50) {
+            peer.serve("sessions.resolve", &json!({"ok": false})).await;
+        }
+        serve_child(&mut peer).await;
+        peer.serve("agent.wait", &wait_ended()).await;
+        peer.serve("sessions.get", &child_transcript("late")).await;
+        peer.stay().await;
+    })
+    .await;
+    assert_eq!(*ending(&reports), Ending::Replied("late".to_owned()));
+}
+
+#[tokio::test]
+async fn a_stop_asked_while_a_child_is_looked_for_is_obeyed_as_soon_as_it_is_found() {
+    let (listener, config, endpoint) = listen().await;
+    let config = GatewayConfig { path: Path::Spawn, ..config };
+    let (looked_for, mut is_looked_for) = unbounded_channel();
+    let gateway = tokio::spawn(async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        peer.expect("tools.invoke").await;
+        drop(peer);
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        peer.serve("sessions.resolve", &json!({"ok": false})).await;
+        looked_for.send(()).expect("the test listens");
+        serve_child(&mut peer).await;
+        let params = peer.serve("sessions.abort", &sample("sessions_abort_idle_or_missing")["payload"]).await;
+        assert_eq!(params, json!({"key": CHILD, "runId": CHILD_RUN}));
+        peer.serve("agent.wait", &sample("cancel_sessions_abort_key_runId")["concurrent agent.wait"]["payload"]).await;
+        peer.serve("sessions.get", &json!({"messages": []})).await;
+        peer.stay().await;
+    });
+    let mut runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
+    runtime.begin(Action::Spawn(order(KEY)), START);
+    let ended = async {
+        loop {
+            tokio::select! {
+                Some(()) = is_looked_for.recv() => runtime.begin(Action::Stop(ATTEMPT), START),
+                report = runtime.next_report(START) => {
+                    if let Report::Ended { ending, .. } = report {
+                        return ending;
+                    }
+                }
+            }
+        }
+    };
+    let ending = timeout(MINUTE / 4, ended).await.expect("ends in time");
+    assert_eq!(ending, Ending::Stopped { reason: "rpc".to_owned() });
+    gateway.abort();
 }
 
 #[tokio::test]
