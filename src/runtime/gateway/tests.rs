@@ -263,6 +263,49 @@ async fn a_stop_waits_until_the_run_is_over_and_tells_its_real_end() {
 }
 
 #[tokio::test]
+async fn a_stop_that_is_never_confirmed_ends_in_time_and_nothing_is_asked_after_it() {
+    let (listener, config, endpoint) = listen().await;
+    let connecting = GatewayRuntime::connect_to(&config, endpoint);
+    let (mut peer, runtime) = tokio::join!(Peer::greet(&listener, "boot-1", &ADMIN), connecting);
+    let mut runtime = runtime.expect("connects");
+    tokio::time::pause();
+    let since = tokio::time::Instant::now();
+    runtime.begin(Action::Spawn(order(KEY)), START);
+    let gateway = tokio::spawn(async move {
+        peer.accept_agent().await;
+        peer.serve("sessions.abort", &sample("sessions_abort_idle_or_missing")["payload"]).await;
+        peer.serve("agent.wait", &wait_open()).await;
+        peer.serve("sessions.describe", &json!({"session": {"status": "running"}})).await;
+        peer.expect("agent.wait").await;
+        let more = timeout(MINUTE, peer.receive()).await;
+        assert!(more.is_err(), "{more:?}");
+    });
+    assert!(matches!(runtime.next_report(START).await, Report::Spawned { .. }));
+    runtime.begin(Action::Stop(ATTEMPT), START);
+    let report = runtime.next_report(START).await;
+    assert!(matches!(report, Report::Ended { ending: Ending::Unstoppable { .. }, .. }), "{report:?}");
+    // The run's machine gives up after 15 s.
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+    // Serves what would still be asked.
+    let served =
+        tokio::select! { served = gateway => served, report = runtime.next_report(START) => panic!("{report:?}") };
+    served.expect("the script went through");
+}
+
+#[tokio::test]
+async fn a_runtime_that_is_dropped_closes_its_connection_and_opens_no_other() {
+    let (listener, config, endpoint) = listen().await;
+    let connecting = GatewayRuntime::connect_to(&config, endpoint);
+    let (mut peer, runtime) = tokio::join!(Peer::greet(&listener, "boot-1", &ADMIN), connecting);
+    let mut runtime = runtime.expect("connects");
+    runtime.begin(Action::Spawn(order(KEY)), START);
+    peer.accept_agent().await;
+    drop(runtime);
+    timeout(MINUTE / 4, peer.stay()).await.expect("closed");
+    assert!(timeout(Duration::from_millis(300), listener.accept()).await.is_err());
+}
+
+#[tokio::test]
 async fn a_look_tells_queued_and_working_apart_by_the_gateways_own_clock() {
     let script = |listener: TcpListener| async move {
         let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
