@@ -331,6 +331,26 @@ async fn a_look_tells_queued_and_working_apart_by_the_gateways_own_clock() {
 }
 
 #[tokio::test]
+async fn a_look_without_an_answer_ends_nothing() {
+    let script = |listener: TcpListener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        let (id, _) = peer.accept_agent().await;
+        let (look, _) = peer.expect("sessions.describe").await;
+        peer.refuse(&look, &sample("ws_pipeline_overflow")["error"]).await;
+        peer.answer(&id, &final_frame()).await;
+        peer.stay().await;
+    };
+    let reports = run_with(Path::Agent, MINUTE, script, |runtime, report| {
+        if matches!(report, Report::Spawned { .. }) {
+            runtime.begin(Action::Look(ATTEMPT), START);
+        }
+    })
+    .await;
+    assert_eq!(reports[1], Report::Queued { attempt: ATTEMPT });
+    assert_eq!(*ending(&reports), hello_text());
+}
+
+#[tokio::test]
 async fn a_gateway_that_stays_away_leaves_accepted_runs_uncertain_and_unsent_ones_lost() {
     let patience = Duration::from_millis(300);
     let accepted = run_one(Path::Agent, patience, |listener| async move {
