@@ -156,18 +156,26 @@ fn http_status(lower: &str) -> Option<u16> {
     digits.parse().ok().filter(|status| (100..600).contains(status))
 }
 
+/// Whether a lower-cased refusal is about this one model, so that another may be taken. It is told by its text: its
+/// code is the one of refusals that have nothing to do with the model.
+fn names_unusable_model(lower: &str) -> bool {
+    lower.contains("unknown model")
+        || lower.contains("is not usable")
+        || (lower.contains("model override") && lower.contains("is not allowed for agent"))
+}
+
 fn refused(refusal: Refusal) -> Failure {
     let Refusal { code, detail, message, retryable, retry_after } = refusal;
     let detail = detail.unwrap_or_default();
     let lower = message.to_lowercase();
     let (kind, advice) = if code == "UNAVAILABLE" && retryable {
         (FailureKind::Busy, None)
+    } else if names_unusable_model(&lower) {
+        (FailureKind::Model, None)
     } else if code == "UNAVAILABLE" {
         (FailureKind::Transient, None)
     } else if lower.contains("maxchildrenperagent") || lower.contains("max active children") {
         (FailureKind::Busy, None)
-    } else if lower.contains("unknown model") || lower.contains("is not usable") {
-        (FailureKind::Model, None)
     } else if lower.contains("tool not available") {
         (
             FailureKind::Permanent,

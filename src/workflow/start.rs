@@ -205,8 +205,7 @@ async fn connect(
     };
     let mut warned: Vec<Arc<str>> = Vec::new();
     let plan = plan.with_hierarchies(|hierarchy| {
-        let names = || known.names_with(hierarchy.tiers().iter().map(|tier| &*tier.model));
-        let (usable, passed_over) = hierarchy.usable(|model| known.may_have(model), names)?;
+        let (usable, passed_over) = hierarchy.usable(|model| known.may_have(model), || known.names.clone())?;
         for model in passed_over {
             if !warned.contains(&model) {
                 let text = format!("the gateway does not know model `{model}`: passed over");

@@ -105,10 +105,29 @@ impl Attempt {
         }
     }
 
+    /// Lets some time pass, obeying meanwhile; the outcome, if that ends the attempt.
+    pub async fn pause(&mut self, span: Duration) -> Option<Outcome> {
+        let end = Instant::now() + span;
+        loop {
+            tokio::select! {
+                biased;
+                control = self.next_control() => {
+                    if let Some(outcome) = self.obey(control).await {
+                        return Some(outcome);
+                    }
+                }
+                () = sleep_until(end) => return None,
+            }
+        }
+    }
+
     /// Does what is asked; the outcome, if that ends the attempt.
     pub async fn obey(&mut self, control: Control) -> Option<Outcome> {
         match control {
-            Control::Look => self.look().await,
+            Control::Look => {
+                self.look().await;
+                None
+            }
             Control::Stop => {
                 if self.stop == Stop::NotAsked {
                     self.stop = Stop::Asked;
@@ -118,16 +137,20 @@ impl Attempt {
         }
     }
 
-    async fn look(&mut self) -> Option<Outcome> {
+    /// Asks once: without an answer nothing is known, and it is looked again later.
+    async fn look(&self) {
         let attempt = self.order.attempt;
-        let described = match self.describe().await {
-            Ok(described) => described,
-            Err(outcome) => return Some(outcome),
+        let described = match &self.session {
+            Some(session) => {
+                let answer = self.link.call("sessions.describe", json!({ "key": session.key }), None).next().await;
+                answer.ok().and_then(|response| Described::read(&response.payload))
+            }
+            None => None,
         };
         let report = match described {
-            // Not taken yet, or described by another life of the gateway: the run's own watch finds out the end.
+            // Not taken yet, or not to be found out now: the run's own watch finds out the end.
             None => Report::Queued { attempt },
-            Some((described, _)) => match (described.standing, described.working_for) {
+            Some(described) => match (described.standing, described.working_for) {
                 (Standing::Running, Some(span)) => Report::Started { attempt, since: self.anchor.ago(span) },
                 // One that has ended reports that by itself.
                 (
@@ -142,7 +165,6 @@ impl Attempt {
             },
         };
         self.report(report);
-        None
     }
 
     /// How the session stands, and by which boot; `None` if there is none, or none yet.

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::attempt::{Attempt, Stop};
 use super::frames::{TaskRow, task_rows};
@@ -100,7 +100,9 @@ impl Attempt {
                     Ok(response) => return Ok(response),
                     Err(CallError::Cut { .. }) => call = self.link.call("agent.wait", params.clone(), None),
                     Err(CallError::Rejected { error, .. }) if error.is_busy() => {
-                        sleep(error.retry_after.unwrap_or(BUSY_PAUSE)).await;
+                        if let Some(outcome) = self.pause(error.retry_after.unwrap_or(BUSY_PAUSE)).await {
+                            return Err(outcome);
+                        }
                         call = self.link.call("agent.wait", params.clone(), None);
                     }
                     Err(error) => return Err(self.uncertain(&error)),

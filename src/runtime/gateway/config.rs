@@ -22,10 +22,11 @@ const REDACTED: &str = "__OPENCLAW_REDACTED__";
 
 const TOKEN_VARIABLES: [&str; 2] = ["OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD"];
 
-/// How long [`Endpoint::probe`] waits for a connection.
 /// Where the address comes from if nothing names one.
 const NOWHERE: &str =
     "the default port (no OPENCLAW_GATEWAY_URL, OPENCLAW_GATEWAY_PORT or openclaw.json names another)";
+
+/// How long [`Endpoint::probe`] waits for a connection.
 const PROBE_PATIENCE: Duration = Duration::from_millis(300);
 
 /// A token or password. Shows itself nowhere.

@@ -162,17 +162,6 @@ impl KnownModels {
         self.names.iter().any(|name| name.eq_ignore_ascii_case(model))
             || self.pending_providers.iter().any(|pending| pending.eq_ignore_ascii_case(provider))
     }
-
-    /// The listed names, and those of `wanted` that are worth a try: what a hierarchy is to be checked against.
-    pub fn names_with<'a>(&self, wanted: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-        let mut names = self.names.clone();
-        for model in wanted {
-            if self.may_have(model) && !names.iter().any(|name| name.eq_ignore_ascii_case(model)) {
-                names.push(model.to_owned());
-            }
-        }
-        names
-    }
 }
 
 #[cfg(test)]
@@ -234,7 +223,6 @@ mod tests {
         assert!(!known.may_have("openai/gpt"));
         known.pending_providers.push("openai".to_owned());
         assert!(known.may_have("openai/gpt"));
-        assert_eq!(known.names_with(["openai/gpt", "kimi-coding/k2p5", "x/y"]).len(), 4);
     }
 
     #[test]

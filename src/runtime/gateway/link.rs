@@ -22,12 +22,15 @@ use super::config::Endpoint;
 use super::frames::{BootId, ErrorFrame, Hello, started_run, text};
 use super::socket::{Socket, open};
 
-/// Requests that wait to start. A gateway takes 256 of all its clients together and refuses the rest.
-const UNSTARTED_MAX: usize = 100;
+/// Agents that are being started at once. A gateway takes 256 requests of all its clients together and refuses the
+/// rest, and it starts only some agents in a second: what is more waits here, where it can be taken back.
+const STARTING_MAX: usize = 100;
 /// Ticks that may stay out before the other side counts as dead.
 const TICKS_MISSED_MAX: u32 = 3;
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How many cuts in a row one question may see. Its answer may be what causes them, and each one cuts all agents.
+const CUTS_MAX: u32 = 5;
 /// How often a request is repeated that the gateway was too busy for, and the pause where it names none.
 const BUSY_REPEATS_MAX: u32 = 20;
 const BUSY_PAUSE: Duration = Duration::from_millis(500);
@@ -52,7 +55,7 @@ pub(super) enum CallError {
     Withdrawn,
     /// Never sent: larger than the gateway takes.
     TooLarge { bytes: usize, bytes_max: usize },
-    /// Never sent: no connection for too long.
+    /// No connection for too long, or none that held until there was an answer.
     Unreachable { reason: String },
 }
 
@@ -73,10 +76,10 @@ struct Request {
 }
 
 impl Request {
-    /// One that stays open for long after it has started counts no longer as waiting to start; only `agent.wait` does
-    /// not tell when that is.
-    fn is_counted(&self) -> bool {
-        self.method != "agent.wait"
+    /// Only such ones are ever held back: a stop or a question about an agent must not wait for hundreds of others to
+    /// be started.
+    fn starts_agent(&self) -> bool {
+        matches!(self.method, "agent" | "tools.invoke")
     }
 }
 
@@ -129,8 +132,10 @@ impl Link {
             hello: publish,
             started,
             waiting: VecDeque::new(),
+            starts: VecDeque::new(),
             open: HashMap::new(),
-            unstarted: 0,
+            starting: 0,
+            backoff: BACKOFF_MIN,
             given_up: None,
         };
         let link = Self { commands, hello: watched, next_id: Arc::new(AtomicU64::new(1)) };
@@ -152,12 +157,18 @@ impl Link {
         call
     }
 
-    /// Sends a request that does no harm twice, until there is an answer.
+    /// Sends a request that does no harm twice, until there is an answer or it was cut too often.
     pub async fn ask(&self, method: &'static str, params: &Value) -> Answer {
-        let mut repeats = 0;
+        let (mut cuts, mut repeats) = (0, 0);
         loop {
             match self.call(method, params.clone(), None).next().await {
-                Err(CallError::Cut { .. }) => {}
+                Err(CallError::Cut { .. }) => {
+                    cuts += 1;
+                    if cuts == CUTS_MAX {
+                        let reason = format!("the connection was cut {cuts} times before `{method}` was answered");
+                        return Err(CallError::Unreachable { reason });
+                    }
+                }
                 Err(CallError::Rejected { error, .. }) if error.is_busy() && repeats < BUSY_REPEATS_MAX => {
                     repeats += 1;
                     sleep(error.retry_after.unwrap_or(BUSY_PAUSE)).await;
@@ -174,29 +185,42 @@ struct Keeper {
     commands: UnboundedReceiver<Command>,
     hello: watch::Sender<Hello>,
     started: UnboundedSender<Arc<str>>,
+    /// Sent as soon as there is a connection.
     waiting: VecDeque<Request>,
+    /// What starts agents: sent as soon as few enough others do.
+    starts: VecDeque<Request>,
     open: HashMap<u64, Open>,
-    /// How many of the open ones are not known to have started.
-    unstarted: usize,
+    /// How many of the open ones start an agent and have had no answer.
+    starting: usize,
+    /// How long to wait before the next connection is opened.
+    backoff: Duration,
     /// Why nothing is taken any more, until there is a connection again.
     given_up: Option<String>,
 }
 
 struct Open {
     answers: UnboundedSender<Answer>,
-    is_unstarted: bool,
+    is_starting: bool,
     /// `agent` is answered twice: when it is accepted, and at its end.
     is_twofold: bool,
 }
 
 impl Keeper {
     async fn keep(mut self, mut socket: Socket, mut hello: Hello) {
-        while self.serve(socket, &hello).await.is_continue() {
+        loop {
+            let since = Instant::now();
+            if self.serve(socket, &hello).await.is_break() {
+                return;
+            }
+            if since.elapsed() > BACKOFF_MAX {
+                // It has held. One that is cut again and again right after the greeting is not hurried.
+                self.backoff = BACKOFF_MIN;
+            }
             for (_, open) in self.open.drain() {
                 // Who asked may have gone; then nobody needs to know.
                 let _ = open.answers.send(Err(CallError::Cut { boot: hello.boot.clone() }));
             }
-            self.unstarted = 0;
+            self.starting = 0;
             let Some(opened) = self.reopen().await else { return };
             (socket, hello) = opened;
             self.given_up = None;
@@ -244,45 +268,55 @@ impl Keeper {
         match command {
             Command::Send(request) => match &self.given_up {
                 Some(reason) => answer(&request, CallError::Unreachable { reason: reason.clone() }),
+                None if request.starts_agent() => self.starts.push_back(request),
                 None => self.waiting.push_back(request),
             },
             Command::Withdraw(id) => {
-                if let Some(index) = self.waiting.iter().position(|request| request.id == id)
-                    && let Some(request) = self.waiting.remove(index)
-                {
-                    answer(&request, CallError::Withdrawn);
+                for queue in [&mut self.waiting, &mut self.starts] {
+                    if let Some(index) = queue.iter().position(|request| request.id == id)
+                        && let Some(request) = queue.remove(index)
+                    {
+                        answer(&request, CallError::Withdrawn);
+                    }
                 }
             }
         }
     }
 
     fn send_waiting(&mut self, hello: &Hello, outgoing: &UnboundedSender<Message>) {
-        while self.unstarted < UNSTARTED_MAX
-            && let Some(request) = self.waiting.pop_front()
-        {
-            if request.answers.is_closed() {
-                continue;
-            }
-            if request.boot.as_ref().is_some_and(|boot| *boot != hello.boot) {
-                answer(&request, CallError::OtherBoot);
-                continue;
-            }
-            let frame = json!({
-                "type": "req", "id": request.id.to_string(), "method": request.method, "params": request.params,
-            });
-            let frame = frame.to_string();
-            if frame.len() > hello.payload_bytes_max {
-                // The gateway would cut the connection, and all agents with it.
-                let (bytes, bytes_max) = (frame.len(), hello.payload_bytes_max);
-                answer(&request, CallError::TooLarge { bytes, bytes_max });
-                continue;
-            }
-            let (is_unstarted, is_twofold) = (request.is_counted(), request.method == "agent");
-            self.unstarted += usize::from(is_unstarted);
-            self.open.insert(request.id, Open { answers: request.answers, is_unstarted, is_twofold });
-            // A writer that has ended is noticed by `serve`, which then cuts what is open.
-            let _ = outgoing.send(Message::text(frame));
+        while let Some(request) = self.waiting.pop_front() {
+            self.send(request, hello, outgoing);
         }
+        while self.starting < STARTING_MAX
+            && let Some(request) = self.starts.pop_front()
+        {
+            self.send(request, hello, outgoing);
+        }
+    }
+
+    fn send(&mut self, request: Request, hello: &Hello, outgoing: &UnboundedSender<Message>) {
+        if request.answers.is_closed() {
+            return;
+        }
+        if request.boot.as_ref().is_some_and(|boot| *boot != hello.boot) {
+            answer(&request, CallError::OtherBoot);
+            return;
+        }
+        let frame = json!({
+            "type": "req", "id": request.id.to_string(), "method": request.method, "params": request.params,
+        });
+        let frame = frame.to_string();
+        if frame.len() > hello.payload_bytes_max {
+            // The gateway would cut the connection, and all agents with it.
+            let (bytes, bytes_max) = (frame.len(), hello.payload_bytes_max);
+            answer(&request, CallError::TooLarge { bytes, bytes_max });
+            return;
+        }
+        let (is_starting, is_twofold) = (request.starts_agent(), request.method == "agent");
+        self.starting += usize::from(is_starting);
+        self.open.insert(request.id, Open { answers: request.answers, is_starting, is_twofold });
+        // A writer that has ended is noticed by `serve`, which then cuts what is open.
+        let _ = outgoing.send(Message::text(frame));
     }
 
     fn receive(&mut self, frame: &str, hello: &Hello) {
@@ -300,8 +334,8 @@ impl Keeper {
             Some("res") => {
                 let Some(id) = text(&frame, "/id").and_then(|id| id.parse::<u64>().ok()) else { return };
                 let Some(open) = self.open.get_mut(&id) else { return };
-                if std::mem::take(&mut open.is_unstarted) {
-                    self.unstarted -= 1;
+                if std::mem::take(&mut open.is_starting) {
+                    self.starting -= 1;
                 }
                 let payload = frame.get_mut("payload").map(Value::take);
                 let is_ok = frame.get("ok").and_then(Value::as_bool) == Some(true);
@@ -327,10 +361,10 @@ impl Keeper {
     /// `None` once nobody is left to serve.
     async fn reopen(&mut self) -> Option<(Socket, Hello)> {
         let deadline = Instant::now() + self.patience;
-        let mut backoff = BACKOFF_MIN;
         let mut latest = "the connection was cut".to_owned();
         loop {
-            let endpoint = self.endpoint.clone();
+            let (endpoint, backoff) = (self.endpoint.clone(), self.backoff);
+            self.backoff = (backoff * 2).min(BACKOFF_MAX);
             let attempt = async move {
                 sleep(backoff).await;
                 open(&endpoint).await
@@ -349,14 +383,13 @@ impl Keeper {
                 Ok(opened) => return Some(opened),
                 Err(error) => latest = error.to_string(),
             }
-            backoff = (backoff * 2).min(BACKOFF_MAX);
         }
     }
 
     fn give_up(&mut self, latest: &str) {
         let seconds = self.patience.as_secs();
         let reason = format!("the gateway was unreachable for {seconds} s: {latest}");
-        for request in self.waiting.drain(..) {
+        for request in self.waiting.drain(..).chain(self.starts.drain(..)) {
             answer(&request, CallError::Unreachable { reason: reason.clone() });
         }
         self.given_up = Some(reason);

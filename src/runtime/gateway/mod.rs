@@ -21,6 +21,8 @@ mod samples;
 mod sessions;
 mod socket;
 #[cfg(test)]
+mod spawn_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod verdict_tests;

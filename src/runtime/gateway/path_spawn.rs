@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::attempt::{Attempt, Control, Stop};
 use super::collect::Kin;
@@ -18,9 +18,11 @@ use super::path_agent::seconds_up;
 use crate::core::action::Session;
 use crate::core::failure::Ending;
 
-/// How long a spawn may take to show up under its label, on a gateway that may still be carrying it out.
-const LABEL_PATIENCE: Duration = Duration::from_secs(5);
-const LABEL_PAUSE: Duration = Duration::from_millis(500);
+/// How long a spawn may take to show up under its label, on a gateway that may still be carrying it out. Half of a
+/// hundred spawns at once took longer than 3.6 s, and a second one beside a late first is paid for twice.
+const LABEL_PATIENCE: Duration = Duration::from_secs(60);
+const LABEL_PAUSE_MIN: Duration = Duration::from_millis(500);
+const LABEL_PAUSE_MAX: Duration = Duration::from_secs(4);
 
 /// How one attempt to spawn ended.
 enum Spawned {
@@ -88,34 +90,36 @@ impl Attempt {
         }
     }
 
-    /// Looks for the child of a spawn whose answer was lost.
+    /// Looks for the child of a spawn whose answer was lost. A stop is taken note of: it is done once the child is
+    /// found, since nothing can stop what the gateway has yet to start.
     async fn find_child(&mut self, sent_to: BootId) -> Spawned {
         let deadline = Instant::now() + LABEL_PATIENCE;
+        let mut pause = LABEL_PAUSE_MIN;
         loop {
             let params = json!({ "label": self.order.key, "allowMissing": true });
             let found = match self.link.ask("sessions.resolve", &params).await {
                 Ok(response) => response,
                 Err(error) => return Spawned::Ended(self.uncertain(&error)),
             };
-            let Some(key) = text(&found.payload, "/key").map(str::to_owned) else {
-                if found.boot != sent_to || Instant::now() >= deadline {
-                    return Spawned::Nothing;
+            if let Some(key) = text(&found.payload, "/key") {
+                let tasks = match self.link.ask("tasks.list", &json!({})).await {
+                    Ok(response) => response,
+                    Err(error) => return Spawned::Ended(self.uncertain(&error)),
+                };
+                if let Some(row) = task_rows(&tasks.payload).into_iter().find(|row| row.session_key == key) {
+                    return Spawned::Child(Session { key: key.into(), run_id: row.run_id }, sent_to);
                 }
-                sleep(LABEL_PAUSE).await;
-                continue;
-            };
-            let tasks = match self.link.ask("tasks.list", &json!({})).await {
-                Ok(response) => response,
-                Err(error) => return Spawned::Ended(self.uncertain(&error)),
-            };
-            if let Some(row) = task_rows(&tasks.payload).into_iter().find(|row| row.session_key == key) {
-                return Spawned::Child(Session { key: key.into(), run_id: row.run_id }, sent_to);
+                if Instant::now() >= deadline {
+                    let reason = format!("session `{key}` was started, but the gateway does not tell its run");
+                    return Spawned::Ended(Ending::Unstoppable { reason }.into());
+                }
+            } else if found.boot != sent_to || Instant::now() >= deadline {
+                return Spawned::Nothing;
             }
-            if Instant::now() >= deadline {
-                let reason = format!("session `{key}` was started, but the gateway does not tell its run");
-                return Spawned::Ended(Ending::Unstoppable { reason }.into());
+            if let Some(outcome) = self.pause(pause).await {
+                return Spawned::Ended(outcome);
             }
-            sleep(LABEL_PAUSE).await;
+            pause = (pause * 2).min(LABEL_PAUSE_MAX);
         }
     }
 }

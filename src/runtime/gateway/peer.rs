@@ -155,7 +155,7 @@ where
             }
         }
     };
-    timeout(Duration::from_secs(20), ended).await.expect("ends in time");
+    timeout(2 * MINUTE, ended).await.expect("ends in time");
     drop(runtime);
     if gateway.is_finished() {
         gateway.await.expect("the script went through");

@@ -189,6 +189,22 @@ async fn without_admin_the_session_chooses_the_model_and_stays() {
 }
 
 #[tokio::test]
+async fn a_request_that_always_cuts_the_connection_is_given_up() {
+    let (listener, config, endpoint) = listen().await;
+    let gateway = tokio::spawn(async move {
+        for _ in 0..5 {
+            let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+            peer.expect("models.list").await;
+        }
+        Peer::greet(&listener, "boot-1", &ADMIN).await.stay().await;
+    });
+    let runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
+    let reason = timeout(MINUTE / 4, runtime.models()).await.expect("ends").expect_err("no answer");
+    assert_eq!(reason, "the connection was cut 5 times before `models.list` was answered");
+    gateway.abort();
+}
+
+#[tokio::test]
 async fn a_busy_gateway_is_a_refusal_that_may_be_repeated() {
     let reports = run_one(Path::Agent, MINUTE, |listener| async move {
         let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
@@ -247,6 +263,49 @@ async fn a_stop_waits_until_the_run_is_over_and_tells_its_real_end() {
 }
 
 #[tokio::test]
+async fn a_stop_that_is_never_confirmed_ends_in_time_and_nothing_is_asked_after_it() {
+    let (listener, config, endpoint) = listen().await;
+    let connecting = GatewayRuntime::connect_to(&config, endpoint);
+    let (mut peer, runtime) = tokio::join!(Peer::greet(&listener, "boot-1", &ADMIN), connecting);
+    let mut runtime = runtime.expect("connects");
+    tokio::time::pause();
+    let since = tokio::time::Instant::now();
+    runtime.begin(Action::Spawn(order(KEY)), START);
+    let gateway = tokio::spawn(async move {
+        peer.accept_agent().await;
+        peer.serve("sessions.abort", &sample("sessions_abort_idle_or_missing")["payload"]).await;
+        peer.serve("agent.wait", &wait_open()).await;
+        peer.serve("sessions.describe", &json!({"session": {"status": "running"}})).await;
+        peer.expect("agent.wait").await;
+        let more = timeout(MINUTE, peer.receive()).await;
+        assert!(more.is_err(), "{more:?}");
+    });
+    assert!(matches!(runtime.next_report(START).await, Report::Spawned { .. }));
+    runtime.begin(Action::Stop(ATTEMPT), START);
+    let report = runtime.next_report(START).await;
+    assert!(matches!(report, Report::Ended { ending: Ending::Unstoppable { .. }, .. }), "{report:?}");
+    // The run's machine gives up after 15 s.
+    assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
+    // Serves what would still be asked.
+    let served =
+        tokio::select! { served = gateway => served, report = runtime.next_report(START) => panic!("{report:?}") };
+    served.expect("the script went through");
+}
+
+#[tokio::test]
+async fn a_runtime_that_is_dropped_closes_its_connection_and_opens_no_other() {
+    let (listener, config, endpoint) = listen().await;
+    let connecting = GatewayRuntime::connect_to(&config, endpoint);
+    let (mut peer, runtime) = tokio::join!(Peer::greet(&listener, "boot-1", &ADMIN), connecting);
+    let mut runtime = runtime.expect("connects");
+    runtime.begin(Action::Spawn(order(KEY)), START);
+    peer.accept_agent().await;
+    drop(runtime);
+    timeout(MINUTE / 4, peer.stay()).await.expect("closed");
+    assert!(timeout(Duration::from_millis(300), listener.accept()).await.is_err());
+}
+
+#[tokio::test]
 async fn a_look_tells_queued_and_working_apart_by_the_gateways_own_clock() {
     let script = |listener: TcpListener| async move {
         let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
@@ -269,6 +328,26 @@ async fn a_look_tells_queued_and_working_apart_by_the_gateways_own_clock() {
     let Report::Started { since, .. } = reports[2] else { panic!("{reports:?}") };
     // Three seconds before now, which is soon after the start.
     assert!((97_000..98_500).contains(&since.as_millis()), "{since:?}");
+}
+
+#[tokio::test]
+async fn a_look_without_an_answer_ends_nothing() {
+    let script = |listener: TcpListener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        let (id, _) = peer.accept_agent().await;
+        let (look, _) = peer.expect("sessions.describe").await;
+        peer.refuse(&look, &sample("ws_pipeline_overflow")["error"]).await;
+        peer.answer(&id, &final_frame()).await;
+        peer.stay().await;
+    };
+    let reports = run_with(Path::Agent, MINUTE, script, |runtime, report| {
+        if matches!(report, Report::Spawned { .. }) {
+            runtime.begin(Action::Look(ATTEMPT), START);
+        }
+    })
+    .await;
+    assert_eq!(reports[1], Report::Queued { attempt: ATTEMPT });
+    assert_eq!(*ending(&reports), hello_text());
 }
 
 #[tokio::test]
@@ -307,7 +386,7 @@ async fn a_prompt_larger_than_the_gateway_takes_is_refused_unsent() {
 }
 
 #[tokio::test]
-async fn at_most_a_hundred_requests_wait_to_start() {
+async fn at_most_a_hundred_agents_are_being_started_and_a_stop_waits_for_none_of_them() {
     let (listener, config, endpoint) = listen().await;
     let connecting = GatewayRuntime::connect_to(&config, endpoint);
     let (mut peer, runtime) = tokio::join!(Peer::greet(&listener, "boot-1", &ADMIN), connecting);
@@ -321,95 +400,21 @@ async fn at_most_a_hundred_requests_wait_to_start() {
         ids.push(frame["id"].clone());
     }
     assert_eq!(ids.len(), 100);
-    for id in &ids[..10] {
+
+    peer.answer(&ids[0], &accepted()).await;
+    let spawned = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+    assert!(matches!(spawned, Report::Spawned { attempt: ATTEMPT, .. }), "{spawned:?}");
+    ids.push(peer.expect("agent").await.0);
+    runtime.begin(Action::Stop(ATTEMPT), START);
+    peer.serve("sessions.abort", &sample("sessions_abort_idle_or_missing")["payload"]).await;
+
+    for id in &ids[1..10] {
         peer.answer(id, &accepted()).await;
     }
     while let Ok(frame) = timeout(Duration::from_millis(200), peer.receive()).await {
         ids.push(frame["id"].clone());
     }
     assert_eq!(ids.len(), 110);
-}
-
-fn spawn_accepted() -> Value {
-    sample("ws_tools_invoke_spawn_a3")["response"]["payload"].clone()
-}
-
-const CHILD: &str = "agent:main:subagent:2d192cac-b9a4-45c5-b735-c756dd38ea48";
-const CHILD_RUN: &str = "012063af-d01e-4ec7-887a-19052f098344";
-
-fn child_transcript(text: &str) -> Value {
-    let mut payload = transcript(text);
-    payload["messages"][1]["__openclaw"]["runId"] = json!(CHILD_RUN);
-    payload
-}
-
-#[tokio::test]
-async fn a_child_is_spawned_waited_for_and_read() {
-    let reports = run_one(Path::Spawn, MINUTE, |listener| async move {
-        let mut peer = Peer::greet(&listener, "boot-1", &WRITE).await;
-        let params = peer.serve("tools.invoke", &spawn_accepted()).await;
-        let expected = json!({
-            "name": "sessions_spawn", "sessionKey": "agent:main:pa-6c92ff2b",
-            "args": {
-                "task": "hi", "label": KEY, "model": "mock/haiku", "runTimeoutSeconds": 60, "cleanup": "keep",
-                "expectsCompletionMessage": false,
-            },
-        });
-        assert_eq!(params, expected);
-        assert_eq!(peer.serve("agent.wait", &wait_ended()).await["runId"], CHILD_RUN);
-        peer.serve("sessions.get", &child_transcript("done")).await;
-        peer.stay().await;
-    })
-    .await;
-    assert_eq!(*ending(&reports), Ending::Replied("done".to_owned()));
-    let session = Session { key: CHILD.into(), run_id: CHILD_RUN.into() };
-    assert_eq!(reports[0], Report::Spawned { attempt: ATTEMPT, session });
-}
-
-#[tokio::test]
-async fn a_spawn_whose_answer_was_lost_is_found_by_its_label() {
-    let reports = run_one(Path::Spawn, MINUTE, |listener| async move {
-        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
-        peer.expect("tools.invoke").await;
-        drop(peer);
-        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
-        // The gateway may still be at it.
-        peer.serve("sessions.resolve", &json!({"ok": false})).await;
-        let params = peer.serve("sessions.resolve", &json!({"ok": true, "key": CHILD})).await;
-        assert_eq!(params, json!({"label": KEY, "allowMissing": true}));
-        let row = json!({"runId": CHILD_RUN, "childSessionKey": CHILD, "execution": {"state": "running"}});
-        peer.serve("tasks.list", &json!({"tasks": [row]})).await;
-        peer.serve("agent.wait", &wait_ended()).await;
-        peer.serve("sessions.get", &child_transcript("found")).await;
-        peer.stay().await;
-    })
-    .await;
-    assert_eq!(*ending(&reports), Ending::Replied("found".to_owned()));
-}
-
-#[tokio::test]
-async fn a_child_that_a_restart_interrupted_is_lost_once_the_gateway_says_so() {
-    let reports = run_one(Path::Spawn, MINUTE, |listener| async move {
-        let mut peer = Peer::greet(&listener, "boot-1", &WRITE).await;
-        peer.serve("tools.invoke", &spawn_accepted()).await;
-        drop(peer);
-        let mut peer = Peer::greet(&listener, "boot-2", &WRITE).await;
-        let recorded = sample("restart_SIGKILL");
-        for state in ["state_at_restart", "state_30s_later"] {
-            peer.serve("agent.wait", &wait_open()).await;
-            let mut described = recorded[state]["run0"]["describe"].clone();
-            if described.get("lastRunError").is_some() {
-                // The recording shortens it here, and not in the task.
-                described["lastRunError"] = recorded[state]["run0"]["tasks"][0]["error"].clone();
-            }
-            peer.serve("sessions.describe", &json!({"session": described})).await;
-        }
-        peer.serve("sessions.get", &json!({"messages": []})).await;
-        peer.stay().await;
-    })
-    .await;
-    let Ending::Lost { reason } = ending(&reports) else { panic!("{reports:?}") };
-    assert!(reason.contains("interrupted by a Gateway restart"), "{reason}");
 }
 
 #[tokio::test]

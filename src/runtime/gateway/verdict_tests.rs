@@ -39,6 +39,18 @@ fn kind(ending: Ending) -> FailureKind {
     ending.judge().expect_err("a failure").kind
 }
 
+/// What a gateway says of a model that the list of an agent's models leaves out.
+const NOT_ALLOWED: &str = "Model override \"anthropic/claude-haiku-4-5\" is not allowed for agent \"main\" by \
+                           agents.defaults.models.";
+
+fn unavailable(message: &str) -> Value {
+    json!({ "code": "UNAVAILABLE", "message": message })
+}
+
+fn invalid(message: &str) -> Value {
+    json!({ "code": "INVALID_REQUEST", "message": message })
+}
+
 #[test]
 fn every_refusal_is_judged_as_documented() {
     let children = json!({"ok": true, "output": {"details": at("spawn_max_children", "/0")}});
@@ -52,6 +64,14 @@ fn every_refusal_is_judged_as_documented() {
         ("denied tool", of_spawn(&at("ws_tools_invoke_spawn_without_allow_admin", "/payload")), Permanent),
         ("forbidden agent", of_spawn(&at("errors", "/ws_tools_invoke_bad_agent/response/payload")), Permanent),
         ("unknown model", of_spawn(&at("errors", "/ws_tools_invoke_bad_model/response/payload")), Model),
+        ("unknown model, unavailable", of_error(&unavailable("Unknown model: nope/none.")), Model),
+        ("model not in the agent's list", of_error(&unavailable(NOT_ALLOWED)), Model),
+        ("model not in the agent's list, invalid", of_error(&invalid(NOT_ALLOWED)), Model),
+        (
+            "no right to choose a model",
+            of_error(&at("agent_rpc_model_override_denied_write_scope", "/response/error")),
+            Permanent,
+        ),
     ] {
         assert_eq!(kind(ending), expected, "{what}");
     }
@@ -73,6 +93,7 @@ fn every_end_of_a_run_is_judged_as_documented() {
         ("404", provider(404), Model),
         ("429", provider(429), Model),
         ("unknown model", of_agent(&at("agent_rpc_frames_badmodel", "/frames/2/frame/payload")), Model),
+        ("model not in the agent's list", of_agent(&json!({"status": "error", "summary": NOT_ALLOWED})), Model),
         ("no output", of_agent(&at("d_empty", "/frame2/payload")), Model),
         ("no output, waited for", of_wait(&at("wait_empty", "/agent.wait/payload")), Model),
         ("out of time", of_agent(&at("agent_rpc_frames_timeout", "/frames/2/frame/payload")), Timeout),
