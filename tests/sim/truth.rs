@@ -23,8 +23,10 @@ pub fn truth(page: &AttemptPage) -> Truth {
         (Some(Meaning::Busy), _) => Truth::Refused,
         (None, _) if !page.handed_out => Truth::Cancelled,
         (Some(Meaning::Unstoppable) | None, _) => Truth::Failed(FailureKind::Permanent),
-        (Some(Meaning::Fails(_)), Some(StopReason::Timeout)) => Truth::Failed(FailureKind::Timeout),
-        (Some(Meaning::Fails(_)), Some(StopReason::Cancel | StopReason::RunDeadline)) => Truth::Cancelled,
+        (Some(Meaning::Fails(_)), Some(StopReason::Timeout | StopReason::RunDeadline)) => {
+            Truth::Failed(FailureKind::Timeout)
+        }
+        (Some(Meaning::Fails(_)), Some(StopReason::Cancel)) => Truth::Cancelled,
         (Some(Meaning::Fails(kind)), None) => Truth::Failed(*kind),
     }
 }
