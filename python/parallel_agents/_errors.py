@@ -46,3 +46,6 @@ class RunInterrupted(KeyboardInterrupt):
         done = sum(result.success for result in results.values())
         super().__init__(f"interrupted: {done} of {len(results)} tasks completed; see .results")
         self.results = results
+
+    def __reduce__(self) -> tuple[type[RunInterrupted], tuple[dict[str, AgentResult]]]:
+        return type(self), (self.results,)

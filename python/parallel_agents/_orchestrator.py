@@ -9,7 +9,16 @@ from ._errors import OptionError, RunInterrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Generator,
+        Iterable,
+        Iterator,
+        Mapping,
+        Sequence,
+    )
     from os import PathLike
     from pathlib import Path
     from typing import Any, NoReturn
@@ -137,7 +146,7 @@ class Orchestrator:
             raise
         return session.results()
 
-    def run_iter(self, tasks: Iterable[Task]) -> Iterator[AgentResult]:
+    def run_iter(self, tasks: Iterable[Task]) -> Generator[AgentResult, None, None]:
         """Runs the tasks and yields each result as soon as its task has ended.
 
         The run goes on between two results. Leaving the loop early stops the agents that still run.
@@ -185,7 +194,7 @@ class Orchestrator:
             await session.aclose()
         return session.results()
 
-    async def arun_iter(self, tasks: Iterable[Task]) -> AsyncIterator[AgentResult]:
+    async def arun_iter(self, tasks: Iterable[Task]) -> AsyncGenerator[AgentResult, None]:
         """The same as `run_iter` for an event loop.
 
         Leaving the loop early stops the agents as soon as the iterator is closed: close it with

@@ -75,7 +75,8 @@ class AgentTask:
     agent_type: str
     task_description: str
     input_data: dict[str, Any] = field(default_factory=dict)
-    task_id: str | None = None
+    # Always a text once made, which is what readers of a task want to know; `None` asks for a generated one.
+    task_id: str = None  # type: ignore[assignment]
     timeout_seconds: float = DEFAULT_AGENT_TIMEOUT
     output_format: OutputFormat | str = OutputFormat.JSON
     priority: int = 5

@@ -50,6 +50,8 @@ def create_dev_team(app_name: str, features: Iterable[str]) -> list[AgentTask]:
     Returns:
         5 tasks.
     """
+    if isinstance(features, str):
+        raise PlanError(f"`features` is `{features!r}`, expected a list of texts")
     data = {"app_name": app_name, "features": list(features)}
     parts = {
         "frontend_developer": "Build the user interface",
@@ -119,7 +121,6 @@ def create_custom_agent(agent_name: str, purpose: str, domain: str, capabilities
     """
     data = {"name": agent_name, "purpose": purpose, "domain": domain, "capabilities": list(capabilities)}
     creator = _task("agent_creator", f"Design the agent {agent_name}: {purpose}", data)
-    assert creator.task_id is not None
     reviewer = _task(
         "agent_design_reviewer",
         f"Review the design of the agent {agent_name}, which is among the results of other agents.",

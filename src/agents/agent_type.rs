@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::AgentError;
 use crate::core::output::{OutputFormat, Schema, SchemaError, abridged, read};
@@ -159,6 +159,19 @@ impl AgentType {
     /// The example of an answer that the prompt shows, if it shows one.
     pub fn example(&self) -> Option<Value> {
         read(&self.contract, OutputFormat::Json, None).ok()
+    }
+
+    /// All that is to know about it, as JSON: `name category description timeout_seconds output_schema prompt origin`.
+    pub fn describe(&self) -> Value {
+        json!({
+            "name": *self.name,
+            "category": *self.category,
+            "description": *self.description,
+            "timeout_seconds": self.timeout.as_secs_f64(),
+            "output_schema": self.schema_source,
+            "prompt": self.prompt(),
+            "origin": self.origin,
+        })
     }
 
     /// The whole prompt, as its file has it.

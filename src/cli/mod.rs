@@ -371,15 +371,7 @@ fn list(category: Option<&str>, json: bool) -> Result<i32, CliError> {
 fn show(name: &str, json: bool) -> Result<i32, CliError> {
     let agent_type = registry().get(name)?;
     if json {
-        let fields = json!({
-            "name": *agent_type.name,
-            "category": *agent_type.category,
-            "description": *agent_type.description,
-            "timeout_seconds": agent_type.timeout.as_secs_f64(),
-            "output_schema": agent_type.schema_source(),
-            "prompt": agent_type.prompt(),
-        });
-        print(&format!("{fields:#}"))?;
+        print(&format!("{:#}", agent_type.describe()))?;
         return Ok(0);
     }
     print(&format!(

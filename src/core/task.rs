@@ -279,29 +279,54 @@ impl Reader<'_> {
     }
 
     fn hierarchy(&mut self) -> Result<Option<ModelHierarchy>, TaskError> {
-        let (model, models) = (self.take("model"), self.take("models"));
-        let hierarchy = match (model, models) {
-            (None, None) => return Ok(None),
-            (Some(model), Some(_)) => {
-                return Err(self.error("model", &model, "to stand alone: give either `model` or `models`"));
-            }
-            (Some(Value::String(name)), None) => ModelHierarchy::of_names([name.as_str()]),
-            (Some(other), None) => return Err(self.error("model", &other, "a model's name")),
-            (None, Some(models)) => match tiers_from_json(&models) {
-                Some(tiers) => ModelHierarchy::new(tiers),
-                None => return Err(self.error("models", &models, MODELS_EXPECTED)),
-            },
-        };
-        hierarchy.map(Some).map_err(|source| TaskError::Models { task: self.task.clone(), source })
+        match hierarchy_from_json(self.take("model"), self.take("models")) {
+            Ok(hierarchy) => Ok(hierarchy),
+            Err(ModelsFault::Field { field, value, expected }) => Err(self.error(field, &value, expected)),
+            Err(ModelsFault::Hierarchy(source)) => Err(TaskError::Models { task: self.task.clone(), source }),
+        }
     }
 }
 
+/// What is wrong with the options `model` and `models`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ModelsFault {
+    /// A value that one of them does not take.
+    Field {
+        /// Which.
+        field: &'static str,
+        /// The value.
+        value: Value,
+        /// What it takes.
+        expected: &'static str,
+    },
+    /// They make no hierarchy.
+    Hierarchy(HierarchyError),
+}
+
+/// The hierarchy that the options `model` and `models` name; `None` without either.
+pub fn hierarchy_from_json(model: Option<Value>, models: Option<Value>) -> Result<Option<ModelHierarchy>, ModelsFault> {
+    let fault = |field, value, expected| Err(ModelsFault::Field { field, value, expected });
+    let hierarchy = match (model, models) {
+        (None, None) => return Ok(None),
+        (Some(model), Some(_)) => {
+            return fault("model", model, "to stand alone: give either `model` or `models`");
+        }
+        (Some(Value::String(name)), None) => ModelHierarchy::of_names([name.as_str()]),
+        (Some(other), None) => return fault("model", other, "a model's name"),
+        (None, Some(models)) => match tiers_from_json(&models) {
+            Some(tiers) => ModelHierarchy::new(tiers),
+            None => return fault("models", models, MODELS_EXPECTED),
+        },
+    };
+    hierarchy.map(Some).map_err(ModelsFault::Hierarchy)
+}
+
 /// What a `models` option takes, in words.
-pub const MODELS_EXPECTED: &str = "a list of model names, or of objects {\"model\": ..., \"price\": {\"input\": ..., \
+const MODELS_EXPECTED: &str = "a list of model names, or of objects {\"model\": ..., \"price\": {\"input\": ..., \
                                    \"output\": ...}} with US dollars per million tokens";
 
 /// Tiers from a JSON list of names or of objects with prices; `None` if it is neither.
-pub fn tiers_from_json(value: &Value) -> Option<Vec<Tier>> {
+fn tiers_from_json(value: &Value) -> Option<Vec<Tier>> {
     value.as_array()?.iter().map(tier_from_json).collect()
 }
 

@@ -18,7 +18,6 @@ mod _core {
 
     use pyo3::prelude::*;
     use pyo3::types::PyDict;
-    use serde_json::json;
 
     use super::convert::{fields_from_py, to_py};
     use super::errors;
@@ -40,7 +39,7 @@ mod _core {
     /// All agent types, as dicts, in the order of the registry.
     #[pyfunction]
     fn agent_types(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyAny>>> {
-        registry().list(None).map(|agent_type| describe(py, agent_type)).collect()
+        registry().list(None).map(|agent_type| to_py(py, &agent_type.describe())).collect()
     }
 
     /// Whether there is an agent type of that name.
@@ -65,7 +64,7 @@ mod _core {
     #[pyfunction]
     fn agent_type<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
         let agent_type = registry().get(name).map_err(|error| errors::agent(py, &error))?;
-        describe(py, &agent_type)
+        to_py(py, &agent_type.describe())
     }
 
     /// Adds an agent type from its fields.
@@ -93,18 +92,5 @@ mod _core {
             let interrupted = || Python::attach(|py| py.check_signals().is_err());
             crate::cli::run(&arguments, &interrupted)
         })
-    }
-
-    fn describe<'py>(py: Python<'py>, agent_type: &AgentType) -> PyResult<Bound<'py, PyAny>> {
-        let fields = json!({
-            "name": *agent_type.name,
-            "category": *agent_type.category,
-            "description": *agent_type.description,
-            "timeout_seconds": agent_type.timeout.as_secs_f64(),
-            "output_schema": agent_type.schema_source(),
-            "prompt": agent_type.prompt(),
-            "origin": agent_type.origin,
-        });
-        to_py(py, &fields)
     }
 }

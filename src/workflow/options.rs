@@ -9,7 +9,7 @@ use crate::core::hierarchy::ModelHierarchy;
 use crate::core::output::abridged;
 use crate::core::retry::RetryPolicy;
 use crate::core::settings::{Cleanup, RunSettings};
-use crate::core::task::{MODELS_EXPECTED, hint, tiers_from_json};
+use crate::core::task::{ModelsFault, hierarchy_from_json, hint};
 use crate::runtime::gateway::{GatewayConfig, Path, Secret};
 use crate::runtime::rehearsal::RehearsalModel;
 
@@ -216,19 +216,11 @@ impl Reader {
     }
 
     fn hierarchy(&mut self) -> Result<ModelHierarchy, InputError> {
-        let hierarchy = match (self.take("model"), self.take("models")) {
-            (None, None) => return Ok(ModelHierarchy::default()),
-            (Some(model), Some(_)) => {
-                return Err(self.error("model", &model, "to stand alone: give either `model` or `models`"));
-            }
-            (Some(Value::String(name)), None) => ModelHierarchy::of_names([name.as_str()]),
-            (Some(other), None) => return Err(self.error("model", &other, "a model's name")),
-            (None, Some(models)) => match tiers_from_json(&models) {
-                Some(tiers) => ModelHierarchy::new(tiers),
-                None => return Err(self.error("models", &models, MODELS_EXPECTED)),
-            },
-        };
-        Ok(hierarchy?)
+        match hierarchy_from_json(self.take("model"), self.take("models")) {
+            Ok(hierarchy) => Ok(hierarchy.unwrap_or_default()),
+            Err(ModelsFault::Field { field, value, expected }) => Err(self.error(field, &value, expected)),
+            Err(ModelsFault::Hierarchy(error)) => Err(error.into()),
+        }
     }
 
     fn done(self, known: &[&str]) -> Result<(), InputError> {

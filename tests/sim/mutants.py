@@ -178,7 +178,7 @@ MUTANTS = [
         "what may still be running is taken for stopped",
         VERDICT,
         "(Some(_), unread) if unstoppable => unread,",
-        "(Some(_), unread) if unstoppable && cancel_reason == \"-\" => unread,",
+        '(Some(_), unread) if unstoppable && cancel_reason == "-" => unread,',
     ),
     Mutant(
         "outcomes_are_what_the_world_reported",
@@ -313,7 +313,8 @@ MUTANTS = [
         "a refused deletion is taken for done",
         RUN,
         "                    self.fact(now, Event::SessionLeft { attempt, session, reason });\n                }",
-        "                    let _ = (reason, session);\n                    self.fact(now, Event::SessionDeleted { attempt });\n                }",
+        "                    let _ = (reason, session);\n"
+        "                    self.fact(now, Event::SessionDeleted { attempt });\n                }",
     ),
     Mutant(
         "deletions_are_few_at_once",
