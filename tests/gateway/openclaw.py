@@ -25,6 +25,8 @@ from .install import Install
 from .provider import Provider
 
 READY_SECONDS_MAX = 180
+# The gateway ends with us however we end: our end of the pipe closes, and its shell kills the group.
+LEASHED = '("$@" </dev/null; kill -9 0) & read -r _; kill -9 0'
 KEPT_VARIABLES = ("PATH", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "SHELL", "USER")
 
 
@@ -111,14 +113,14 @@ class Gateway:
     def launch(self) -> None:
         """Launches the process without waiting."""
         assert self._process is None, "the gateway is already running"
-        command = [str(self.install.node), str(self.install.openclaw), "gateway", "run", "--port", str(self.port)]
+        gateway = [str(self.install.node), str(self.install.openclaw), "gateway", "run", "--port", str(self.port)]
         with self._log.open("ab") as log:
             # A session of its own, so that SIGKILL reaches all of its children and nothing else.
             self._process = subprocess.Popen(
-                command,
+                ["/bin/sh", "-c", LEASHED, "sh", *gateway],
                 env=self._environment(),
                 cwd=self.folder,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -143,8 +145,21 @@ class Gateway:
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(30)
+        self.let_go()
         self._process = None
+
+    @property
+    def group(self) -> int:
+        """The process group of the gateway and all of its children."""
+        assert self._process is not None, "the gateway is not running"
+        return self._process.pid
+
+    def let_go(self) -> None:
+        """Closes our end of the pipe, as our own end would, and waits for the gateway's."""
+        assert self._process is not None, "the gateway is not running"
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(30)
 
     def restart(self) -> None:
         """SIGKILL, then a new process on the same port and state folder."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -155,6 +157,24 @@ def test_a_killed_gateway_restarts_on_its_port_and_state(own_gateway: OwnGateway
         assert client.hello["server"]["bootId"] != boot
     assert answered[1] in gateway.sessions()
     assert len(case.calls()) == 2
+
+
+def test_a_gateway_ends_with_the_process_that_started_it_however_that_ends(
+    openclaw: Install, provider: Provider
+) -> None:
+    gateway = Gateway(openclaw, provider)
+    gateway.launch()
+    group = gateway.group
+    gateway.let_go()
+    for _ in range(600):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("the gateway is still there after a minute")
+    gateway.close()
 
 
 def test_a_proxy_counts_requests_and_cuts_the_line(gateway: Gateway, make_proxy: MakeProxy, case: Case) -> None:
