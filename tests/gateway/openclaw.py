@@ -146,7 +146,6 @@ class Gateway:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self.let_go()
-        self._process = None
 
     @property
     def group(self) -> int:
@@ -160,6 +159,7 @@ class Gateway:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(30)
+        self._process = None
 
     def restart(self) -> None:
         """SIGKILL, then a new process on the same port and state folder."""
