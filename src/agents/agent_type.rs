@@ -13,6 +13,9 @@ use crate::core::task::TIMEOUT_MAX;
 /// The categories of the built-in types, in the order of the documentation. A caller's own type may name others.
 pub const CATEGORIES: [&str; 6] = ["content", "development", "qa", "documentation", "meta", "personal"];
 
+/// The type of tasks that bring their whole prompt with them.
+pub const PLAIN: &str = "plain";
+
 /// The category of a type that names none.
 const CATEGORY_DEFAULT: &str = "custom";
 /// The time for one attempt where neither the task nor its type says: 120 s.
@@ -130,6 +133,26 @@ impl AgentType {
             schema_source: front.output_schema,
             schema: OnceLock::new(),
         })
+    }
+
+    /// The type of tasks that are told their own text and nothing else. It belongs to no category.
+    pub(super) fn plain() -> Self {
+        Self {
+            name: PLAIN.into(),
+            category: "".into(),
+            description: "Is told the task's own text and nothing else".into(),
+            timeout: TIMEOUT_DEFAULT,
+            instructions: "".into(),
+            contract: "".into(),
+            origin: "built-in".to_owned(),
+            schema_source: None,
+            schema: OnceLock::new(),
+        }
+    }
+
+    /// Whether its tasks are told their own text and nothing else.
+    pub fn is_plain(&self) -> bool {
+        self.instructions.is_empty()
     }
 
     /// That the schema is one and that the example in the prompt fits it.

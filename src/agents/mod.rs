@@ -16,7 +16,7 @@ mod builtin;
 mod prompt;
 mod sample;
 
-pub use agent_type::{AgentType, CATEGORIES};
+pub use agent_type::{AgentType, CATEGORIES, PLAIN};
 pub use prompt::render;
 pub use sample::sample;
 
@@ -92,20 +92,25 @@ pub enum AgentError {
 }
 
 /// The agent types that tasks may name, in the order they were added.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Registry {
     types: Vec<Arc<AgentType>>,
+    /// Known to `get` alone: a task without instructions of a type is no kind of agent to be listed.
+    plain: Arc<AgentType>,
 }
 
 impl Registry {
     /// The built-in types.
     pub fn builtin() -> Self {
-        Self { types: builtin::types() }
+        Self { types: builtin::types(), plain: Arc::new(AgentType::plain()) }
     }
 
     /// Adds a type. A name that exists is refused unless `replace` is said.
     pub fn add(&mut self, agent_type: AgentType, replace: bool) -> Result<Arc<AgentType>, AgentError> {
         let agent_type = Arc::new(agent_type);
+        if *agent_type.name == *PLAIN {
+            return Err(AgentError::Taken { name: PLAIN.into(), origin: self.plain.origin.clone() });
+        }
         match self.types.iter_mut().find(|other| other.name == agent_type.name) {
             Some(other) if replace => *other = agent_type.clone(),
             Some(other) => {
@@ -142,6 +147,7 @@ impl Registry {
     pub fn get(&self, name: &str) -> Result<Arc<AgentType>, AgentError> {
         self.types
             .iter()
+            .chain([&self.plain])
             .find(|agent_type| &*agent_type.name == name)
             .cloned()
             .ok_or_else(|| AgentError::Unknown { name: name.to_owned(), hint: self.hint(name) })

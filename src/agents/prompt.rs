@@ -2,6 +2,7 @@
 //! look like.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -9,9 +10,14 @@ use super::{AgentType, sample};
 use crate::core::output::OutputFormat;
 use crate::core::task::TaskDraft;
 
-/// The two halves of a prompt. What an attempt adds (see [`prompt`](crate::core::prompt)) stands between them.
-pub fn render(agent_type: &AgentType, task: &TaskDraft) -> (String, String) {
-    let mut brief = format!("{}\n\n## Task\n{}", agent_type.instructions, task.task_description.trim());
+/// What a task adds to its type's instructions, and what its answer must look like. What an attempt adds (see
+/// [`prompt`](crate::core::prompt)) stands between the two. A plain task is told its own text, as it stands.
+pub fn render(agent_type: &AgentType, task: &TaskDraft) -> (String, Arc<str>) {
+    let mut brief = if agent_type.is_plain() {
+        task.task_description.clone()
+    } else {
+        format!("## Task\n{}", task.task_description.trim())
+    };
     if !task.input_data.is_empty() {
         // Strings in JSON hold no line breaks, so the data cannot close its own fence. Writing to a String cannot fail.
         let _ = write!(
@@ -23,7 +29,7 @@ pub fn render(agent_type: &AgentType, task: &TaskDraft) -> (String, String) {
     (brief, contract(agent_type, task))
 }
 
-fn contract(agent_type: &AgentType, task: &TaskDraft) -> String {
+fn contract(agent_type: &AgentType, task: &TaskDraft) -> Arc<str> {
     let wanted = match task.output_format {
         OutputFormat::Json => match &task.output_schema {
             Some(schema) => format!(
@@ -31,7 +37,7 @@ fn contract(agent_type: &AgentType, task: &TaskDraft) -> String {
                  In this shape:\n```json\n{:#}\n```",
                 sample(schema)
             ),
-            None if !agent_type.contract.is_empty() => return agent_type.contract.to_string(),
+            None if !agent_type.contract.is_empty() => return agent_type.contract.clone(),
             None => match agent_type.schema_source() {
                 Some(schema) => format!(
                     "Answer with exactly one JSON value in this shape, and nothing else:\n```json\n{:#}\n```",
@@ -40,13 +46,14 @@ fn contract(agent_type: &AgentType, task: &TaskDraft) -> String {
                 None => "Answer with exactly one JSON value and nothing else.".to_owned(),
             },
         },
+        OutputFormat::Markdown | OutputFormat::Code | OutputFormat::Text if agent_type.is_plain() => return "".into(),
         OutputFormat::Markdown => "Answer in Markdown, with the finished text and nothing else.".to_owned(),
         OutputFormat::Code => {
             "Answer with the complete source code in one fenced code block, and nothing else.".to_owned()
         }
         OutputFormat::Text => "Answer in plain text, with the finished text and nothing else.".to_owned(),
     };
-    format!("## Output\n{wanted}")
+    format!("## Output\n{wanted}").into()
 }
 
 #[cfg(test)]
@@ -55,24 +62,29 @@ mod tests {
     use crate::agents::Registry;
     use serde_json::json;
 
-    fn rendered(fields: &Value) -> (String, String) {
-        let mut task = json!({"agent_type": "code_reviewer", "task_description": "Review it."});
+    fn rendered(fields: &Value) -> (String, Arc<str>) {
+        let mut task = json!({"agent_type": "code_reviewer", "task_description": " Review it. "});
         for (field, value) in fields.as_object().expect("fields") {
             task[field] = value.clone();
         }
         let draft = TaskDraft::from_json(0, task).expect("a task");
-        render(&Registry::builtin().get("code_reviewer").expect("built in"), &draft)
+        render(&Registry::builtin().get(&draft.agent_type).expect("built in"), &draft)
     }
 
     #[test]
-    fn the_task_and_its_data_follow_the_instructions() {
+    fn the_task_is_followed_by_its_data_and_the_contract_comes_last() {
         let (brief, contract) = rendered(&json!({"input_data": {"code": "x = '```'\n"}}));
-        assert!(brief.starts_with("## Role\n"));
-        let task_at = brief.find("## Task\nReview it.").expect("the task");
-        assert!(brief.find("## Input").expect("the data") > task_at);
+        assert!(brief.starts_with("## Task\nReview it.\n\n## Input\n"));
         assert!(brief.contains(r#""code": "x = '```'\n""#), "data stays inside its fence: {brief}");
         assert!(contract.starts_with("## Output\n"));
         assert!(!brief.contains("## Output"), "the contract comes last");
+    }
+
+    #[test]
+    fn a_plain_task_is_told_its_own_text_as_it_stands() {
+        let (brief, contract) = rendered(&json!({"agent_type": "plain", "output_format": "text"}));
+        assert_eq!((brief.as_str(), &*contract), (" Review it. ", ""));
+        assert!(rendered(&json!({"agent_type": "plain"})).1.contains("exactly one JSON value"));
     }
 
     #[test]

@@ -17,7 +17,9 @@ pub struct Task {
     pub id: Arc<str>,
     /// The agent type's name.
     pub agent_type: Arc<str>,
-    /// What the agent is told, up to what an attempt adds (see [`prompt`](super::prompt)).
+    /// What every agent of its type is told first.
+    pub instructions: Arc<str>,
+    /// What the agent is told then, up to what an attempt adds (see [`prompt`](super::prompt)).
     pub brief: Arc<str>,
     /// What it is told last: what its answer must look like.
     pub contract: Arc<str>,
@@ -168,6 +170,7 @@ mod tests {
         let task = |(id, dependencies): &(&str, &[&str])| Task {
             id: (*id).into(),
             agent_type: "code_reviewer".into(),
+            instructions: "".into(),
             brief: "".into(),
             contract: "".into(),
             timeout: Duration::from_secs(1),

@@ -587,7 +587,7 @@ impl RunMachine {
             task_id: task.id.clone(),
             agent_type: task.agent_type.clone(),
             model: model.clone(),
-            prompt: prompt::compose(&task.brief, &materials, record.objection.as_ref(), &task.contract),
+            prompt: prompt::compose(task, &materials, record.objection.as_ref()),
             timeout: task.timeout,
         };
         record.state = State::Live(Live { attempt, phase: Phase::Ordered });

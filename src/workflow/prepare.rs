@@ -36,7 +36,7 @@ fn task(
         hint: registry.hint(&draft.agent_type),
     })?;
     let (brief, contract) = agents::render(&agent_type, &draft);
-    let bytes = brief.len() + contract.len();
+    let bytes = agent_type.instructions.len() + brief.len() + contract.len();
     if bytes > PROMPT_BYTES_MAX {
         return Err(TaskError::TooLarge { task: label, bytes });
     }
@@ -50,8 +50,9 @@ fn task(
     Ok(Task {
         id: id.into(),
         agent_type: agent_type.name.clone(),
+        instructions: agent_type.instructions.clone(),
         brief: brief.into(),
-        contract: contract.into(),
+        contract,
         timeout: draft.timeout.unwrap_or(agent_type.timeout),
         format: draft.output_format,
         schema,

@@ -34,6 +34,7 @@ fn task(id: &str, dependencies: &[&str]) -> Task {
     Task {
         id: id.into(),
         agent_type: "code_reviewer".into(),
+        instructions: "".into(),
         brief: format!("Do {id}.").into(),
         contract: "".into(),
         timeout: TIMEOUT,

@@ -131,6 +131,7 @@ fn plan(random: &mut Rng, tasks_max: usize, schema: &Schema) -> Plan {
     let task = |(index, dependencies): (usize, Vec<String>)| Task {
         id: format!("task_{index}").into(),
         agent_type: "code_reviewer".into(),
+        instructions: "Instructions.".into(),
         brief: format!("Brief of {index}.").into(),
         contract: format!("Contract of {index}.").into(),
         timeout: Duration::from_millis([1, 700, 5_000, 5_000, 30_000, 200_000][random.usize(0..6)]),

@@ -64,7 +64,8 @@ pub fn dependencies_come_first_and_their_outputs_with_them(view: &View<'_>, mome
                 holds!(order.prompt.contains(&word), "the prompt lacks {word:?}");
             }
             let task = &book.plan().tasks()[index];
-            holds!(order.prompt.starts_with(&*task.brief), "the prompt does not begin with the brief");
+            let begin = format!("{}\n\n{}", task.instructions, task.brief);
+            holds!(order.prompt.starts_with(&begin), "the prompt does not begin with the instructions and the brief");
             holds!(order.prompt.ends_with(&*task.contract), "the prompt does not end with the contract");
         }
         Moment::Input(_) | Moment::Action(_) | Moment::Settled(_) => {}
