@@ -84,6 +84,8 @@ pub enum Event {
         tokens: Option<Tokens>,
         /// US dollars, if known.
         cost: Option<f64>,
+        /// Only the beginning of its answer could be had.
+        truncated: bool,
     },
     /// The task will be tried again.
     RetryPlanned {

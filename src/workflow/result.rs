@@ -74,7 +74,7 @@ fn metadata(report: &TaskReport, runtime: &str) -> Value {
         "currency": CURRENCY,
         "queued_seconds": seconds(report.queued()),
         "runtime": runtime,
-        "truncated": false,
+        "truncated": last.is_some_and(|attempt| attempt.truncated),
         "skipped_because": skipped_because,
     })
 }
@@ -86,6 +86,7 @@ fn attempt(attempt: &AttemptReport) -> Value {
         "model": *attempt.model,
         "model_used": attempt.model_used.as_deref(),
         "session_key": attempt.session.as_ref().map(|session| &*session.key),
+        "run_id": attempt.session.as_ref().map(|session| &*session.run_id),
         "outcome": attempt.outcome,
         "reason": attempt.reason,
         "started": attempt.started.unwrap_or(attempt.ordered).as_seconds(),
