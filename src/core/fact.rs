@@ -214,6 +214,23 @@ impl End {
         }
     }
 
+    /// The answer, if there is one.
+    pub fn output(&self) -> Option<&Value> {
+        match self {
+            Self::Completed { output, .. } => Some(output),
+            Self::Failed { .. } | Self::Timeout { .. } | Self::Cancelled { .. } | Self::Skipped { .. } => None,
+        }
+    }
+
+    /// What an agent wrote, also where it was not usable.
+    pub fn raw(&self) -> Option<&str> {
+        match self {
+            Self::Completed { raw, .. } => Some(raw),
+            Self::Failed { raw, .. } | Self::Timeout { raw, .. } | Self::Cancelled { raw, .. } => raw.as_deref(),
+            Self::Skipped { .. } => None,
+        }
+    }
+
     /// Why there is no answer, if there is none.
     pub fn reason(&self) -> Option<&str> {
         match self {

@@ -46,7 +46,7 @@ enum Timer {
 /// The machine. See the module's documentation.
 #[derive(Debug)]
 pub struct RunMachine {
-    plan: Plan,
+    plan: Arc<Plan>,
     settings: RunSettings,
     records: Vec<Record>,
     ready: BTreeSet<(Reverse<i64>, usize)>,
@@ -69,21 +69,21 @@ pub struct RunMachine {
 
 impl RunMachine {
     /// A run of `plan` that starts now. The same plan, settings, seed and reports give the same run.
-    pub fn new(plan: Plan, settings: RunSettings, seed: u64, now: Time) -> Self {
-        let mut machine = Self::unstarted(plan, settings, seed, now);
+    pub fn new(plan: impl Into<Arc<Plan>>, settings: RunSettings, seed: u64, now: Time) -> Self {
+        let mut machine = Self::unstarted(plan.into(), settings, seed, now);
         machine.advance(now);
         machine
     }
 
     /// A run that was cancelled before it could start: every task ends as cancelled, without an attempt.
-    pub fn cancelled(plan: Plan, settings: RunSettings, reason: &str, now: Time) -> Self {
-        let mut machine = Self::unstarted(plan, settings, 0, now);
+    pub fn cancelled(plan: impl Into<Arc<Plan>>, settings: RunSettings, reason: &str, now: Time) -> Self {
+        let mut machine = Self::unstarted(plan.into(), settings, 0, now);
         machine.end_early(StopReason::Cancel, reason, now);
         machine.advance(now);
         machine
     }
 
-    fn unstarted(plan: Plan, settings: RunSettings, seed: u64, now: Time) -> Self {
+    fn unstarted(plan: Arc<Plan>, settings: RunSettings, seed: u64, now: Time) -> Self {
         let records =
             (0..plan.tasks().len()).map(|index| Record::blocked(plan.dependencies(index).len())).collect::<Vec<_>>();
         let mut machine = Self {
