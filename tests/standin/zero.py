@@ -7,35 +7,34 @@ them takes a few microseconds per agent.
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 
 class ZeroLatency:
-    """The callables over `count` agents that were all prepared in advance.
+    """The callables over agents that answer at once.
 
     Args:
-        count: Agents that can be started; their sessions stay.
         text: What each of them answers.
         ends: Whether they end. If not, all stay in flight until `end_all`.
 
     Attributes:
-        spawned: How many were started.
         pages: How many pages of the list were asked for.
     """
 
-    def __init__(self, count: int, text: str, *, ends: bool = True) -> None:
-        self.spawned = 0
+    def __init__(self, text: str, *, ends: bool = True) -> None:
         self.pages = 0
-        status = "done" if ends else "running"
-        keys = [f"agent:main:subagent:00000000-0000-4000-8000-{number:012x}" for number in range(count)]
-        self._rows = [{"key": key, "status": status, "totalTokens": 1200, "updatedAt": 0} for key in keys]
-        self._accepted = [
-            {"status": "accepted", "childSessionKey": key, "runId": key[-36:], "mode": "run"} for key in keys
-        ]
-        message = {"role": "assistant", "content": [{"type": "text", "text": text}]}
-        self._history = {"messages": [{"role": "user", "content": "…"}, message], "contentTruncated": False}
+        self._text = text
+        self._status = "done" if ends else "running"
+        self._rows: list[dict[str, Any]] = []
+
+    @property
+    def spawned(self) -> int:
+        """How many agents were started."""
+        return len(self._rows)
 
     def end_all(self) -> None:
         """Ends every agent."""
+        self._status = "done"
         for row in self._rows:
             row["status"] = "done"
 
@@ -49,20 +48,41 @@ class ZeroLatency:
         label: str | None = None,
         expectsCompletionMessage: bool = True,  # noqa: N803
     ) -> dict[str, Any]:
-        number = self.spawned
-        self.spawned = number + 1
-        return self._accepted[number]
+        run_id = str(uuid4())
+        key = "agent:main:subagent:" + run_id
+        row = {"key": key, "kind": "other", "label": label, "updatedAt": 0, "totalTokens": 1200, "status": self._status}
+        self._rows.append(row)
+        return {
+            "status": "accepted",
+            "childSessionKey": key,
+            "runId": run_id,
+            "mode": "run",
+            "expectsCompletionMessage": expectsCompletionMessage,
+            "context": "isolated",
+            "note": "Quiet run: no completion notification is sent. Do not wait for an announcement.",
+            "resolvedModel": model,
+            "modelApplied": True,
+        }
 
     def sessions_list(self, *, limit: int = 100, offset: int = 0) -> dict[str, Any]:
         """A page of the newest sessions first, 200 at most."""
         self.pages += 1
-        last = self.spawned - offset
+        last = len(self._rows) - offset
         first = max(last - min(limit, 200), 0)
         rows = self._rows[first:last]
         rows.reverse()
+        page: dict[str, Any] = {"count": len(rows), "sessions": rows, "hasMore": first > 0, "limitApplied": limit}
         if first:
-            return {"sessions": rows, "hasMore": True, "nextOffset": offset + len(rows)}
-        return {"sessions": rows, "hasMore": False}
+            page["nextOffset"] = offset + len(rows)
+        return page
 
     def sessions_history(self, *, sessionKey: str) -> dict[str, Any]:  # noqa: N803
-        return self._history
+        answer = {"role": "assistant", "content": [{"type": "text", "text": self._text}]}
+        return {
+            "sessionKey": sessionKey,
+            "messages": [{"role": "user", "content": [{"type": "text", "text": "…"}]}, answer],
+            "truncated": False,
+            "droppedMessages": False,
+            "contentTruncated": False,
+            "contentRedacted": False,
+        }
