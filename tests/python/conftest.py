@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+# What the scenarios assert is told as in a test module.
+pytest.register_assert_rewrite("conformance.scenarios")
+
 
 @pytest.fixture
 def closed_port() -> int:
