@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from .conftest import NARROW, USUAL
 from .openclaw import Gateway, Options
 
 UseGateway = Callable[[Options], Gateway]
+SETTLED_SECONDS_MAX = 30
 
 
 class GatewayWorld(World):
@@ -51,7 +53,11 @@ class GatewayWorld(World):
         return self.task(task_id)
 
     def alive(self) -> set[str]:
-        return self._gateway.live_sessions() - self._before
+        # The registry calls a child that timed out alive until it has compared it with its session, seconds later.
+        deadline = time.monotonic() + SETTLED_SECONDS_MAX
+        while (alive := self._gateway.live_sessions() - self._before) and time.monotonic() < deadline:
+            time.sleep(0.5)
+        return alive
 
     def existing(self, results: dict[str, AgentResult]) -> set[str]:
         return self._gateway.sessions() & session_keys(results)
