@@ -19,6 +19,7 @@ __all__ = [
     "AgentTask",
     "AgentType",
     "AgentTypeError",
+    "EventLoopError",
     "Gateway",
     "GatewayError",
     "InternalError",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from ._core import __version__
     from ._errors import (
         AgentTypeError,
+        EventLoopError,
         GatewayError,
         InternalError,
         ModelError,
@@ -109,6 +111,7 @@ _HOME = {
     "_core": ("__version__",),
     "_errors": (
         "AgentTypeError",
+        "EventLoopError",
         "GatewayError",
         "InternalError",
         "ModelError",
