@@ -1,6 +1,6 @@
 """All figures of the README in one command; parts of it by name.
 
-    python -m bench [overhead] [import] [memory] [schedule] [gateway] [--rounds 7] [--agents 100]
+    python -m bench [overhead] [import] [memory] [schedule] [gateway] [--rounds 7] [--agents 50]
 
 Run in `tests/`, with the package built with optimisation: `make bench` does both.
 """
@@ -8,6 +8,8 @@ Run in `tests/`, with the package built with optimisation: `make bench` does bot
 from __future__ import annotations
 
 import argparse
+
+from gateway import bench as gateway_bench
 
 from . import footprint, overhead, schedule
 from .table import machine
@@ -20,7 +22,7 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; default: all")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of the overhead part")
     parser.add_argument("--tasks", type=int, default=10_000, help="tasks of the overhead and memory parts")
-    parser.add_argument("--agents", type=int, default=100, help="agents of the gateway part")
+    parser.add_argument("--agents", type=int, default=gateway_bench.AGENTS, help="agents of the gateway part")
     parser.add_argument("--gateway-rounds", type=int, default=3)
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
@@ -36,10 +38,8 @@ def main() -> None:
     if "schedule" in parts:
         schedule.measure(2000, 100, 3)
     if "gateway" in parts:
-        from gateway import bench as gateway_bench
-
         print()
-        gateway_bench.measure(options.agents, options.gateway_rounds, None)
+        gateway_bench.measure(options.agents, options.gateway_rounds, gateway_bench.CLIENT)
     print(f"\nafterwards: {machine()}")
 
 
