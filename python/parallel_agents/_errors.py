@@ -4,6 +4,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._task import AgentResult
 
 
@@ -29,6 +31,23 @@ class ModelError(PlanError):
 
 class GatewayError(ParallelAgentsError, ConnectionError):
     """No gateway can be used: none listens, or it refuses us. Nothing was started or spent."""
+
+
+class SpawnError(ParallelAgentsError, RuntimeError):
+    """A function of `helpers` got no answer from any model.
+
+    Attributes:
+        attempts: What was tried, in order: dicts of `model`, `success`, `error`.
+    """
+
+    def __init__(self, reason: str, attempts: list[dict[str, Any]]) -> None:
+        tried = "; ".join(f"`{each['model']}`: {each['error']}" for each in attempts)
+        super().__init__(f"no model completed the task: {tried or reason}")
+        self.reason = reason
+        self.attempts = attempts
+
+    def __reduce__(self) -> tuple[type[SpawnError], tuple[str, list[dict[str, Any]]]]:
+        return type(self), (self.reason, self.attempts)
 
 
 class InternalError(ParallelAgentsError, RuntimeError):

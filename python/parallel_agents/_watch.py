@@ -1,0 +1,155 @@
+"""Waits for sessions that somebody else started, by one shared look for all of them.
+
+Calls the tools on the caller's thread. Knows nothing of how the sessions came to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+from . import _answers
+from ._errors import ParallelAgentsError
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+PAGE = 200
+"""Rows asked for at once: the most that a gateway gives."""
+PAGES_MAX = 1_000
+"""Pages of one look. A list that never ends is broken."""
+PAUSE_MIN, PAUSE_MAX = 0.05, 2.0
+"""Seconds between two looks, at the least and, where looking is cheap, at the most."""
+ABSENT_LOOKS_MAX = 3
+"""Looks in a row that do not show a session, after which it is gone."""
+
+
+class Watch:
+    """The session tools of a runtime, and what they told of some sessions.
+
+    Args:
+        tools: An object with `sessions_list` and `sessions_history`, each of them sync or `async def`.
+    """
+
+    def __init__(self, tools: object) -> None:
+        self._list: Callable[..., Any] = _callable(tools, "sessions_list")
+        self._history: Callable[..., Any] = _callable(tools, "sessions_history")
+        self._loop: AbstractEventLoop | None = None
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._loop is not None:
+            self._loop.close()
+
+    def text(self, key: str) -> str | None:
+        """What the agent of a session wrote last, or `None`. A history that cannot be had is logged."""
+        history = self._history
+        arguments = _answers.accepted_by(history, [("sessionKey", key)]) or _answers.accepted_by(
+            history, [("session_key", key)]
+        )
+        try:
+            return _answers.final_text(self._called(history(**arguments) if arguments else history(key)))
+        except Exception:
+            import logging
+
+            logging.getLogger("parallel_agents").warning("no history of session `%s`", key, exc_info=True)
+            return None
+
+    def until_ended(self, keys: Iterable[str], timeout: float) -> dict[str, str | None]:
+        """Waits until all sessions have ended, or `timeout` seconds.
+
+        Returns:
+            Key to text, for those that ended; `None` for one that left no text.
+        """
+        start = monotonic()
+        texts: dict[str, str | None] = {}
+        waiting = dict.fromkeys(keys, _Seen())
+        while waiting:
+            begun = monotonic()
+            rows = self._look(set(waiting))
+            for key, seen in list(waiting.items()):
+                waiting[key] = seen = seen.then(rows.get(key))
+                if seen.is_over:
+                    texts[key] = self.text(key)
+                    del waiting[key]
+            now = monotonic()
+            left = timeout - (now - start)
+            if not waiting or left <= 0:
+                break
+            # An end is found within a tenth of the time it took, and a tenth of the time goes into looking.
+            pause = max(9 * (now - begun), min(max((now - start) / 10, PAUSE_MIN), PAUSE_MAX))
+            sleep(min(pause, left))
+        return texts
+
+    def _look(self, awaited: set[str]) -> dict[str, Any]:
+        """The rows of the awaited sessions: pages until each of them was seen, or there are no more."""
+        found: dict[str, Any] = {}
+        offset: int | None = None
+        for _ in range(PAGES_MAX):
+            wanted = [("limit", PAGE)] if offset is None else [("limit", PAGE), ("offset", offset)]
+            arguments = _answers.accepted_by(self._list, wanted)
+            page = _answers.unwrapped(self._called(self._list(**arguments)))
+            for row in _answers.rows(page):
+                key = _answers.session_key(row)
+                if key in awaited:
+                    found[key] = row
+            following = _answers.next_offset(page)
+            takes_offset = bool(_answers.accepted_by(self._list, [("offset", following)]))
+            if following is None or following <= (offset or 0) or not takes_offset or len(found) == len(awaited):
+                break
+            offset = following
+        return found
+
+    def _called(self, answer: Any) -> Any:
+        """The answer of a call; that of an `async def` is awaited on a loop of this watch."""
+        if not hasattr(answer, "__await__"):
+            return answer
+        import asyncio
+
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            pass
+        else:
+            answer.close()
+            raise ParallelAgentsError(
+                "the injected tools are `async def` and an event loop is running here; call this from a thread of its "
+                "own: `await asyncio.to_thread(...)`"
+            )
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+        return self._loop.run_until_complete(_awaited(answer))
+
+
+class _Seen:
+    """What the looks so far told of one session."""
+
+    __slots__ = ("absent", "is_over", "timeouts")
+
+    def __init__(self, *, is_over: bool = False, timeouts: int = 0, absent: int = 0) -> None:
+        self.is_over = is_over
+        self.timeouts = timeouts
+        self.absent = absent
+
+    def then(self, row: object) -> _Seen:
+        """What they told with one look more, that showed this row, or none."""
+        if row is None:
+            return _Seen(is_over=self.absent + 1 >= ABSENT_LOOKS_MAX, absent=self.absent + 1)
+        if _answers.says_timeout(row):
+            # It comes from the gateway's second clock, which counts the queue: the agent may still answer.
+            return _Seen(is_over=self.timeouts >= 1, timeouts=self.timeouts + 1)
+        return _Seen(is_over=_answers.has_ended(row))
+
+
+async def _awaited(answer: Any) -> Any:
+    return await answer
+
+
+def _callable(tools: object, name: str) -> Callable[..., Any]:
+    found = getattr(tools, name, None)
+    if not callable(found):
+        raise ParallelAgentsError(f"the tools have no callable `{name}`, which is needed to read sessions")
+    return found  # type: ignore[no-any-return]
