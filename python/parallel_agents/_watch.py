@@ -23,6 +23,8 @@ PAUSE_MIN, PAUSE_MAX = 0.05, 2.0
 """Seconds between two looks, at the least and, where looking is cheap, at the most."""
 ABSENT_LOOKS_MAX = 3
 """Looks in a row that do not show a session, after which it is gone."""
+TIMEOUT_GRACE = 2.0
+"""Seconds that a session which is said to be out of time may still take to answer."""
 
 
 class Watch:
@@ -66,14 +68,17 @@ class Watch:
         """
         start = monotonic()
         texts: dict[str, str | None] = {}
-        waiting = dict.fromkeys(keys, _Seen())
+        waiting = {key: _Seen() for key in keys}
         while waiting:
             begun = monotonic()
             rows = self._look(set(waiting))
             for key, seen in list(waiting.items()):
-                waiting[key] = seen = seen.then(rows.get(key))
-                if seen.is_over:
-                    texts[key] = self.text(key)
+                row = rows.get(key)
+                is_over = seen.is_over(row, begun)
+                # Of a session that is said to be out of time nobody but its history knows whether it is.
+                text = self.text(key) if is_over or _answers.says_timeout(row) else None
+                if is_over or text is not None:
+                    texts[key] = text
                     del waiting[key]
             now = monotonic()
             left = timeout - (now - start)
@@ -127,21 +132,22 @@ class Watch:
 class _Seen:
     """What the looks so far told of one session."""
 
-    __slots__ = ("absent", "is_over", "timeouts")
+    def __init__(self) -> None:
+        self._absent = 0
+        self._timed_out: float | None = None
 
-    def __init__(self, *, is_over: bool = False, timeouts: int = 0, absent: int = 0) -> None:
-        self.is_over = is_over
-        self.timeouts = timeouts
-        self.absent = absent
-
-    def then(self, row: object) -> _Seen:
-        """What they told with one look more, that showed this row, or none."""
+    def is_over(self, row: object, now: float) -> bool:
+        """Whether it has ended, by a look at `now` that showed this row, or none."""
         if row is None:
-            return _Seen(is_over=self.absent + 1 >= ABSENT_LOOKS_MAX, absent=self.absent + 1)
-        if _answers.says_timeout(row):
-            # It comes from the gateway's second clock, which counts the queue: the agent may still answer.
-            return _Seen(is_over=self.timeouts >= 1, timeouts=self.timeouts + 1)
-        return _Seen(is_over=_answers.has_ended(row))
+            self._absent += 1
+            return self._absent >= ABSENT_LOOKS_MAX
+        self._absent = 0
+        if not _answers.says_timeout(row):
+            return _answers.has_ended(row)
+        # The gateway has a second clock, which counts the queue as well: the agent may still be at work.
+        if self._timed_out is None:
+            self._timed_out = now
+        return now - self._timed_out >= TIMEOUT_GRACE
 
 
 async def _awaited(answer: Any) -> Any:
