@@ -76,9 +76,10 @@ def spawn_with_retry(
 
     Args:
         task: What the agent is told: this text and nothing else.
-        max_retries: Repeats on one model at the most. On a hierarchy they are spent on lost connections, and one at
-            the most on a provider's error or an empty answer, which the next model cures as well. On one model
-            they are spent on all of these. An attempt that ran out of time is never repeated on its model.
+        max_retries: Repeats for each model. A task is never tried more than `(max_retries + 1)` times as often as it
+            has models. On one model they are spent on lost connections, errors of the provider and empty answers. On
+            a hierarchy they are spent on lost connections, and one at the most on each of the others, which the next
+            model may cure as well. An attempt that ran out of time is never repeated on its model.
         timeout_seconds: Time for one attempt, in seconds.
         wait_time: Accepted for old programs; nothing waits for it.
         model: The one model to use.
