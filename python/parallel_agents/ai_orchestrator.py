@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from ._agents import AGENT_PROMPTS, get_agent_prompt, list_available_agents, validate_agent_type
-from ._errors import GatewayError, ModelError, ParallelAgentsError
+from ._errors import GatewayError, ModelError, OptionError, ParallelAgentsError
 from ._orchestrator import Orchestrator, _call
 from ._refinement import ITERATIONS_MAX, TARGET, Refinement, RefinementRound, refine
 from ._task import (
@@ -154,7 +154,10 @@ class RealAIParallelOrchestrator(Orchestrator):
     def results_dir(self, folder: str | PathLike[str] | None) -> None:
         import os
 
-        self._results_dir = None if folder is None else os.fspath(folder)
+        try:
+            self._results_dir = None if folder is None else os.fspath(folder)
+        except TypeError:
+            raise OptionError(f"`results_dir` is `{folder!r}`, expected a path") from None
 
     @property
     def active_sessions(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ importable module `tools` first, then a gateway. `wait_time` was a fixed sleep; 
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -35,9 +36,10 @@ __all__ = [
 MAX_CONCURRENT = DEFAULT_MAX_CONCURRENT
 """Agents at once in `spawn_parallel_with_retry` and `parallel_spawn`."""
 
-_TEXTS_MAX = 10_000
-# The texts of sessions that were run here. The sessions themselves are deleted, and programs ask for them by key.
+_TEXTS_MAX = 1_000
+# The latest texts of sessions that were run here. The sessions are deleted, and programs ask for them by key.
 _texts: dict[str, str] = {}
+_texts_lock = threading.Lock()
 
 
 def spawn_with_model_hierarchy(
@@ -231,22 +233,31 @@ def _session_tools() -> Any:
 
 
 class _Recorder:
-    """Keeps what an injected `sessions_spawn` answers, since programs want it as it came."""
+    """Injected tools, and what their `sessions_spawn` answered, since programs want that as it came."""
 
-    def __init__(self) -> None:
+    def __init__(self, tools: Any) -> None:
+        self._tools = tools
         self._answers: dict[str, dict[str, Any]] = {}
+        self.sessions_spawn = self._recorded(tools.sessions_spawn)
 
-    def wrap(self, spawn: Callable[..., Any]) -> Callable[..., Any]:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tools, name)
+
+    def answer(self, session_key: str | None) -> dict[str, Any] | None:
+        """The answer that named a session, or `None`."""
+        return None if session_key is None else self._answers.get(session_key)
+
+    def _recorded(self, spawn: Callable[..., Any]) -> Callable[..., Any]:
         """The same callable, of the same kind and signature."""
         import inspect
 
         if inspect.iscoroutinefunction(spawn):
 
             @functools.wraps(spawn)
-            async def recorded(*arguments: Any, **fields: Any) -> Any:
+            async def awaited(*arguments: Any, **fields: Any) -> Any:
                 return self._keep(await spawn(*arguments, **fields))
 
-            return recorded
+            return awaited
 
         @functools.wraps(spawn)
         def called(*arguments: Any, **fields: Any) -> Any:
@@ -254,10 +265,6 @@ class _Recorder:
             return self._later(answer) if hasattr(answer, "__await__") else self._keep(answer)
 
         return called
-
-    def answer(self, session_key: str | None) -> dict[str, Any] | None:
-        """The answer that named a session, or `None`."""
-        return None if session_key is None else self._answers.get(session_key)
 
     async def _later(self, answer: Any) -> Any:
         return self._keep(await answer)
@@ -286,22 +293,20 @@ def _run(texts: list[str], timeout_seconds: float, **options: Any) -> list[tuple
         }
         for text in texts
     ]
-    recorder = _Recorder()
     tools = _injected()
-    if tools is not None:
-        names = ("sessions_list", "sessions_history", "subagents", "sessions")
-        options |= {name: getattr(tools, name) for name in names if hasattr(tools, name)}
-        options["sessions_spawn"] = recorder.wrap(tools.sessions_spawn)
+    recorder = None if tools is None else _Recorder(tools)
+    if recorder is not None:
+        options["tools"] = recorder
     results = _orchestrator(max_concurrent=MAX_CONCURRENT, **options).run_parallel(tasks)
     return [(result, _spawn_answer(result, recorder)) for result in results.values()]
 
 
-def _spawn_answer(result: AgentResult, recorder: _Recorder) -> dict[str, Any]:
+def _spawn_answer(result: AgentResult, recorder: _Recorder | None) -> dict[str, Any]:
     """What the last spawn of a task answered, or where it was not seen what it would have; with the agent's text."""
     attempts = result.metadata["attempts"]
     last = attempts[-1] if attempts else {}
     key = last.get("session_key") or result.session_key
-    answer = recorder.answer(key) or {
+    answer = (recorder and recorder.answer(key)) or {
         "status": "accepted" if key else "error",
         "childSessionKey": key,
         "runId": last.get("run_id"),
@@ -309,9 +314,10 @@ def _spawn_answer(result: AgentResult, recorder: _Recorder) -> dict[str, Any]:
         "resolvedModel": last.get("model_used") or last.get("model"),
     }
     if result.success and key:
-        while len(_texts) >= _TEXTS_MAX:
-            del _texts[next(iter(_texts))]
-        _texts[key] = result.output
+        with _texts_lock:
+            while len(_texts) >= _TEXTS_MAX:
+                del _texts[next(iter(_texts))]
+            _texts[key] = result.output
     return {**answer, "text": result.output}
 
 

@@ -159,7 +159,9 @@ def test_an_assigned_limit_is_kept_by_the_next_run() -> None:
     assert most_at_once(orchestrator) == 1
 
 
-@pytest.mark.parametrize(("name", "value"), [("max_concurrent", 0), ("max_concurrent", "many"), ("model", "")])
+@pytest.mark.parametrize(
+    ("name", "value"), [("max_concurrent", 0), ("max_concurrent", "many"), ("model", ""), ("results_dir", 5)]
+)
 def test_an_assignment_that_cannot_be_used_is_refused_and_changes_nothing(name: str, value: object) -> None:
     orchestrator = rehearsing(2, "own/model")
     with pytest.raises((OptionError, ModelError), match=name):
