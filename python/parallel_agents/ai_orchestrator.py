@@ -186,8 +186,6 @@ class RealAIParallelOrchestrator(Orchestrator):
             RunInterrupted: Ctrl-C. All agents were stopped; `.results` holds one result per task.
         """
         fields = tasks_fields(tasks)
-        if not fields:
-            return {}
         try:
             return super().run_parallel(fields, callback)
         except (GatewayError, ModelError) as error:

@@ -45,9 +45,17 @@ class Rehearsed:
         self.behaviour = behaviour
         self.orchestrators: list[Orchestrator] = []
         self.options: list[dict[str, Any]] = []
+        self.tasks: list[Any] = []
 
     def __call__(self, **options: Any) -> Orchestrator:
         orchestrator = Orchestrator(**{"rehearsal": Rehearsal(**self.behaviour), **options})
+        run = orchestrator.run_parallel
+
+        def run_parallel(tasks: Any, callback: Any = None) -> Any:
+            self.tasks += tasks
+            return run(tasks, callback)
+
+        setattr(orchestrator, "run_parallel", run_parallel)  # noqa: B010
         self.orchestrators.append(orchestrator)
         self.options.append(options)
         return orchestrator
@@ -215,6 +223,16 @@ class TestRetry:
             assert len(models) <= (max_retries + 1) * len(MODEL_HIERARCHY)
             assert models == sorted(models, key=MODEL_HIERARCHY.index)
 
+    def test_the_retries_are_handed_on_as_bounds(self, rehearse: Callable[..., Rehearsed]) -> None:
+        rehearsed = rehearse()
+        helpers.spawn_with_retry("Name three teas.", 4, model="own/model")
+        helpers.spawn_with_retry("Name three teas.", 4)
+        pinned, climbing = (options["retry"] for options in rehearsed.options)
+        assert (pinned.attempts_max, climbing.attempts_max) == (5, 15)
+        assert (pinned.transient_retries_max, climbing.transient_retries_max) == (4, 4)
+        assert (pinned.server_error_retries_max, climbing.server_error_retries_max) == (4, 1)
+        assert (pinned.output_retries_max, climbing.output_retries_max) == (4, 1)
+
     @pytest.mark.parametrize("bad", [-1, 1.5, "2", True])
     def test_a_number_of_retries_that_is_none_is_refused(self, rehearse: Callable[..., Rehearsed], bad: Any) -> None:
         rehearsed = rehearse()
@@ -255,6 +273,12 @@ class TestParallel:
         for each in failed:
             assert set(each) == {"success", "task", "error"}
             assert each["error"]
+
+    def test_without_the_hierarchy_only_the_cheapest_model_is_asked(self, rehearse: Callable[..., Rehearsed]) -> None:
+        rehearsed = rehearse()
+        told = helpers.spawn_parallel_with_retry(["one", "two"], timeout_seconds=SLOW, use_hierarchy=False)
+        assert [each["success"] for each in told] == [False, False]
+        assert rehearsed.attempts == 2
 
     def test_no_tasks_are_no_results(self, rehearse: Callable[..., Rehearsed]) -> None:
         rehearse()
@@ -301,9 +325,11 @@ class TestParallelSpawn:
         (result,) = helpers.parallel_spawn([{"task": "Name a tea."}], rehearsal=True, model="own/other")
         assert result.metadata["model_used"] == "own/other"
 
-    def test_does_not_change_its_entries(self) -> None:
+    def test_a_topic_goes_to_the_data_and_entries_stay_as_they_are(self, rehearse: Callable[..., Rehearsed]) -> None:
+        rehearsed = rehearse()
         entries: list[dict[str, Any]] = [{"type": "content_writer_funny", "topic": "tea", "input_data": {"a": 1}}]
-        helpers.parallel_spawn(entries, rehearsal=True)
+        helpers.parallel_spawn(entries)
+        assert rehearsed.tasks[0]["input_data"] == {"topic": "tea", "a": 1}
         assert entries == [{"type": "content_writer_funny", "topic": "tea", "input_data": {"a": 1}}]
 
     @pytest.mark.parametrize(
@@ -427,7 +453,7 @@ class TestPolling:
         sessions.others = 450
         sessions.inject(monkeypatch)
         assert helpers.poll_until_complete(["a"]) == ["did a"]
-        assert sessions.pages == 3
+        assert (sessions.pages, len(sessions.looks)) == (3, 1)
 
     def test_looks_more_rarely_the_longer_it_takes_and_the_dearer_a_look_is(
         self, monkeypatch: pytest.MonkeyPatch, clock: Clock
@@ -471,6 +497,27 @@ class TestPolling:
         sessions.inject(monkeypatch)
         assert helpers.poll_until_complete(["late", "never"]) == ["did late", None]
         assert 2 <= clock.now < 2.5
+
+    def test_after_a_premature_timeout_the_answer_is_not_waited_for_longer_than_it_takes(
+        self, monkeypatch: pytest.MonkeyPatch, clock: Clock
+    ) -> None:
+        sessions = Sessions(clock, late=1.0)
+        sessions.words = {True: "timeout", False: "timeout"}
+        sessions.inject(monkeypatch)
+        assert helpers.poll_until_complete(["late"]) == ["did late"]
+        assert 1 <= clock.now < 1.2
+
+    def test_a_session_that_is_missing_now_and_then_is_not_gone(
+        self, monkeypatch: pytest.MonkeyPatch, clock: Clock
+    ) -> None:
+        sessions = Sessions(clock, a=20.0)
+
+        def flickering(limit: int = 100, offset: int = 0) -> Any:
+            page = sessions.sessions_list(limit, offset)
+            return page if len(sessions.looks) % 3 == 0 else {"sessions": []}
+
+        sessions.inject(monkeypatch, sessions_list=flickering)
+        assert helpers.poll_until_complete(["a"]) == ["did a"]
 
     def test_rows_without_a_status_have_ended_once_they_count_tokens(
         self, monkeypatch: pytest.MonkeyPatch, clock: Clock

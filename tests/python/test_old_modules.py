@@ -368,7 +368,8 @@ class TestRefinement:
         assert "be brief" in json.dumps(reviewer.told("agent_refiner")[0].input_data)
 
     def test_a_failure_ends_one_refinement_and_keeps_its_best_version(self) -> None:
-        results = refined(Reviewer(a=[6, "no answer"], b=["no answer"], c=[6, 9]), [{"name": n} for n in "abc"])
+        entries = [{"name": "a"}, {"name": "b", "current_score": 7}, {"name": "c"}]
+        results = refined(Reviewer(a=[6, "no answer"], b=["no answer"], c=[6, 9]), entries)
         assert (results["a"].stopped_because, results["a"].score, results["a"].error) == ("failed", 6, "no answer")
         assert results["a"].design["version"] == "1.0.0"
         assert [each.score for each in results["a"].rounds] == [6, None]
