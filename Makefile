@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 GATEWAY ?= 0
 TOPIC ?= Monday motivation
+PARTS ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test build lint rust-test python-test gateway-test mutants bench wheel clean
@@ -60,9 +61,9 @@ gateway-test: build ## a real OpenClaw gateway with a scripted provider; install
 mutants: ## break the machine on purpose, once per invariant, and see that the simulated runs notice
 	$(PYTHON) tests/sim/mutants.py
 
-bench: $(VENV)/.ready ## the figures in the README, as ratios of one run; builds with optimisation
+bench: $(VENV)/.ready ## the figures in the README; PARTS="overhead import memory schedule gateway" chooses
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet --locked --release
-	$(BIN)/python -m tests.gateway.bench
+	cd tests && ../$(BIN)/python -m bench $(PARTS)
 
 wheel: $(VENV)/.ready ## an optimised wheel for this machine, in dist/
 	$(BIN)/maturin build --locked --release --out dist

@@ -20,6 +20,7 @@ __all__ = [
     "AgentTask",
     "AgentType",
     "AgentTypeError",
+    "EventLoopError",
     "Gateway",
     "GatewayError",
     "InternalError",
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
     from ._core import __version__
     from ._errors import (
         AgentTypeError,
+        EventLoopError,
         GatewayError,
         InternalError,
         ModelError,
@@ -140,6 +142,7 @@ _HOME = {
     "_core": ("__version__",),
     "_errors": (
         "AgentTypeError",
+        "EventLoopError",
         "GatewayError",
         "InternalError",
         "ModelError",

@@ -33,6 +33,10 @@ class GatewayError(ParallelAgentsError, ConnectionError):
     """No gateway can be used: none listens, or it refuses us. Nothing was started or spent."""
 
 
+class EventLoopError(ParallelAgentsError, RuntimeError):
+    """The injected callables need an event loop of their own, and one is running in this thread: use `arun`."""
+
+
 class SpawnError(ParallelAgentsError, RuntimeError):
     """A function of `helpers` got no answer from any model.
 

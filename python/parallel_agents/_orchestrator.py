@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         AsyncGenerator,
         AsyncIterator,
         Callable,
+        Coroutine,
         Generator,
         Iterable,
         Iterator,
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from ._options import Gateway, Rehearsal, RetryPolicy, Tier
+    from ._pump import Pump
     from ._task import AgentResult, AgentTask
+    from ._tools import Tools
 
     Callback = Callable[[AgentResult], object]
     Task = AgentTask | Mapping[str, Any]
@@ -38,7 +41,13 @@ class Orchestrator:
         model: The one model to use, instead of a hierarchy.
         models: Models from cheap to costly: names or `Tier`s. Default `MODEL_HIERARCHY`. A failed attempt goes on
             to the next; models that the gateway does not know are passed over with a warning.
-        tools: Callables injected by an agent runtime. Not supported by this version.
+        tools: An object with the callables that an agent runtime injects: `sessions_spawn`, `sessions_list` and
+            `sessions_history`, plain or `async def`; `subagents` and `sessions` are used where it has them. Default:
+            the module `tools`, if one with a callable `sessions_spawn` can be imported and neither `gateway` nor
+            `rehearsal` is given. They are called on the thread that calls `run_parallel`, or on the loop of `arun`.
+        sessions_spawn: One of these callables by itself; likewise `sessions_list`, `sessions_history`, `subagents`,
+            `sessions`.
+        tool_threads: How many threads may call plain callables beside each other. Default: none but the caller's.
         gateway: The OpenClaw gateway. Default: the one that is found, see `Gateway`.
         rehearsal: `True` or a `Rehearsal`: play the run, with no AI.
         results_dir: Where `save_results` writes. Default `~/.openclaw/agent_results`.
@@ -54,7 +63,6 @@ class Orchestrator:
     Attributes:
         results: Task id to result, of all runs so far.
         stats: Counts and total time in seconds, of all runs so far.
-        sessions_left: Sessions of the latest run that could not be deleted: `task_id session_key reason`.
 
     Example:
         >>> from parallel_agents import Orchestrator, create_content_team
@@ -70,6 +78,12 @@ class Orchestrator:
         model: str | None = None,
         models: Sequence[str | Tier] | None = None,
         tools: object = None,
+        sessions_spawn: Callable[..., Any] | None = None,
+        sessions_list: Callable[..., Any] | None = None,
+        sessions_history: Callable[..., Any] | None = None,
+        subagents: Callable[..., Any] | None = None,
+        sessions: Callable[..., Any] | None = None,
+        tool_threads: int | None = None,
         gateway: Gateway | None = None,
         rehearsal: Rehearsal | bool | None = None,
         results_dir: str | PathLike[str] | None = None,
@@ -82,8 +96,14 @@ class Orchestrator:
 
         from ._options import models_fields, option_fields
 
-        if tools is not None:
-            raise OptionError("`tools` is not supported by this version; leave it out to use the gateway")
+        by_name = {
+            "sessions_spawn": sessions_spawn,
+            "sessions_list": sessions_list,
+            "sessions_history": sessions_history,
+            "subagents": subagents,
+            "sessions": sessions,
+        }
+        self._tools, gateway = _find_tools(tools, by_name, tool_threads, gateway, rehearsal)
         self._engine = _core.Engine(
             {
                 "max_concurrent": max_concurrent,
@@ -96,18 +116,19 @@ class Orchestrator:
                 "deadline_seconds": deadline_seconds,
                 # The core refuses these by name, with the nearest option.
                 **unknown,
-            }
+            },
+            None if self._tools is None else self._tools.toolbox,
         )
         try:
             self._results_dir = None if results_dir is None else os.fspath(results_dir)
         except TypeError:
             raise OptionError(f"`results_dir` is `{results_dir!r}`, expected a path") from None
-        self._runs: set[_core.Run] = set()
+        self._runs: set[_core.Run | _core.ToolRun] = set()
         # Reentrant: a signal handler may call `cancel` while this thread holds it.
         self._lock = threading.RLock()
         self.max_concurrent = max_concurrent
         self.results: dict[str, AgentResult] = {}
-        self.sessions_left: list[dict[str, str]] = []
+        self._latest: _core.Run | _core.ToolRun | None = None
         self.stats: dict[str, float] = {
             "agents_spawned": 0,
             "agents_completed": 0,
@@ -133,12 +154,14 @@ class Orchestrator:
             RunInterrupted: Ctrl-C. All agents were stopped; `.results` holds one result per task.
         """
         session = _Session(self)
+        if session.needs_loop:
+            return session.on_own_loop(self._arun(session, tasks, callback))
         try:
             session.start(tasks)
             while not session.ended:
+                session.advance(quiet=callback is None)
                 for result in session.poll():
                     _call(callback, result)
-                session.wait()
         except KeyboardInterrupt:
             raise RunInterrupted(session.stop("interrupted by Ctrl-C")) from None
         except BaseException:
@@ -161,11 +184,14 @@ class Orchestrator:
             As `run_parallel`, when the first result is asked for.
         """
         session = _Session(self)
+        if session.needs_loop:
+            yield from session.on_own_loop_iter(self._arun_iter(session, tasks))
+            return
         try:
             session.start(tasks)
             while not session.ended:
+                session.advance(quiet=False)
                 yield from session.poll()
-                session.wait()
         except KeyboardInterrupt:
             raise RunInterrupted(session.stop("interrupted by Ctrl-C")) from None
         finally:
@@ -185,7 +211,11 @@ class Orchestrator:
         Raises:
             As `run_parallel`, and `asyncio.CancelledError` once the agents are stopped.
         """
-        session = _Session(self)
+        return await self._arun(_Session(self), tasks, callback)
+
+    async def _arun(
+        self, session: _Session, tasks: Iterable[Task], callback: Callback | None
+    ) -> dict[str, AgentResult]:
         try:
             session.start(tasks)
             async for result in session.stream():
@@ -194,13 +224,15 @@ class Orchestrator:
             await session.aclose()
         return session.results()
 
-    async def arun_iter(self, tasks: Iterable[Task]) -> AsyncGenerator[AgentResult, None]:
+    def arun_iter(self, tasks: Iterable[Task]) -> AsyncGenerator[AgentResult, None]:
         """The same as `run_iter` for an event loop.
 
         Leaving the loop early stops the agents as soon as the iterator is closed: close it with
         `contextlib.aclosing`, since Python itself closes one only some time later.
         """
-        session = _Session(self)
+        return self._arun_iter(_Session(self), tasks)
+
+    async def _arun_iter(self, session: _Session, tasks: Iterable[Task]) -> AsyncGenerator[AgentResult, None]:
         try:
             session.start(tasks)
             async for result in session.stream():
@@ -217,6 +249,11 @@ class Orchestrator:
         with self._lock:
             for run in list(self._runs):
                 run.cancel(reason, False)
+
+    @property
+    def sessions_left(self) -> list[dict[str, str]]:
+        """Sessions of the latest run that could not be deleted: `task_id session_key reason`."""
+        return [] if self._latest is None else self._latest.sessions_left()
 
     @property
     def results_dir(self) -> Path:
@@ -253,26 +290,62 @@ class Orchestrator:
         return path
 
 
+def _find_tools(
+    tools: object,
+    by_name: dict[str, Callable[..., Any] | None],
+    threads: int | None,
+    gateway: Gateway | None,
+    rehearsal: Rehearsal | bool | None,
+) -> tuple[Tools | None, Gateway | None]:
+    """The injected callables, or the gateway to use in place of those that are ours."""
+    from ._tools import Tools, importable, injected
+
+    is_named = tools is not None or any(given is not None for given in by_name.values())
+    if not is_named and (gateway or rehearsal):
+        return None, gateway
+    found = tools if is_named else importable()
+    if is_named and (gateway or rehearsal):
+        other = "gateway" if gateway else "rehearsal"
+        raise OptionError(f"`{other}` is given beside `tools`; a run has one runtime, leave one of them out")
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise OptionError(f"`tool_threads` is `{threads!r}`, expected a whole number above 0")
+    if found is None and not is_named:
+        return None, gateway
+    ours = getattr(found, "__parallel_agents_gateway__", None)
+    if ours is not None:
+        # They lead to a gateway, and the way without them is shorter.
+        return None, ours
+    return Tools(injected(found, by_name), threads), gateway
+
+
 class _Session:
     """One run of an orchestrator, from its start to the last event."""
 
     def __init__(self, orchestrator: Orchestrator) -> None:
         self._orchestrator = orchestrator
-        self._results: dict[str, AgentResult] = {}
-        self._started: list[_core.Run] = []
+        self._started: list[_core.Run | _core.ToolRun] = []
+        self._counted = {"agents_completed": 0, "agents_failed": 0, "total_time": 0.0}
+        self._pump: Pump | None = None
         self.ended = False
+
+    @property
+    def needs_loop(self) -> bool:
+        """Whether the run's callables want an event loop."""
+        tools = self._orchestrator._tools
+        return tools is not None and tools.needs_loop
 
     def start(self, tasks: Iterable[Task]) -> None:
         """Starts the run. Ctrl-C may come at any point of it, and what was started must be known by then."""
-        from ._task import tasks_fields
+        from ._task import task_list
 
         # The core puts the run into the list itself: an interrupt cannot come between its start and our knowing it.
-        self._orchestrator._engine.start(tasks_fields(tasks), self._started)
+        self._orchestrator._engine.start(task_list(tasks), self._started)
         with self._orchestrator._lock:
             self._orchestrator._runs.add(self._run)
+            self._orchestrator._latest = self._run
 
     @property
-    def _run(self) -> _core.Run:
+    def _run(self) -> _core.Run | _core.ToolRun:
         return self._started[0]
 
     def poll(self) -> Iterator[AgentResult]:
@@ -285,29 +358,38 @@ class _Session:
                 raise
             if event is None:
                 return
-            kind, fields = event
+            kind, content = event
             if kind == "result":
-                yield self._keep(fields)
+                yield self._keep(content)
             elif kind == "notice":
-                _log(fields["level"], fields["text"])
+                _log(**content)
             else:
-                with self._orchestrator._lock:
-                    self._orchestrator.sessions_left = fields["sessions_left"]
-                    self._orchestrator.stats["agents_spawned"] += fields["attempts"]
-                self._end()
+                self._end(content)
 
-    def wait(self) -> None:
-        """Until there may be more, or a signal comes."""
+    def advance(self, *, quiet: bool) -> None:
+        """Until there may be more, or a signal comes. If `quiet`, single results are not waited for."""
         if not self.ended:
-            self._run.wait()
+            self._run.advance(quiet)
 
     async def stream(self) -> AsyncIterator[AgentResult]:
         """All results, as they come."""
-        while not self.ended:
+        if isinstance(self._run, _core.Run):
+            while not self.ended:
+                for result in self.poll():
+                    yield result
+                if not self.ended:
+                    await self._run.ready()
+            return
+        from ._pump import Pump
+
+        tools = self._orchestrator._tools
+        if self._pump is None:
+            self._pump = Pump(self._run, tools.threads if tools else None)
+        async for _ in self._pump.steps():
             for result in self.poll():
                 yield result
-            if not self.ended:
-                await self._run.ready()
+            if self.ended:
+                break
 
     def stop(self, reason: str) -> dict[str, AgentResult]:
         """Ends the run early and waits for its end. A second Ctrl-C ends it at once."""
@@ -318,7 +400,7 @@ class _Session:
                 while not self.ended:
                     for _ in self.poll():
                         pass
-                    self.wait()
+                    self.advance(quiet=True)
             except KeyboardInterrupt:
                 insist = True
         return self.results()
@@ -329,41 +411,86 @@ class _Session:
             self._run.cancel("the caller was cancelled or left early", False)
             async for _ in self.stream():
                 pass
+        if self._pump is not None:
+            await self._pump.close()
+
+    def on_own_loop(self, run: Coroutine[Any, Any, dict[str, AgentResult]]) -> dict[str, AgentResult]:
+        """Runs `run` on a loop of this thread."""
+        import asyncio
+
+        from ._tools import refuse_running_loop
+
+        try:
+            refuse_running_loop()
+            return asyncio.run(run)
+        except KeyboardInterrupt:
+            raise RunInterrupted(self.results()) from None
+        finally:
+            run.close()
+
+    def on_own_loop_iter(self, results: AsyncGenerator[AgentResult, None]) -> Iterator[AgentResult]:
+        """The results of `results`, which runs on a loop of this thread while it is waited for."""
+        import asyncio
+
+        from ._tools import refuse_running_loop
+
+        refuse_running_loop()
+        loop = asyncio.new_event_loop()
+        try:
+            while True:
+                try:
+                    yield loop.run_until_complete(results.__anext__())
+                except StopAsyncIteration:
+                    return
+        except KeyboardInterrupt:
+            loop.run_until_complete(results.aclose())
+            raise RunInterrupted(self.results()) from None
+        finally:
+            loop.run_until_complete(results.aclose())
+            loop.close()
 
     def results(self) -> dict[str, AgentResult]:
         """Task id to result, in the order of the tasks."""
         if not self._started:
             return {}
-        # An interrupt may have come between the core's handing a result out and our keeping it.
-        for fields in self._run.results() if len(self._results) < len(self._run.task_ids) else ():
-            if fields["task_id"] not in self._results:
-                self._keep(fields)
-        return {task_id: self._results[task_id] for task_id in self._run.task_ids if task_id in self._results}
+        results = self._run.results()
+        with self._orchestrator._lock:
+            self._orchestrator.results.update(results)
+        return results
 
-    def _keep(self, fields: dict[str, Any]) -> AgentResult:
-        from ._task import result_from_core
-
-        result = result_from_core(fields)
-        self._results[result.task_id] = result
+    def _keep(self, result: AgentResult) -> AgentResult:
         orchestrator = self._orchestrator
+        counted = {
+            "agents_completed": int(result.success),
+            "agents_failed": int(result.failed),
+            "total_time": result.execution_time,
+        }
         # Runs in several threads share these sums.
         with orchestrator._lock:
             orchestrator.results[result.task_id] = result
-            orchestrator.stats["agents_completed"] += result.success
-            orchestrator.stats["agents_failed"] += result.failed
-            orchestrator.stats["total_time"] += result.execution_time
+            for name, count in counted.items():
+                self._counted[name] += count
+                orchestrator.stats[name] += count
         return result
 
-    def _end(self) -> None:
+    def _end(self, totals: dict[str, Any] | None = None) -> None:
         self.ended = True
-        with self._orchestrator._lock:
-            self._orchestrator._runs.discard(self._run)
+        orchestrator = self._orchestrator
+        with orchestrator._lock:
+            orchestrator._runs.discard(self._run)
+            if totals is not None:
+                orchestrator.stats["agents_spawned"] += totals["attempts"]
+                # What was told one by one is counted already.
+                orchestrator.stats["agents_completed"] += totals["completed"] - self._counted["agents_completed"]
+                orchestrator.stats["agents_failed"] += totals["failed"] - self._counted["agents_failed"]
+                orchestrator.stats["total_time"] += totals["execution_time"] - self._counted["total_time"]
 
 
-def _log(level: str, text: str) -> None:
+def _log(level: str, text: str, exception: BaseException | None = None) -> None:
     import logging
 
-    logging.getLogger("parallel_agents").log(logging.WARNING if level == "warning" else logging.INFO, text)
+    number = logging.WARNING if level == "warning" else logging.INFO
+    logging.getLogger("parallel_agents").log(number, text, exc_info=exception)
 
 
 def _call(callback: Callback | None, result: AgentResult) -> object:

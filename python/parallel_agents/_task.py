@@ -140,6 +140,20 @@ class AgentResult:
     metadata: dict[str, Any] = field(default_factory=dict)
     raw: str | None = field(default=None, repr=False)
 
+    def __getattr__(self, name: str) -> Any:
+        # Called for what is not there yet: a run's results are made into Python objects when they are read.
+        report = self.__dict__.get("_report")
+        if report is None or name not in _RESULT_FIELDS:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        value = report.field(name)
+        if name == "status":
+            value = AgentStatus(value)
+        self.__dict__[name] = value
+        return value
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _RESULT_FIELDS}
+
     @property
     def success(self) -> bool:
         """Whether the task completed."""
@@ -158,19 +172,27 @@ class AgentResult:
         return fields
 
 
-def result_from_core(fields: dict[str, Any]) -> AgentResult:
-    """The result that the core describes by `fields`."""
-    fields["status"] = AgentStatus(fields["status"])
-    return AgentResult(**fields)
+_RESULT_FIELDS = tuple(AgentResult.__dataclass_fields__)
+for _name in _RESULT_FIELDS:
+    # A default on the class would hide that a field has not been read yet; `__init__` has its own.
+    if hasattr(AgentResult, _name):
+        delattr(AgentResult, _name)
 
 
-def tasks_fields(tasks: Any) -> list[dict[str, Any]]:
-    """A snapshot of the tasks, as the core reads them."""
+def result_from_core(report: _core.Report) -> AgentResult:
+    """The result that the core holds; its fields are read from there when they are first asked for."""
+    result = object.__new__(AgentResult)
+    result.__dict__["_report"] = report
+    return result
+
+
+def task_list(tasks: Any) -> list[Any]:
+    """The tasks as a list, which the core takes a snapshot of."""
     if isinstance(tasks, (AgentTask, dict, str)) or not hasattr(tasks, "__iter__"):
         from ._errors import PlanError
 
         raise PlanError(f"`tasks` is of type `{type(tasks).__name__}`, expected a list of AgentTasks or dicts")
-    return [_task_fields(task, index) for index, task in enumerate(tasks)]
+    return list(tasks)
 
 
 def _schema_fields(schema: Any) -> Any:
@@ -180,7 +202,8 @@ def _schema_fields(schema: Any) -> Any:
     return schema
 
 
-def _task_fields(task: object, index: int) -> dict[str, Any]:
+def task_fields(task: object, index: int) -> dict[str, Any]:
+    """A task's fields, as the core reads them one by one."""
     if isinstance(task, AgentTask):
         names = AgentTask.__dataclass_fields__
         fields: dict[str, Any] = {name: getattr(task, name) for name in names}

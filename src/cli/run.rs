@@ -23,7 +23,7 @@ const CAPTION_CHARS: usize = 1_000;
 
 /// What a finished run leaves.
 struct Finished {
-    plan: Plan,
+    plan: Arc<Plan>,
     runtime: &'static str,
     reports: Vec<TaskReport>,
     summary: RunSummary,
@@ -120,7 +120,7 @@ fn play(
     let runtime = options.runtime.name();
     let (waiter, waker) = wait_pair()?;
     let handle = workflow::start(plan.clone(), options.settings, options.runtime, move || waker.wake())?;
-    let RunHandle { mut events, cancels } = handle;
+    let RunHandle { mut events, cancels, .. } = handle;
     let mut reports = Vec::new();
     let mut was_interrupted = false;
     let summary = loop {
@@ -136,7 +136,7 @@ fn play(
             Ok(RunEvent::Ended(summary)) => break summary,
             Ok(RunEvent::Failed(error)) => return Err(error.into()),
             Err(TryRecvError::Empty) => {
-                waiter.wait()?;
+                waiter.wait(None)?;
                 if interrupted() {
                     was_interrupted = true;
                     tell("stopping the agents; Ctrl-C again leaves them behind");

@@ -84,6 +84,8 @@ pub enum Event {
         tokens: Option<Tokens>,
         /// US dollars, if known.
         cost: Option<f64>,
+        /// Only the beginning of its answer could be had.
+        truncated: bool,
     },
     /// The task will be tried again.
     RetryPlanned {
@@ -209,6 +211,23 @@ impl End {
             Self::Timeout { .. } => "timeout",
             Self::Cancelled { .. } => "cancelled",
             Self::Skipped { .. } => "skipped",
+        }
+    }
+
+    /// The answer, if there is one.
+    pub fn output(&self) -> Option<&Value> {
+        match self {
+            Self::Completed { output, .. } => Some(output),
+            Self::Failed { .. } | Self::Timeout { .. } | Self::Cancelled { .. } | Self::Skipped { .. } => None,
+        }
+    }
+
+    /// What an agent wrote, also where it was not usable.
+    pub fn raw(&self) -> Option<&str> {
+        match self {
+            Self::Completed { raw, .. } => Some(raw),
+            Self::Failed { raw, .. } | Self::Timeout { raw, .. } | Self::Cancelled { raw, .. } => raw.as_deref(),
+            Self::Skipped { .. } => None,
         }
     }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 pub enum Ending {
     /// The agent finished and said this. Empty if it said nothing.
     Replied(String),
+    /// The agent finished, and only this beginning of what it said can be had.
+    Cut(String),
     /// The agent was started and its run failed, in the runtime's words.
     Failed {
         /// The runtime's error text.
@@ -66,6 +68,8 @@ pub enum FailureKind {
     Timeout,
     /// The answer is not in the promised form.
     Output,
+    /// The answer was cut on its way: whoever wrote it, no repetition brings it whole.
+    Truncated,
     /// No repetition can help.
     Permanent,
     /// Somebody else stopped the agent.
@@ -81,6 +85,7 @@ impl FailureKind {
             Self::Model => "model",
             Self::Timeout => "timeout",
             Self::Output => "output",
+            Self::Truncated => "truncated",
             Self::Permanent => "permanent",
             Self::Stopped => "stopped",
         }
@@ -109,10 +114,10 @@ impl Ending {
     /// The answer, or what its absence means. Whether an answer has the promised form is judged by the caller.
     pub fn judge(self) -> Result<String, Failure> {
         match self {
-            Self::Replied(text) if text.trim().is_empty() => {
+            Self::Replied(text) | Self::Cut(text) if text.trim().is_empty() => {
                 Err(Failure::new(FailureKind::Model, "the agent finished without any output"))
             }
-            Self::Replied(text) => Ok(text),
+            Self::Replied(text) | Self::Cut(text) => Ok(text),
             Self::Failed { message } => Err(Failure::new(failed_run(&message), message)),
             Self::TimedOut => Err(Failure::new(FailureKind::Timeout, "the agent did not finish in time")),
             Self::Stopped { reason } => {

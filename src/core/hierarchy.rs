@@ -155,7 +155,9 @@ impl History {
     pub fn after(&mut self, failure: FailureKind, hierarchy: &ModelHierarchy, policy: &RetryPolicy) -> Step {
         self.attempts += 1;
         let repeat = match failure {
-            FailureKind::Permanent | FailureKind::Stopped | FailureKind::Busy => return Step::GiveUp,
+            FailureKind::Permanent | FailureKind::Truncated | FailureKind::Stopped | FailureKind::Busy => {
+                return Step::GiveUp;
+            }
             FailureKind::Model | FailureKind::Timeout => None,
             FailureKind::Transient => repeat(&mut self.transient, policy.transient_retries_max),
             FailureKind::ServerError => repeat(&mut self.server_error, policy.server_error_retries_max),
@@ -226,6 +228,7 @@ mod tests {
     #[test]
     fn what_no_repetition_helps_fails_at_once() {
         assert_eq!(steps(&[FailureKind::Permanent]), [(Step::GiveUp, 0)]);
+        assert_eq!(steps(&[FailureKind::Truncated]), [(Step::GiveUp, 0)], "a dearer model's answer would be cut too");
         assert_eq!(steps(&[FailureKind::Stopped]), [(Step::GiveUp, 0)]);
     }
 

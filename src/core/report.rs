@@ -36,6 +36,8 @@ pub struct AttemptReport {
     pub tokens: Option<Tokens>,
     /// US dollars, if known.
     pub cost: Option<f64>,
+    /// Only the beginning of its answer could be had.
+    pub truncated: bool,
 }
 
 /// What became of one task.
@@ -110,6 +112,7 @@ impl Reporter {
                     reason: None,
                     tokens: None,
                     cost: None,
+                    truncated: false,
                 });
             }
             Event::AttemptAccepted { attempt, session } => {
@@ -125,7 +128,7 @@ impl Reporter {
             Event::AttemptRefused { attempt, .. } => {
                 self.attempts[attempt.task_index].pop();
             }
-            Event::AttemptEnded { attempt, outcome, model_used, tokens, cost } => {
+            Event::AttemptEnded { attempt, outcome, model_used, tokens, cost, truncated } => {
                 let current = self.current(*attempt)?;
                 (current.outcome, current.reason) = match outcome {
                     Outcome::Completed => ("completed", None),
@@ -136,6 +139,7 @@ impl Reporter {
                 current.model_used.clone_from(model_used);
                 current.tokens = *tokens;
                 current.cost = *cost;
+                current.truncated = *truncated;
             }
             Event::TaskEnded { task_index, end } => {
                 return Some(TaskReport {

@@ -46,7 +46,7 @@ enum Timer {
 /// The machine. See the module's documentation.
 #[derive(Debug)]
 pub struct RunMachine {
-    plan: Plan,
+    plan: Arc<Plan>,
     settings: RunSettings,
     records: Vec<Record>,
     ready: BTreeSet<(Reverse<i64>, usize)>,
@@ -69,21 +69,21 @@ pub struct RunMachine {
 
 impl RunMachine {
     /// A run of `plan` that starts now. The same plan, settings, seed and reports give the same run.
-    pub fn new(plan: Plan, settings: RunSettings, seed: u64, now: Time) -> Self {
-        let mut machine = Self::unstarted(plan, settings, seed, now);
+    pub fn new(plan: impl Into<Arc<Plan>>, settings: RunSettings, seed: u64, now: Time) -> Self {
+        let mut machine = Self::unstarted(plan.into(), settings, seed, now);
         machine.advance(now);
         machine
     }
 
     /// A run that was cancelled before it could start: every task ends as cancelled, without an attempt.
-    pub fn cancelled(plan: Plan, settings: RunSettings, reason: &str, now: Time) -> Self {
-        let mut machine = Self::unstarted(plan, settings, 0, now);
+    pub fn cancelled(plan: impl Into<Arc<Plan>>, settings: RunSettings, reason: &str, now: Time) -> Self {
+        let mut machine = Self::unstarted(plan.into(), settings, 0, now);
         machine.end_early(StopReason::Cancel, reason, now);
         machine.advance(now);
         machine
     }
 
-    fn unstarted(plan: Plan, settings: RunSettings, seed: u64, now: Time) -> Self {
+    fn unstarted(plan: Arc<Plan>, settings: RunSettings, seed: u64, now: Time) -> Self {
         let records =
             (0..plan.tasks().len()).map(|index| Record::blocked(plan.dependencies(index).len())).collect::<Vec<_>>();
         let mut machine = Self {
@@ -287,6 +287,7 @@ impl RunMachine {
             Some(Phase::Ordered | Phase::Accepted | Phase::Working) | None => None,
         };
         // What was never started cost nothing; anything else that is not told is unknown.
+        let truncated = matches!(ending, Ending::Cut(_));
         let started = self.sessions.was_accepted(attempt) || matches!(ending, Ending::Unstoppable { .. });
         let verdict = verdict(task, ending, stopping, &self.cancel_reason);
         if let Err(Unread { failure: Failure { kind: FailureKind::Busy, reason, retry_after }, .. }) = verdict {
@@ -300,7 +301,7 @@ impl RunMachine {
         self.sessions.release(attempt);
         let outcome = outcome(&verdict, stopping);
         let cancelled = outcome == Outcome::Cancelled;
-        self.fact(now, Event::AttemptEnded { attempt, outcome, model_used, tokens, cost });
+        self.fact(now, Event::AttemptEnded { attempt, outcome, model_used, tokens, cost, truncated });
         if self.limit.released() {
             let limit = self.limit.in_force();
             self.fact(now, Event::LimitRaised { limit });
@@ -402,6 +403,7 @@ impl RunMachine {
             | FailureKind::ServerError
             | FailureKind::Model
             | FailureKind::Output
+            | FailureKind::Truncated
             | FailureKind::Permanent => End::Failed { reason, raw },
         };
         self.end_task(index, end, now);
@@ -605,8 +607,9 @@ impl RunMachine {
     }
 
     fn finish(&mut self, now: Time) {
+        let reason = self.sessions.reason_left();
         for (attempt, session) in self.sessions.left() {
-            let reason = "there was no time left to delete it".to_owned();
+            let reason = reason.to_owned();
             self.fact(now, Event::SessionLeft { attempt, session, reason });
         }
         self.finished = true;

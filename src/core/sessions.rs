@@ -110,10 +110,18 @@ impl Sessions {
         if self.deleting.remove(&attempt) { self.existing.remove(&attempt) } else { None }
     }
 
+    /// Why those are left that are.
+    pub fn reason_left(&self) -> &'static str {
+        match self.cleanup {
+            Cleanup::Delete | Cleanup::Keep => "there was no time left to delete it",
+            Cleanup::Impossible => "nothing here can delete it",
+        }
+    }
+
     /// Those that should be gone and are not.
     pub fn left(&mut self) -> BTreeMap<AttemptRef, Session> {
         match self.cleanup {
-            Cleanup::Delete => std::mem::take(&mut self.existing),
+            Cleanup::Delete | Cleanup::Impossible => std::mem::take(&mut self.existing),
             Cleanup::Keep => BTreeMap::new(),
         }
     }
@@ -150,6 +158,14 @@ mod tests {
     #[test]
     fn a_long_queue_waits_for_no_silence() {
         assert_eq!(ended(Cleanup::Delete, WAITING_MAX + 1).turn(NOW), Turn::Now);
+    }
+
+    #[test]
+    fn sessions_that_nothing_can_delete_are_left_at_once() {
+        let mut sessions = ended(Cleanup::Impossible, 2);
+        assert_eq!(sessions.next(), None);
+        assert_eq!(sessions.left().len(), 2);
+        assert_eq!(sessions.reason_left(), "nothing here can delete it");
     }
 
     #[test]

@@ -12,6 +12,8 @@ pub enum Cleanup {
     Delete,
     /// They stay.
     Keep,
+    /// They should be deleted, and the runtime has no way to: they stay, and are reported.
+    Impossible,
 }
 
 /// The bounds of a run.

@@ -167,10 +167,61 @@ impl TaskDraft {
         Ok(draft)
     }
 
+    /// The draft of a task that is all in order, much quicker than [`from_json`](Self::from_json); `None` for any other,
+    /// of which `from_json` says what is wrong.
+    pub fn from_parts(parts: TaskParts<'_>) -> Option<Self> {
+        let TaskParts { task_id, agent_type, task_description, timeout_seconds, output_format, priority, .. } = parts;
+        if !is_id(task_id) || agent_type.trim().is_empty() || task_description.trim().is_empty() {
+            return None;
+        }
+        Some(Self {
+            task_id: Some(task_id.to_owned()),
+            agent_type: agent_type.to_owned(),
+            task_description: task_description.to_owned(),
+            input_data: parts.input_data,
+            timeout: Some(timeout(timeout_seconds)?),
+            output_format: OutputFormat::from_name(output_format)?,
+            priority,
+            dependencies: parts.dependencies,
+            hierarchy: None,
+            output_schema: None,
+        })
+    }
+
     /// How errors name this task.
     pub fn label(&self, index: usize) -> String {
         id_or_number(self, index)
     }
+}
+
+/// The fields of a task without models or a schema of its own, read already.
+#[derive(Debug, Clone)]
+pub struct TaskParts<'a> {
+    /// `task_id`.
+    pub task_id: &'a str,
+    /// `agent_type`.
+    pub agent_type: &'a str,
+    /// `task_description`.
+    pub task_description: &'a str,
+    /// `input_data`.
+    pub input_data: Map<String, Value>,
+    /// `timeout_seconds`.
+    pub timeout_seconds: f64,
+    /// `output_format`.
+    pub output_format: &'a str,
+    /// `priority`.
+    pub priority: i64,
+    /// `dependencies`.
+    pub dependencies: Vec<String>,
+}
+
+fn is_id(id: &str) -> bool {
+    !id.trim().is_empty() && id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control)
+}
+
+fn timeout(seconds: f64) -> Option<Duration> {
+    let timeout = if seconds > 0.0 { Duration::try_from_secs_f64(seconds).ok()? } else { return None };
+    (!timeout.is_zero() && timeout <= TIMEOUT_MAX).then_some(timeout)
 }
 
 fn id_or_number(draft: &TaskDraft, index: usize) -> String {
@@ -236,11 +287,7 @@ impl Reader<'_> {
     fn task_id(&mut self) -> Result<Option<String>, TaskError> {
         match self.take("task_id") {
             None => Ok(None),
-            Some(Value::String(id))
-                if !id.trim().is_empty() && id.len() <= ID_BYTES_MAX && !id.chars().any(char::is_control) =>
-            {
-                Ok(Some(id))
-            }
+            Some(Value::String(id)) if is_id(&id) => Ok(Some(id)),
             Some(other) => {
                 let expected = format!("a name of 1 to {ID_BYTES_MAX} bytes without control characters");
                 Err(self.error("task_id", &other, expected))
@@ -250,16 +297,10 @@ impl Reader<'_> {
 
     fn timeout(&mut self) -> Result<Option<Duration>, TaskError> {
         let Some(value) = self.take("timeout_seconds") else { return Ok(None) };
-        value
-            .as_f64()
-            .filter(|seconds| *seconds > 0.0)
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .filter(|timeout| !timeout.is_zero() && *timeout <= TIMEOUT_MAX)
-            .map(Some)
-            .ok_or_else(|| {
-                let expected = format!("a number of seconds above 0, at most {}", TIMEOUT_MAX.as_secs());
-                self.error("timeout_seconds", &value, expected)
-            })
+        value.as_f64().and_then(timeout).map(Some).ok_or_else(|| {
+            let expected = format!("a number of seconds above 0, at most {}", TIMEOUT_MAX.as_secs());
+            self.error("timeout_seconds", &value, expected)
+        })
     }
 
     fn output_format(&mut self) -> Result<OutputFormat, TaskError> {

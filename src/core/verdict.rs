@@ -23,11 +23,14 @@ pub(super) struct Unread {
 /// `cancel_reason` why the run ends early, if it does. An answer that crossed our stop counts: it is paid for.
 pub(super) fn verdict(task: &Task, ending: Ending, stopping: Option<StopReason>, cancel_reason: &str) -> Verdict {
     let unstoppable = matches!(ending, Ending::Unstoppable { .. });
+    let cut = matches!(ending, Ending::Cut(_));
     let read = ending.judge().map_err(|failure| Unread { failure, answer: None }).and_then(|text| {
         match output::read(&text, task.format, task.schema.as_ref()) {
             Ok(value) => Ok((value, text)),
             Err(complaint) => {
-                Err(Unread { failure: Failure::new(FailureKind::Output, complaint), answer: Some(text.into()) })
+                let failure =
+                    if cut { truncated(&text, &complaint) } else { Failure::new(FailureKind::Output, complaint) };
+                Err(Unread { failure, answer: Some(text.into()) })
             }
         }
     });
@@ -39,6 +42,16 @@ pub(super) fn verdict(task: &Task, ending: Ending, stopping: Option<StopReason>,
         // What a stopped agent says of its own end is only the echo of our stop.
         (Some(why), Unread { answer, .. }) => Unread { failure: stopped(task, why, cancel_reason), answer },
     })
+}
+
+/// The agent may have done all that was asked of it: the tool that reads its answer shows only the beginning.
+fn truncated(text: &str, complaint: &str) -> Failure {
+    let characters = text.chars().count();
+    let reason = format!(
+        "the answer was cut after {characters} characters on its way, and what is left cannot be read ({complaint}); the \
+         gateway runtime brings answers whole: Orchestrator(gateway=Gateway())"
+    );
+    Failure::new(FailureKind::Truncated, reason)
 }
 
 fn stopped(task: &Task, why: StopReason, cancel_reason: &str) -> Failure {

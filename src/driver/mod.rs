@@ -12,6 +12,10 @@ use crate::core::run::RunMachine;
 use crate::core::time::Time;
 use crate::runtime::Runtime;
 
+mod stepwise;
+
+pub use stepwise::{Stepwise, Stopwatch};
+
 /// What time it is, and how to wait.
 #[derive(Debug)]
 pub enum Clock {

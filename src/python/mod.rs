@@ -5,12 +5,34 @@
 // The macros of PyO3 take Python objects by value.
 #![allow(clippy::needless_pass_by_value, missing_docs)]
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::core::plan::Plan;
+use crate::workflow::LiveSessions;
 
 mod bridge;
 mod convert;
 mod errors;
+mod results;
 mod run;
+mod tools;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is behind these locks is changed by single calls, which a panic cannot cut in half.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Task id to session key, of the agents that are under way.
+fn live_sessions<'py>(py: Python<'py>, plan: &Plan, live: &LiveSessions) -> PyResult<Bound<'py, PyDict>> {
+    let sessions = PyDict::new(py);
+    for (index, key) in &*lock(live) {
+        sessions.set_item(&*plan.tasks()[*index].id, &**key)?;
+    }
+    Ok(sessions)
+}
 
 #[pymodule]
 mod _core {
@@ -28,7 +50,11 @@ mod _core {
     use crate::workflow::InputError;
 
     #[pymodule_export]
+    use super::results::Report;
+    #[pymodule_export]
     use super::run::{Engine, Run};
+    #[pymodule_export]
+    use super::tools::{ToolRun, Toolbox};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -4,7 +4,7 @@
 //! holding the interpreter, on a descriptor, so that a signal ends the wait at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
@@ -13,45 +13,52 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
-use super::bridge;
-use super::convert::{fields_from_py, to_py};
-use super::errors;
+use super::convert::{draft_from_task, fields_from_py, to_py};
+use super::results::Results;
+use super::tools::{self, ToolRun, Toolbox};
+use super::{bridge, errors, lock};
 use crate::agents::registry;
 use crate::core::plan::Plan;
-use crate::core::report::TaskReport;
 use crate::core::task::TaskDraft;
 use crate::workflow::{
-    self, InputError, Level, RunError, RunEvent, RunHandle, RunOptions, RunSummary, Waiter, result_fields,
-    summary_fields, wait_pair,
+    self, InputError, LiveSessions, RunError, RunEvent, RunHandle, RunOptions, RunSummary, Waiter,
+    sessions_left_fields, totals_fields, wait_pair,
 };
 
 /// The checked options of an orchestrator.
 #[pyclass(frozen, module = "parallel_agents._core")]
 pub(super) struct Engine {
     options: RunOptions,
+    toolbox: Option<Py<Toolbox>>,
 }
 
 #[pymethods]
 impl Engine {
     #[new]
-    fn new(options: &Bound<'_, PyDict>) -> PyResult<Self> {
+    #[pyo3(signature = (options, toolbox=None))]
+    fn new(options: &Bound<'_, PyDict>, toolbox: Option<Py<Toolbox>>) -> PyResult<Self> {
         let py = options.py();
         let fields = fields_from_py(options).map_err(|error| errors::option_value(py, &error))?;
         let options = RunOptions::from_json(fields).map_err(|error| errors::input(py, &error))?;
-        Ok(Self { options })
+        Ok(Self { options, toolbox })
     }
 
     /// Checks the tasks, starts a run of them and puts it into `started`. Nothing is spent if they cannot be run.
-    fn start(&self, py: Python<'_>, tasks: Vec<Bound<'_, PyDict>>, started: &Bound<'_, PyList>) -> PyResult<()> {
+    /// `tasks` are `AgentTask`s or what `fields` makes a dict of.
+    fn start(&self, py: Python<'_>, tasks: Vec<Bound<'_, PyAny>>, started: &Bound<'_, PyList>) -> PyResult<()> {
         let mut drafts = Vec::with_capacity(tasks.len());
         for (index, task) in tasks.iter().enumerate() {
-            let fields =
-                fields_from_py(task).map_err(|error| errors::task_value(py, &task_label(task, index), &error))?;
-            let draft = TaskDraft::from_json(index, Value::Object(fields)).map_err(InputError::from);
-            drafts.push(draft.map_err(|error| errors::input(py, &error))?);
+            drafts.push(match draft_from_task(task)? {
+                Some(draft) => draft,
+                None => draft_from_fields(index, task)?,
+            });
         }
         let options = self.options.clone();
         let plan = workflow::plan(drafts, &registry(), options.hierarchy).map_err(|error| errors::input(py, &error))?;
+        if let Some(toolbox) = &self.toolbox {
+            let run = ToolRun::start(py, plan, options.settings, toolbox.clone_ref(py))?;
+            return started.append(Py::new(py, run)?);
+        }
         let runtime = options.runtime.name();
         let (waiter, waker) = wait_pair()?;
         let ready = Arc::new(Notify::new());
@@ -62,27 +69,38 @@ impl Engine {
                 ready.notify_one();
             }
         };
-        let RunHandle { events, cancels } = workflow::start(plan.clone(), options.settings, options.runtime, wake)
-            .map_err(|error| errors::run(py, &error))?;
+        let RunHandle { events, cancels, live } =
+            workflow::start(plan.clone(), options.settings, options.runtime, wake)
+                .map_err(|error| errors::run(py, &error))?;
         let run = Run {
             events: Mutex::new(events),
             waiter,
             ready,
             cancels,
             is_cancelled: AtomicBool::new(false),
+            results: Results::new(plan.clone(), runtime),
             plan,
-            runtime,
+            live,
             last: Mutex::default(),
-            ended: Mutex::default(),
         };
         started.append(Py::new(py, run)?)
     }
 
-    /// `gateway` or `rehearsal`.
+    /// `tools`, `gateway` or `rehearsal`.
     #[getter]
     fn runtime(&self) -> &'static str {
-        self.options.runtime.name()
+        if self.toolbox.is_some() { tools::RUNTIME } else { self.options.runtime.name() }
     }
+}
+
+/// A task that is not read quickly, or that is wrong: read field by field.
+fn draft_from_fields(index: usize, task: &Bound<'_, PyAny>) -> PyResult<TaskDraft> {
+    let py = task.py();
+    let fields = py.import("parallel_agents._task")?.getattr("task_fields")?.call1((task, index))?;
+    let fields = fields.cast::<PyDict>()?;
+    let read = fields_from_py(fields).map_err(|error| errors::task_value(py, &task_label(fields, index), &error))?;
+    let draft = TaskDraft::from_json(index, Value::Object(read)).map_err(InputError::from);
+    draft.map_err(|error| errors::input(py, &error))
 }
 
 /// How errors name a task that has not been read yet.
@@ -91,7 +109,7 @@ pub(super) fn task_label(task: &Bound<'_, PyDict>, index: usize) -> String {
     id.map_or_else(|| format!("number {}", index + 1), |id| format!("`{id}`"))
 }
 
-/// A run that goes on. Dropping it cancels the run.
+/// A run that goes on by itself. Dropping it cancels the run.
 #[pyclass(frozen, module = "parallel_agents._core")]
 pub(super) struct Run {
     events: Mutex<UnboundedReceiver<RunEvent>>,
@@ -99,12 +117,12 @@ pub(super) struct Run {
     ready: Arc<Notify>,
     cancels: UnboundedSender<String>,
     is_cancelled: AtomicBool,
-    plan: Plan,
-    runtime: &'static str,
+    /// Kept here, so that an interrupt between two lines of Python loses none.
+    results: Results,
+    plan: Arc<Plan>,
+    live: LiveSessions,
     /// What the run ended with, told again to whoever asks again.
     last: Mutex<Option<Result<RunSummary, RunError>>>,
-    /// Reports of the tasks that have ended, kept so that an interrupt between two lines of Python loses none.
-    ended: Mutex<Vec<TaskReport>>,
 }
 
 #[pymethods]
@@ -115,8 +133,8 @@ impl Run {
         self.plan.tasks().iter().map(|task| task.id.to_string()).collect()
     }
 
-    /// The next event as `(kind, fields)`, or `None` if there is none yet. The last one is of kind `ended`, and is told
-    /// again to whoever asks again; a run that could not be carried out raises instead.
+    /// The next event as `(kind, content)`, or `None` if there is none yet: a `result`, a `notice`, or `ended`, which is
+    /// the last one and told again to whoever asks again; a run that could not be carried out raises instead.
     fn poll<'py>(&self, py: Python<'py>) -> PyResult<Option<(&'static str, Bound<'py, PyAny>)>> {
         let event = lock(&self.events).try_recv();
         match event {
@@ -127,8 +145,9 @@ impl Run {
     }
 
     /// Waits, without holding the interpreter, until there may be an event. A signal's exception ends the wait.
-    fn wait(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.waiter.wait())?;
+    #[expect(unused_variables, reason = "a run on a thread of its own tells every end: that costs it nothing")]
+    fn advance(&self, py: Python<'_>, quiet: bool) -> PyResult<()> {
+        py.detach(|| self.waiter.wait(None))?;
         py.check_signals()
     }
 
@@ -141,9 +160,23 @@ impl Run {
         })
     }
 
-    /// The results of all tasks that have been told as ended, in that order.
-    fn results<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        lock(&self.ended).iter().map(|report| self.result(py, report)).collect()
+    /// Task id to result, of all tasks that have been told as ended, in the order of the tasks.
+    fn results<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.results.all(py)
+    }
+
+    /// Task id to session key, of the agents that are under way.
+    fn live_sessions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        super::live_sessions(py, &self.plan, &self.live)
+    }
+
+    /// Sessions that stay behind, once the run is over: `task_id session_key reason`.
+    fn sessions_left<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let left = match &*lock(&self.last) {
+            Some(Ok(summary)) => sessions_left_fields(summary),
+            Some(Err(_)) | None => json!([]),
+        };
+        to_py(py, &left)
     }
 
     /// Ends the run early. Asked again, that changes nothing, unless it insists: then the run ends at once and leaves
@@ -156,30 +189,17 @@ impl Run {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind these locks is changed by single calls, which a panic cannot cut in half.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Run {
-    fn result<'py>(&self, py: Python<'py>, report: &TaskReport) -> PyResult<Bound<'py, PyAny>> {
-        let task = &self.plan.tasks()[report.task_index];
-        to_py(py, &Value::Object(result_fields(task, report, self.runtime)))
-    }
-
     fn told<'py>(&self, py: Python<'py>, event: RunEvent) -> PyResult<(&'static str, Bound<'py, PyAny>)> {
         match event {
             RunEvent::Notice { level, text } => {
-                let level = match level {
-                    Level::Info => "info",
-                    Level::Warning => "warning",
-                };
-                Ok(("notice", to_py(py, &json!({"level": level, "text": text}))?))
+                Ok(("notice", to_py(py, &json!({"level": level.name(), "text": text}))?))
             }
             RunEvent::TaskEnded(report) => {
-                let result = self.result(py, &report);
-                lock(&self.ended).push(*report);
-                Ok(("result", result?))
+                let index = report.task_index;
+                self.results.keep(report);
+                let result = self.results.get(py, index)?;
+                Ok(("result", result.unwrap_or_else(|| py.None().into_bound(py))))
             }
             RunEvent::Ended(summary) => self.over_with(py, Ok(summary)),
             RunEvent::Failed(error) => self.over_with(py, Err(error)),
@@ -197,7 +217,7 @@ impl Run {
 
     fn over<'py>(&self, py: Python<'py>) -> PyResult<(&'static str, Bound<'py, PyAny>)> {
         match &*lock(&self.last) {
-            Some(Ok(summary)) => Ok(("ended", to_py(py, &summary_fields(summary))?)),
+            Some(Ok(summary)) => Ok(("ended", to_py(py, &totals_fields(summary))?)),
             Some(Err(error)) => Err(errors::run(py, error)),
             None => Err(errors::run(py, &RunError::Internal("the run ended without a word".to_owned()))),
         }

@@ -6,6 +6,7 @@ use crate::core::time::Time;
 
 pub mod gateway;
 pub mod rehearsal;
+pub mod tools;
 
 /// The contract between the machine and what really runs agents.
 ///

@@ -194,7 +194,7 @@ impl Rehearsal {
 /// Four characters to a token: a rule of thumb for English.
 fn usage(order: &SpawnOrder, ending: &Ending) -> Usage {
     let written = match ending {
-        Ending::Replied(text) => text.len(),
+        Ending::Replied(text) | Ending::Cut(text) => text.len(),
         Ending::Failed { .. }
         | Ending::TimedOut
         | Ending::Stopped { .. }

@@ -10,16 +10,18 @@ use crate::core::task::TaskError;
 use crate::runtime::gateway::GatewayError;
 use crate::runtime::rehearsal::RehearsalError;
 
+mod narrate;
 mod options;
 mod prepare;
 mod result;
 mod start;
 mod wait;
 
+pub use narrate::{LiveSessions, Narrator};
 pub use options::RunOptions;
 pub use prepare::plan;
-pub use result::{result_fields, summary_fields};
-pub use start::{Level, RunEvent, RunHandle, RunSummary, RuntimeChoice, SessionLeft, start};
+pub use result::{result_field, result_fields, sessions_left_fields, summary_fields, totals_fields};
+pub use start::{Level, RunEvent, RunHandle, RunSummary, RuntimeChoice, SessionLeft, start, stepwise};
 pub use wait::{Waiter, Waker, wait_pair};
 
 /// Input that no run can be made of. Nothing has been spent.

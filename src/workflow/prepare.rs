@@ -12,14 +12,19 @@ use crate::core::task::{PROMPT_BYTES_MAX, TaskDraft, TaskError};
 
 /// The plan of `drafts`: their agent types found in `registry`, their prompts rendered, their schemas compiled. Tasks
 /// without models of their own use `hierarchy`; tasks without an id are named after their type and place.
-pub fn plan(drafts: Vec<TaskDraft>, registry: &Registry, hierarchy: ModelHierarchy) -> Result<Plan, InputError> {
+pub fn plan(drafts: Vec<TaskDraft>, registry: &Registry, hierarchy: ModelHierarchy) -> Result<Arc<Plan>, InputError> {
     let hierarchy = Arc::new(hierarchy);
-    let given: HashSet<String> = drafts.iter().filter_map(|draft| draft.task_id.clone()).collect();
+    // Only a task without an id has to know those of the others.
+    let given: HashSet<String> = if drafts.iter().all(|draft| draft.task_id.is_some()) {
+        HashSet::new()
+    } else {
+        drafts.iter().filter_map(|draft| draft.task_id.clone()).collect()
+    };
     let mut tasks = Vec::with_capacity(drafts.len());
     for (index, draft) in drafts.into_iter().enumerate() {
         tasks.push(task(index, draft, registry, &hierarchy, &given)?);
     }
-    Ok(Plan::new(tasks)?)
+    Ok(Arc::new(Plan::new(tasks)?))
 }
 
 fn task(
@@ -76,7 +81,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn planned(tasks: &[Value]) -> Result<Plan, String> {
+    fn planned(tasks: &[Value]) -> Result<Arc<Plan>, String> {
         let drafts: Result<Vec<_>, _> =
             tasks.iter().cloned().enumerate().map(|(index, task)| TaskDraft::from_json(index, task)).collect();
         plan(drafts.expect("readable tasks"), &Registry::builtin(), ModelHierarchy::default())

@@ -17,45 +17,74 @@ const CURRENCY: &str = "USD";
 /// The result of `task`: `task_id agent_type status output execution_time timestamp error session_key metadata` and
 /// `raw`, with times in seconds and `timestamp` in ISO 8601, UTC.
 pub fn result_fields(task: &Task, report: &TaskReport, runtime: &str) -> Map<String, Value> {
-    let last = report.attempts.last();
-    let (output, raw) = match &report.end {
-        End::Completed { output, raw } => ((**output).clone(), Some(&**raw)),
-        End::Failed { raw, .. } | End::Timeout { raw, .. } | End::Cancelled { raw, .. } => {
-            (Value::Null, raw.as_deref())
+    RESULT_FIELDS
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), result_field(task, report, runtime, name)?)))
+        .collect()
+}
+
+/// The names of a result's fields.
+pub const RESULT_FIELDS: [&str; 10] = [
+    "task_id",
+    "agent_type",
+    "status",
+    "output",
+    "execution_time",
+    "timestamp",
+    "error",
+    "session_key",
+    "metadata",
+    "raw",
+];
+
+/// One of them; `None` if there is no such field.
+pub fn result_field(task: &Task, report: &TaskReport, runtime: &str, name: &str) -> Option<Value> {
+    Some(match name {
+        "task_id" => json!(*task.id),
+        "agent_type" => json!(*task.agent_type),
+        "status" => json!(report.end.status()),
+        "output" => report.end.output().cloned().unwrap_or_default(),
+        "execution_time" => seconds(report.execution_time()),
+        "timestamp" => json!(iso8601(report.ended)),
+        "error" => json!(report.end.reason()),
+        "session_key" => {
+            let session = report.attempts.last().and_then(|attempt| attempt.session.as_ref());
+            json!(session.map(|session| &*session.key))
         }
-        End::Skipped { .. } => (Value::Null, None),
-    };
-    let session_key = last.and_then(|attempt| attempt.session.as_ref()).map(|session| session.key.to_string());
-    let mut fields = Map::new();
-    for (name, value) in [
-        ("task_id", json!(*task.id)),
-        ("agent_type", json!(*task.agent_type)),
-        ("status", json!(report.end.status())),
-        ("output", output),
-        ("execution_time", seconds(report.execution_time())),
-        ("timestamp", json!(iso8601(report.ended))),
-        ("error", json!(report.end.reason())),
-        ("session_key", json!(session_key)),
-        ("metadata", metadata(report, runtime)),
-        ("raw", json!(raw)),
-    ] {
-        fields.insert(name.to_owned(), value);
-    }
-    fields
+        "metadata" => metadata(report, runtime),
+        "raw" => json!(report.end.raw()),
+        _ => return None,
+    })
 }
 
 /// The end of a run: `attempts refusals cost currency sessions_left`, the cost `null` as soon as one attempt's is not
 /// known.
 pub fn summary_fields(summary: &RunSummary) -> Value {
-    let left = |left: &SessionLeft| json!({"task_id": *left.task_id, "session_key": *left.key, "reason": left.reason});
     let progress = &summary.progress;
     json!({
         "attempts": progress.attempts,
         "refusals": progress.refusals,
         "cost": (progress.cost_unknown == 0).then_some(progress.cost_known),
         "currency": CURRENCY,
-        "sessions_left": summary.sessions_left.iter().map(left).collect::<Vec<_>>(),
+        "sessions_left": sessions_left_fields(summary),
     })
+}
+
+/// The counts of a run for an orchestrator's statistics: `attempts completed failed execution_time`, the last in seconds.
+pub fn totals_fields(summary: &RunSummary) -> Value {
+    let progress = &summary.progress;
+    json!({
+        "attempts": progress.attempts,
+        "completed": progress.completed,
+        "failed": progress.failed + progress.timeout,
+        "execution_time": seconds(summary.execution_time),
+    })
+}
+
+/// The sessions that stay behind: `task_id session_key reason` each.
+pub fn sessions_left_fields(summary: &RunSummary) -> Value {
+    let left = |left: &SessionLeft| json!({"task_id": *left.task_id, "session_key": *left.key, "reason": left.reason});
+    summary.sessions_left.iter().map(left).collect()
 }
 
 fn metadata(report: &TaskReport, runtime: &str) -> Value {
@@ -74,7 +103,7 @@ fn metadata(report: &TaskReport, runtime: &str) -> Value {
         "currency": CURRENCY,
         "queued_seconds": seconds(report.queued()),
         "runtime": runtime,
-        "truncated": false,
+        "truncated": last.is_some_and(|attempt| attempt.truncated),
         "skipped_because": skipped_because,
     })
 }
@@ -86,6 +115,7 @@ fn attempt(attempt: &AttemptReport) -> Value {
         "model": *attempt.model,
         "model_used": attempt.model_used.as_deref(),
         "session_key": attempt.session.as_ref().map(|session| &*session.key),
+        "run_id": attempt.session.as_ref().map(|session| &*session.run_id),
         "outcome": attempt.outcome,
         "reason": attempt.reason,
         "started": attempt.started.unwrap_or(attempt.ordered).as_seconds(),

@@ -3,21 +3,23 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::RunError;
+use super::narrate::{LiveSessions, Narrator};
 use crate::agents::{registry, sample};
-use crate::core::fact::{End, Event, Fact};
 use crate::core::output::OutputFormat;
 use crate::core::plan::{Plan, Task};
 use crate::core::progress::Progress;
-use crate::core::report::{Reporter, TaskReport};
+use crate::core::report::TaskReport;
 use crate::core::run::RunMachine;
 use crate::core::settings::RunSettings;
-use crate::driver::{Clock, NOBODY_WAITS, drive};
+use crate::driver::{Clock, NOBODY_WAITS, Stepwise, drive};
 use crate::runtime::gateway::{GatewayConfig, GatewayRuntime};
 use crate::runtime::rehearsal::{Rehearsal, RehearsalModel};
+use crate::runtime::tools::{Abilities, ToolRuntime};
 
 /// Where the agents of a run are.
 #[derive(Debug, Clone)]
@@ -45,6 +47,16 @@ pub enum Level {
     Info,
     /// For everybody.
     Warning,
+}
+
+impl Level {
+    /// The documented name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+        }
+    }
 }
 
 /// What a run tells while it goes on.
@@ -77,10 +89,12 @@ pub struct SessionLeft {
 }
 
 /// The end of a run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct RunSummary {
     /// The counts.
     pub progress: Progress,
+    /// The time that all tasks took together.
+    pub execution_time: Duration,
     /// Sessions that could not be deleted.
     pub sessions_left: Vec<SessionLeft>,
 }
@@ -92,19 +106,23 @@ pub struct RunHandle {
     pub events: UnboundedReceiver<RunEvent>,
     /// Takes the reason for which the run is to end early; asked twice, it ends at once.
     pub cancels: UnboundedSender<String>,
+    /// The sessions of agents that are under way.
+    pub live: LiveSessions,
 }
 
 /// Starts a run. `wake` is called on the run's thread after each event.
 pub fn start(
-    plan: Plan,
+    plan: Arc<Plan>,
     settings: RunSettings,
     choice: RuntimeChoice,
     wake: impl Fn() + Send + 'static,
 ) -> Result<RunHandle, RunError> {
     let (events, receiver) = unbounded_channel();
     let (cancels, mut cancel_reasons) = unbounded_channel();
+    let live = LiveSessions::default();
+    let live_here = live.clone();
     let body = move || {
-        let tell = |event| {
+        let mut tell = |event| {
             // Nobody listens any more: the run was cancelled by dropping its handle, and ends all the same.
             let _ = events.send(event);
             wake();
@@ -112,7 +130,7 @@ pub fn start(
         let run = AssertUnwindSafe(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| RunError::Internal(error.to_string()))?;
-            runtime.block_on(run(plan, settings, choice, &mut cancel_reasons, &tell))
+            runtime.block_on(run(plan, settings, choice, &mut cancel_reasons, live_here, &mut tell))
         });
         let result = catch_unwind(run).unwrap_or_else(|panic| Err(RunError::Internal(panic_text(&*panic))));
         tell(match result {
@@ -124,7 +142,7 @@ pub fn start(
     };
     let thread = thread::Builder::new().name("parallel-agents".to_owned()).spawn(body);
     thread.map_err(|error| RunError::Internal(format!("no thread could be started: {error}")))?;
-    Ok(RunHandle { events: receiver, cancels })
+    Ok(RunHandle { events: receiver, cancels, live })
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
@@ -133,11 +151,12 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 async fn run(
-    plan: Plan,
+    plan: Arc<Plan>,
     settings: RunSettings,
     choice: RuntimeChoice,
     cancels: &mut UnboundedReceiver<String>,
-    tell: &impl Fn(RunEvent),
+    live: LiveSessions,
+    tell: &mut impl FnMut(RunEvent),
 ) -> Result<RunSummary, RunError> {
     match choice {
         RuntimeChoice::Rehearsal(model) => {
@@ -145,10 +164,10 @@ async fn run(
             let clock = Clock::played(model.speed);
             let seed = model.seed;
             let mut runtime = Rehearsal::new(model, answers);
-            let mut narrator = Narrator::new(&plan, tell);
+            let mut narrator = Narrator::new(plan.clone(), &settings, live);
             let machine = RunMachine::new(plan, settings, seed, clock.now());
-            drive(machine, &mut runtime, clock, cancels, &mut |fact| narrator.observe(&fact)).await;
-            Ok(narrator.summary)
+            drive(machine, &mut runtime, clock, cancels, &mut |fact| narrator.observe(&fact, tell)).await;
+            Ok(narrator.into_summary())
         }
         RuntimeChoice::Gateway(config) => {
             let clock = Clock::real();
@@ -163,22 +182,29 @@ async fn run(
             };
             match connected {
                 Ok((plan, mut runtime)) => {
-                    let mut narrator = Narrator::new(&plan, tell);
+                    let mut narrator = Narrator::new(plan.clone(), &settings, live);
                     let machine = RunMachine::new(plan, settings, seed(), clock.now());
-                    drive(machine, &mut runtime, clock, cancels, &mut |fact| narrator.observe(&fact)).await;
-                    Ok(narrator.summary)
+                    drive(machine, &mut runtime, clock, cancels, &mut |fact| narrator.observe(&fact, tell)).await;
+                    Ok(narrator.into_summary())
                 }
                 Err(reason) => {
-                    let mut narrator = Narrator::new(&plan, tell);
+                    let mut narrator = Narrator::new(plan.clone(), &settings, live);
                     let mut machine = RunMachine::cancelled(plan, settings, &reason, clock.now());
                     while let Some(fact) = machine.poll_fact() {
-                        narrator.observe(&fact);
+                        narrator.observe(&fact, tell);
                     }
-                    Ok(narrator.summary)
+                    Ok(narrator.into_summary())
                 }
             }
         }
     }
+}
+
+/// A run whose calls the caller makes.
+pub fn stepwise(plan: Arc<Plan>, settings: RunSettings, abilities: Abilities) -> Stepwise {
+    let clock = Clock::real();
+    let machine = RunMachine::new(plan, settings, seed(), clock.now());
+    Stepwise::new(machine, ToolRuntime::new(abilities), clock)
 }
 
 /// The one seed of a run.
@@ -189,10 +215,10 @@ fn seed() -> u64 {
 
 /// Connects, and passes over the tiers that the gateway does not know.
 async fn connect(
-    plan: Plan,
+    plan: Arc<Plan>,
     config: GatewayConfig,
-    tell: &impl Fn(RunEvent),
-) -> Result<(Plan, GatewayRuntime), RunError> {
+    tell: &mut impl FnMut(RunEvent),
+) -> Result<(Arc<Plan>, GatewayRuntime), RunError> {
     let runtime = GatewayRuntime::connect(&config).await?;
     let known = match runtime.models().await {
         Ok(known) => known,
@@ -204,7 +230,7 @@ async fn connect(
         }
     };
     let mut warned: Vec<Arc<str>> = Vec::new();
-    let plan = plan.with_hierarchies(|hierarchy| {
+    let plan = Plan::clone(&plan).with_hierarchies(|hierarchy| {
         let (usable, passed_over) = hierarchy.usable(|model| known.may_have(model), || known.names.clone())?;
         for model in passed_over {
             if !warned.contains(&model) {
@@ -215,7 +241,7 @@ async fn connect(
         }
         Ok::<_, RunError>(Arc::new(usable))
     })?;
-    Ok((plan, runtime))
+    Ok((Arc::new(plan), runtime))
 }
 
 /// What the agent of `task` answers in a rehearsal: the example of its contract, each text marked as rehearsed.
@@ -247,79 +273,5 @@ fn mark(value: &mut serde_json::Value, with: &str) {
         serde_json::Value::Array(items) => items.iter_mut().for_each(|item| mark(item, with)),
         serde_json::Value::Object(fields) => fields.values_mut().for_each(|field| mark(field, with)),
         serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
-    }
-}
-
-/// Folds facts into what the caller is told.
-struct Narrator<'run, Tell: Fn(RunEvent)> {
-    reporter: Reporter,
-    summary: RunSummary,
-    ids: Vec<Arc<str>>,
-    refusal_told: bool,
-    tell: &'run Tell,
-}
-
-impl<'run, Tell: Fn(RunEvent)> Narrator<'run, Tell> {
-    fn new(plan: &Plan, tell: &'run Tell) -> Self {
-        Self {
-            reporter: Reporter::new(plan),
-            summary: RunSummary { progress: Progress::default(), sessions_left: Vec::new() },
-            ids: plan.tasks().iter().map(|task| task.id.clone()).collect(),
-            refusal_told: false,
-            tell,
-        }
-    }
-
-    fn observe(&mut self, fact: &Fact) {
-        self.summary.progress.apply(fact);
-        self.narrate(fact);
-        if let Some(report) = self.reporter.apply(fact) {
-            (self.tell)(RunEvent::TaskEnded(Box::new(report)));
-        }
-    }
-
-    fn narrate(&mut self, fact: &Fact) {
-        match &fact.event {
-            Event::RetryPlanned { task_index, reason, model, delay, .. } => {
-                let id = &self.ids[*task_index];
-                let wait = if delay.is_zero() { String::new() } else { format!(" in {:.1} s", delay.as_secs_f64()) };
-                self.notice(Level::Info, format!("task `{id}`: {reason}; trying again on `{model}`{wait}"));
-            }
-            Event::AttemptRefused { reason, limit, .. } if !self.refusal_told => {
-                self.refusal_told = true;
-                self.notice(Level::Info, format!("waiting for room: {limit} agents at once for now ({reason})"));
-            }
-            Event::LimitRaised { .. } => self.refusal_told = false,
-            Event::TaskEnded { task_index, end: End::Failed { reason, .. } } => {
-                self.notice(Level::Info, format!("task `{}` failed: {reason}", self.ids[*task_index]));
-            }
-            Event::Cancelled { reason } => self.notice(Level::Info, format!("the run ends early: {reason}")),
-            Event::SessionLeft { attempt, session, reason } => self.summary.sessions_left.push(SessionLeft {
-                task_id: self.ids[attempt.task_index].clone(),
-                key: session.key.clone(),
-                reason: reason.clone(),
-            }),
-            Event::RunEnded => {
-                if let Some(first) = self.summary.sessions_left.first() {
-                    let count = self.summary.sessions_left.len();
-                    let text =
-                        format!("{count} sessions were not deleted, `{}` among them ({})", first.key, first.reason);
-                    self.notice(Level::Warning, text);
-                }
-            }
-            Event::RunStarted { .. }
-            | Event::AttemptPlanned { .. }
-            | Event::AttemptAccepted { .. }
-            | Event::AttemptStarted { .. }
-            | Event::AttemptRefused { .. }
-            | Event::AttemptStopping { .. }
-            | Event::AttemptEnded { .. }
-            | Event::TaskEnded { .. }
-            | Event::SessionDeleted { .. } => {}
-        }
-    }
-
-    fn notice(&self, level: Level, text: String) {
-        (self.tell)(RunEvent::Notice { level, text });
     }
 }

@@ -101,13 +101,9 @@ def time_ours(gateway: Gateway, count: int) -> tuple[float, float]:
     return ended[-1] - begun, over - ended[-1]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Our runtime beside a bare client, on one real gateway.")
-    parser.add_argument("--agents", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--client", metavar="PROGRAM.py")
-    options = parser.parse_args()
-    register_agent_type(AgentType("greeter", "Says hi", "Greet."))
+def measure(agents: int, rounds: int, program: str | None) -> None:
+    """Takes turns on one gateway and prints each round and the median ratio."""
+    register_agent_type(AgentType("greeter", "Says hi", "Greet."), replace=True)
     provider = Provider()
     lanes = Options(subagents_concurrent=128, main_concurrent=128)
     ratios = []
@@ -115,18 +111,27 @@ def main() -> None:
         gateway.start()
         # The first agents of a gateway are slow: it loads what it needs.
         time_bare(gateway, 10, None)
-        print(f"{options.agents} agents, {options.rounds} rounds, taking turns")
-        for round_no in range(1, options.rounds + 1):
-            bare = time_bare(gateway, options.agents, options.client)
-            ours, cleanup = time_ours(gateway, options.agents)
+        print(f"{agents} agents on a real gateway, {rounds} rounds, taking turns")
+        for round_no in range(1, rounds + 1):
+            bare = time_bare(gateway, agents, program)
+            ours, cleanup = time_ours(gateway, agents)
             ratios.append(bare / ours)
             print(
-                f"  round {round_no}: bare client {options.agents / bare:.2f} agents/s, "
-                f"parallel_agents {options.agents / ours:.2f} agents/s, ratio {ratios[-1]:.2f}, "
+                f"  round {round_no}: bare client {agents / bare:.2f} agents/s, "
+                f"parallel_agents {agents / ours:.2f} agents/s, ratio {ratios[-1]:.2f}, "
                 f"cleanup {cleanup:.1f} s"
             )
     provider.close()
     print(f"median ratio: {statistics.median(ratios):.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Our runtime beside a bare client, on one real gateway.")
+    parser.add_argument("--agents", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--client", metavar="PROGRAM.py")
+    options = parser.parse_args()
+    measure(options.agents, options.rounds, options.client)
 
 
 if __name__ == "__main__":

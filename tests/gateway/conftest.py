@@ -19,6 +19,9 @@ from .openclaw import K2P5, Gateway, Options
 from .provider import Provider
 from .proxy import MakeProxy, Proxy, Rewrite
 
+# What the scenarios assert is told as in a test module.
+pytest.register_assert_rewrite("conformance.scenarios")
+
 
 @pytest.fixture(scope="session")
 def openclaw() -> Install:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# What the scenarios assert is told as in a test module.
+pytest.register_assert_rewrite("conformance.scenarios")
 
 
 @pytest.fixture
@@ -25,3 +30,11 @@ def no_gateway(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, closed_port: int
         monkeypatch.delenv(name)
     monkeypatch.setenv("OPENCLAW_STATE_DIR", str(tmp_path / "no-openclaw"))
     monkeypatch.setenv("OPENCLAW_GATEWAY_PORT", str(closed_port))
+
+
+@pytest.fixture
+def ends() -> Iterator[None]:
+    """Ends the whole test run, with every thread's stack, if a test has not ended by itself after a minute."""
+    faulthandler.dump_traceback_later(60, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()

@@ -295,7 +295,7 @@ impl<'scene> Book<'scene> {
                     self.count.cost_known += cost.unwrap_or(0.0);
                 }
                 let text = match ending {
-                    Ending::Replied(text) => Some(text.clone()),
+                    Ending::Replied(text) | Ending::Cut(text) => Some(text.clone()),
                     _ => None,
                 };
                 page.told = Some(Told { meaning, text, cost, report: letter.report.clone() });

@@ -53,7 +53,8 @@ pub fn answer(random: &mut Rng, task: &Task, attempt: AttemptRef) -> Sample {
         }
         OutputFormat::Text | OutputFormat::Markdown | OutputFormat::Code => (word.clone(), Value::String(word)),
     };
-    Sample { ending: Ending::Replied(text), meaning: Meaning::Answer(value) }
+    let ending = if random.u8(0..16) == 0 { Ending::Cut(text) } else { Ending::Replied(text) };
+    Sample { ending, meaning: Meaning::Answer(value) }
 }
 
 /// An end without the promised answer, of an agent that was started.
@@ -85,6 +86,9 @@ fn unusable(random: &mut Rng, task: &Task, attempt: AttemptRef) -> Sample {
         1 if task.schema.is_some() => json!({"reply": word}).to_string(),
         _ => format!("{{\"answer\": \"{word}"),
     };
+    if random.u8(0..4) == 0 {
+        return fails(FailureKind::Truncated, Ending::Cut(text));
+    }
     fails(FailureKind::Output, Ending::Replied(text))
 }
 

@@ -94,7 +94,7 @@ fn assert_everything_was_reached(counts: &BTreeMap<String, usize>) {
 }
 
 /// What the seeds must reach.
-const REACHED: [&str; 24] = [
+const REACHED: [&str; 26] = [
     "attempt ended: Cancelled",
     "attempt ended: Completed",
     "attempt failed: Model",
@@ -105,6 +105,7 @@ const REACHED: [&str; 24] = [
     "attempt failed: Stopped",
     "attempt failed: Timeout",
     "attempt failed: Transient",
+    "attempt failed: Truncated",
     "attempt refused",
     "attempt stopping: Cancel",
     "attempt stopping: RunDeadline",
@@ -114,6 +115,7 @@ const REACHED: [&str; 24] = [
     "run deadline",
     "session deleted",
     "session left: forbidden",
+    "session left: nothing here can delete it",
     "session left: there was no time left to delete it",
     "task completed",
     "task failed",

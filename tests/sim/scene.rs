@@ -175,7 +175,11 @@ fn settings(random: &mut Rng) -> RunSettings {
         run_time_max: Duration::from_secs([1, 30, 600, 2_000, 2_000][random.usize(0..5)]),
         grace: Duration::from_millis(random.u64(500..=3_000)),
         stop_patience: Duration::from_millis(random.u64(1_000..=15_000)),
-        cleanup: if random.u8(0..4) == 0 { Cleanup::Keep } else { Cleanup::Delete },
+        cleanup: match random.u8(0..8) {
+            0 | 1 => Cleanup::Keep,
+            2 => Cleanup::Impossible,
+            _ => Cleanup::Delete,
+        },
         cleanup_patience: Duration::from_millis(random.u64(1_000..=10_000)),
         deletes_max: random.usize(1..=3),
         journaled: random.bool(),

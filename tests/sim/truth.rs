@@ -47,7 +47,7 @@ pub fn next_tier(book: &Book<'_>, index: usize) -> Option<(usize, u32, FailureKi
         FailureKind::ServerError => policy.server_error_retries_max,
         FailureKind::Output => policy.output_retries_max,
         FailureKind::Model | FailureKind::Timeout => 0,
-        FailureKind::Permanent | FailureKind::Stopped | FailureKind::Busy => return None,
+        FailureKind::Permanent | FailureKind::Truncated | FailureKind::Stopped | FailureKind::Busy => return None,
     };
     if spent.len() >= policy.attempts_max as usize {
         return None;

@@ -104,7 +104,9 @@ pub fn ends_tell_the_truth(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
             holds!(!reason.is_empty(), "it has no reason");
             let unusable = book.tasks[*index].spent.iter().rev().find_map(|attempt| {
                 let told = book.attempts[attempt].told.as_ref();
-                let told = told.filter(|told| matches!(told.meaning, Meaning::Fails(FailureKind::Output)));
+                let told = told.filter(|told| {
+                    matches!(told.meaning, Meaning::Fails(FailureKind::Output | FailureKind::Truncated))
+                });
                 told.and_then(|told| told.text.as_deref())
             });
             holds!(raw.as_deref() == unusable, "it wrote {unusable:?} last");

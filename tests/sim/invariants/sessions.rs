@@ -7,14 +7,14 @@ use parallel_agents::core::settings::Cleanup;
 use super::{Moment, Verdict, View, holds};
 use crate::book::Deletion;
 
-/// With `Delete`, the session of an attempt that is over is deleted once, and said to be only if it was; with `Keep`
-/// none is.
+/// With `Delete`, the session of an attempt that is over is deleted once, and said to be only if it was; otherwise none
+/// is.
 pub fn sessions_go_or_stay_as_asked(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let book = view.book;
     let keep = book.scene.settings.cleanup == Cleanup::Keep;
     match moment {
         Moment::Action(Action::Delete { attempt, session }) => {
-            holds!(!keep, "sessions are to be kept");
+            holds!(book.scene.settings.cleanup == Cleanup::Delete, "sessions are not to be deleted");
             let page = book.attempt(*attempt).ok_or("it was never planned")?;
             holds!(page.over.is_some(), "the attempt is not over");
             holds!(page.deletion == Deletion::NotOrdered, "it is being deleted");
@@ -54,7 +54,7 @@ pub fn deletions_are_few_at_once(view: &View<'_>, moment: &Moment<'_>) -> Verdic
 }
 
 /// At the end every agent of ours is dead, or named as one that would not stop, or its session as one that is left; and
-/// with `Delete` every session is deleted or named as left.
+/// unless they are kept every session is deleted or named as left.
 pub fn everything_is_accounted_for_at_the_end(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let book = view.book;
     if !matches!(moment, Moment::Settled(_)) || !view.machine.is_finished() {
@@ -69,7 +69,7 @@ pub fn everything_is_accounted_for_at_the_end(view: &View<'_>, moment: &Moment<'
         };
         holds!(said || page.session_gone, "{attempt:?} is alive and nobody says so: {:?}", page.over);
     }
-    if book.scene.settings.cleanup == Cleanup::Delete {
+    if book.scene.settings.cleanup != Cleanup::Keep {
         let found = book.attempts.iter().find(|(_, page)| page.accepted_no.is_some() && !page.session_gone);
         holds!(found.is_none(), "nobody says what became of the session of {found:?}");
     }

@@ -1,0 +1,130 @@
+"""Drives a run of injected callables on the running event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from typing import Any
+
+    from . import _core
+
+
+class Pump:
+    """Makes a run's calls on the loop: plain functions at once, coroutines as tasks, all beside each other.
+
+    Args:
+        run: The run.
+        threads: How many threads may make the calls of plain functions instead of the loop's.
+    """
+
+    def __init__(self, run: _core.ToolRun, threads: int | None) -> None:
+        self._run = run
+        self._threads = threads
+        self._pool: Any = None
+        self._wake = asyncio.Event()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._broken: BaseException | None = None
+
+    async def steps(self) -> AsyncIterator[None]:
+        """Goes on, and pauses whenever there may be an event. Leave it when the run is over.
+
+        Raises:
+            BaseException: What a callable raised that is no `Exception`. The run still has to be cancelled.
+        """
+        loop = asyncio.get_running_loop()
+        descriptor = self._run.fileno()
+        loop.add_reader(descriptor, self._woken)
+        try:
+            while True:
+                while (call := self._run.next_call()) is not None:
+                    self._make(*call)
+                for number in self._run.withdrawn():
+                    if number in self._tasks:
+                        self._tasks[number].cancel()
+                if self._broken is not None:
+                    broken, self._broken = self._broken, None
+                    raise broken
+                yield
+                await self._pause()
+        finally:
+            loop.remove_reader(descriptor)
+
+    async def close(self) -> None:
+        """Ends what is still under way of calls that nobody waits for."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=1)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _woken(self) -> None:
+        self._run.drain()
+        self._wake.set()
+
+    async def _pause(self) -> None:
+        pause = self._run.pause()
+        if pause == 0:
+            # Others on the loop have their turn all the same.
+            await asyncio.sleep(0)
+            return
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._wake.wait(), pause)
+        self._wake.clear()
+
+    def _make(self, number: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        try:
+            answer = self._call(function, args, kwargs)
+        except Exception as error:
+            self._run.raised(number, error)
+        except BaseException as error:
+            self._run.raised(number, error)
+            raise
+        else:
+            if hasattr(answer, "__await__"):
+                self._tasks[number] = asyncio.ensure_future(self._finish(number, answer))
+            else:
+                self._run.answered(number, answer)
+
+    def _call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        from ._tools import _is_async
+
+        if self._threads is None or _is_async(function):
+            return function(*args, **kwargs)
+        import contextvars
+        import functools
+        from concurrent.futures import ThreadPoolExecutor
+
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="parallel-agents-tools")
+        call = functools.partial(contextvars.copy_context().run, function, *args, **kwargs)
+        return asyncio.get_running_loop().run_in_executor(self._pool, call)
+
+    async def _finish(self, number: int, awaitable: Awaitable[Any]) -> None:
+        try:
+            answer = await awaitable
+        except Exception as error:
+            self._run.raised(number, error)
+        except BaseException as error:
+            self._run.raised(number, error)
+            task = asyncio.current_task()
+            if not isinstance(error, asyncio.CancelledError):
+                raise
+            # Raised by the callable itself; a cancellation of ours is no reason to end the run.
+            if task is not None and not _is_being_cancelled(task):
+                self._broken = error
+        else:
+            self._run.answered(number, answer)
+        finally:
+            del self._tasks[number]
+            self._wake.set()
+
+
+def _is_being_cancelled(task: asyncio.Task[Any]) -> bool:
+    # Python 3.10 cannot tell.
+    return bool(getattr(task, "cancelling", lambda: 1)())

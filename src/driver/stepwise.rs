@@ -1,0 +1,110 @@
+//! Drives a run whose calls somebody else makes: each step says what to call, takes the answer, and moves facts,
+//! actions and reports between the machine and the callables' runtime. It never waits; its caller does, for
+//! [`Stepwise::pause`].
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Clock;
+use crate::core::action::AttemptRef;
+use crate::core::fact::Fact;
+use crate::core::run::RunMachine;
+use crate::core::time::Time;
+use crate::runtime::tools::{Call, ToolRuntime};
+
+/// How long something takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Starts now.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time since it was started.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// A run, and the callables that carry it out.
+#[derive(Debug)]
+pub struct Stepwise {
+    machine: RunMachine,
+    tools: ToolRuntime,
+    clock: Clock,
+}
+
+impl Stepwise {
+    /// Drives `machine` with the callables behind `tools`.
+    pub fn new(machine: RunMachine, tools: ToolRuntime, clock: Clock) -> Self {
+        Self { machine, tools, clock }
+    }
+
+    /// The next call to make now, if there is one.
+    pub fn next_call(&mut self, observe: &mut impl FnMut(Fact)) -> Option<Call> {
+        self.settle(observe);
+        if self.machine.is_finished() {
+            return None;
+        }
+        self.tools.next_call(self.clock.now())
+    }
+
+    /// Hands an answer over.
+    pub fn answer(&mut self, answer: impl FnOnce(&mut ToolRuntime, Time)) {
+        answer(&mut self.tools, self.clock.now());
+    }
+
+    /// Somebody wants the run to end.
+    pub fn cancel(&mut self, reason: &str, observe: &mut impl FnMut(Fact)) {
+        self.machine.handle_cancel(reason, self.clock.now());
+        self.settle(observe);
+    }
+
+    /// Whether the run is over. All its facts have been observed.
+    pub fn is_finished(&self) -> bool {
+        self.machine.is_finished()
+    }
+
+    /// How long nothing can happen by itself; `None` while only an answer can.
+    pub fn pause(&self) -> Option<Duration> {
+        let now = self.clock.now();
+        let due = self.machine.next_deadline().into_iter().chain(self.tools.next_time(now)).min();
+        due.map(|time| time.since(now))
+    }
+
+    /// The next thing that a person may want to know.
+    pub fn next_notice(&mut self) -> Option<String> {
+        self.tools.next_notice()
+    }
+
+    /// Whether a look is to be told of this session's row: somebody waits for it, or for one whose key is not known.
+    pub fn awaits(&self, key: &str) -> bool {
+        self.tools.awaits(key).is_some() || self.tools.seeks_labels()
+    }
+
+    /// Attempts whose start is under way and no longer wanted.
+    pub fn withdrawn(&mut self) -> Vec<AttemptRef> {
+        self.tools.withdrawn()
+    }
+
+    /// Carries everything to where it belongs until nothing is left to carry.
+    fn settle(&mut self, observe: &mut impl FnMut(Fact)) {
+        let now = self.clock.now();
+        if self.machine.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.machine.handle_time(now);
+        }
+        loop {
+            while let Some(fact) = self.machine.poll_fact() {
+                observe(fact);
+            }
+            while let Some(action) = self.machine.poll_action() {
+                self.tools.begin(action, now);
+            }
+            let Some(report) = self.tools.next_report() else { return };
+            self.machine.handle_report(report, now);
+        }
+    }
+}

@@ -1,0 +1,371 @@
+//! What injected callables answer, in all the shapes that runtimes give it: a dict, an object with `get`, JSON text, the
+//! gateway's envelope around any of them, or a bare list.
+
+use std::sync::Arc;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
+
+use crate::core::action::Session;
+use crate::core::failure::Refusal;
+use crate::core::output::abridged;
+use crate::core::usage::Tokens;
+use crate::runtime::tools::{Child, Reply, SpawnAnswer};
+
+/// How many wrappings are taken off at the most.
+const WRAPPINGS_MAX: usize = 5;
+/// From how many characters on a text may have been cut: what `sessions_history` shows at the most.
+const HISTORY_CHARS: usize = 4_000;
+/// How much of an answer that cannot be read is shown.
+const SHOWN_CHARS: usize = 200;
+
+type Object<'py> = Bound<'py, PyAny>;
+
+/// An answer without its wrappings, or the refusal that was in them.
+enum Body<'py> {
+    Said(Object<'py>),
+    Refused(Refusal),
+}
+
+/// A value as an error shows it.
+pub(super) fn shown(object: &Object<'_>) -> String {
+    let text = object.repr().map_or_else(|_| "something that has no text".to_owned(), |text| text.to_string());
+    format!("`{}`", abridged(&text, SHOWN_CHARS))
+}
+
+/// An exception as one line: its class and its text.
+pub(super) fn raised(py: Python<'_>, error: &PyErr) -> String {
+    let class = error.get_type(py).name().map_or_else(|_| "an exception".to_owned(), |name| name.to_string());
+    let text = error.value(py).str().map(|text| text.to_string()).unwrap_or_default();
+    let shown = if text.is_empty() { class } else { format!("{class}: {text}") };
+    abridged(&shown, SHOWN_CHARS * 2)
+}
+
+/// The field of that name, unless it is absent or `None`.
+pub(super) fn get<'py>(object: &Object<'py>, name: &Bound<'py, PyString>) -> PyResult<Option<Object<'py>>> {
+    let found = if let Ok(dict) = object.cast::<PyDict>() {
+        dict.get_item(name)?
+    } else if let Some(getter) = object.getattr_opt(intern!(object.py(), "get"))? {
+        Some(getter.call1((name,))?)
+    } else {
+        object.getattr_opt(name)?
+    };
+    Ok(found.filter(|found| !found.is_none()))
+}
+
+fn get_text(object: &Object<'_>, name: &Bound<'_, PyString>) -> PyResult<Option<Arc<str>>> {
+    let found = get(object, name)?;
+    Ok(match found.as_ref().map(|found| found.cast::<PyString>()) {
+        Some(Ok(text)) => Some(text.to_str()?.into()),
+        Some(Err(_)) | None => None,
+    })
+}
+
+fn get_count(object: &Object<'_>, name: &Bound<'_, PyString>) -> PyResult<Option<u64>> {
+    Ok(get(object, name)?.and_then(|found| found.extract::<f64>().ok()).filter(|count| *count >= 0.0).map(
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "counts are whole and not negative"
+        )]
+        |count| count as u64,
+    ))
+}
+
+fn is_true(object: &Object<'_>, name: &Bound<'_, PyString>) -> PyResult<bool> {
+    get(object, name)?.map_or(Ok(false), |found| found.is_truthy())
+}
+
+/// Takes the wrappings off: JSON text, `{"ok", "result" | "output": {"content", "details"}}`.
+fn body<'py>(answer: Object<'py>, known: &Bound<'py, PyString>) -> PyResult<Body<'py>> {
+    let py = answer.py();
+    let mut inner = answer;
+    for _ in 0..WRAPPINGS_MAX {
+        if inner.is_exact_instance_of::<PyDict>() && inner.contains(known)? {
+            break;
+        }
+        if let Ok(text) = inner.cast::<PyString>() {
+            inner = py.import(intern!(py, "json"))?.call_method1(intern!(py, "loads"), (text,))?;
+            continue;
+        }
+        if inner.is_instance_of::<PyList>() || inner.is_instance_of::<PyTuple>() || inner.is_none() {
+            break;
+        }
+        if get(&inner, intern!(py, "ok"))?.is_some_and(|ok| ok.cast::<PyBool>().is_ok_and(|ok| !ok.is_true())) {
+            return refusal(&inner).map(Body::Refused);
+        }
+        let mut next = None;
+        for name in [intern!(py, "result"), intern!(py, "output"), intern!(py, "details")] {
+            next = get(&inner, name)?;
+            if next.is_some() {
+                break;
+            }
+        }
+        if next.is_none()
+            && let Some(content) = get(&inner, intern!(py, "content"))?
+        {
+            next = Some(PyString::new(py, &content_text(&content)?).into_any());
+        }
+        match next {
+            Some(next) => inner = next,
+            None => break,
+        }
+    }
+    Ok(Body::Said(inner))
+}
+
+fn refusal(answer: &Object<'_>) -> PyResult<Refusal> {
+    let py = answer.py();
+    let Some(error) = get(answer, intern!(py, "error"))? else {
+        return Ok(Refusal { code: "error".to_owned(), message: shown(answer), ..Refusal::default() });
+    };
+    if let Ok(text) = error.cast::<PyString>() {
+        return Ok(Refusal { code: "error".to_owned(), message: text.to_string(), ..Refusal::default() });
+    }
+    let text = |name| get_text(&error, name);
+    Ok(Refusal {
+        code: text(intern!(py, "code"))?.or(text(intern!(py, "type"))?).unwrap_or_else(|| "error".into()).to_string(),
+        message: text(intern!(py, "message"))?.map_or_else(|| shown(&error), |message| message.to_string()),
+        retryable: is_true(&error, intern!(py, "retryable"))?,
+        ..Refusal::default()
+    })
+}
+
+/// Reads the answer of `sessions_spawn`.
+pub(super) fn spawned(answer: Object<'_>) -> PyResult<SpawnAnswer> {
+    let py = answer.py();
+    let whole = answer.clone();
+    let said = match body(answer, intern!(py, "childSessionKey"))? {
+        Body::Said(said) => said,
+        Body::Refused(refusal) => return Ok(SpawnAnswer::Refused(refusal)),
+    };
+    if said.is_none() || said.is_instance_of::<PyList>() {
+        return Ok(SpawnAnswer::Unreadable(shown(&whole)));
+    }
+    let text = |name| get_text(&said, name);
+    let status = text(intern!(py, "status"))?;
+    let key = match text(intern!(py, "childSessionKey"))? {
+        Some(key) => Some(key),
+        None => text(intern!(py, "sessionKey"))?,
+    };
+    match (status.as_deref(), key) {
+        (Some("forbidden" | "error" | "failed" | "rejected" | "denied"), _) => {
+            let code = status.as_deref().unwrap_or_default().to_owned();
+            let message = match text(intern!(py, "error"))? {
+                Some(error) => error.to_string(),
+                None => text(intern!(py, "message"))?.map_or_else(|| shown(&said), |message| message.to_string()),
+            };
+            Ok(SpawnAnswer::Refused(Refusal { code, message, ..Refusal::default() }))
+        }
+        (_, Some(key)) => {
+            let run_id = text(intern!(py, "runId"))?.unwrap_or_else(|| key.clone());
+            let model = named_model(text(intern!(py, "resolvedProvider"))?, text(intern!(py, "resolvedModel"))?);
+            Ok(SpawnAnswer::Accepted { session: Session { key, run_id }, model })
+        }
+        (_, None) => Ok(SpawnAnswer::Unreadable(shown(&whole))),
+    }
+}
+
+/// `provider/model`, where both are told or the second says it all.
+fn named_model(provider: Option<Arc<str>>, model: Option<Arc<str>>) -> Option<Arc<str>> {
+    let model = model?;
+    match provider {
+        Some(provider) if !model.contains('/') => Some(format!("{provider}/{model}").into()),
+        Some(_) | None => Some(model),
+    }
+}
+
+/// A page of `sessions_list`: its rows, where the next one begins, and whether there is more.
+pub(super) struct Page<'py> {
+    pub rows: Vec<Object<'py>>,
+    pub next: Option<u64>,
+    pub has_more: bool,
+}
+
+/// Reads the answer of `sessions_list`.
+pub(super) fn page(answer: Object<'_>) -> PyResult<Page<'_>> {
+    let py = answer.py();
+    let said = match body(answer, intern!(py, "sessions"))? {
+        Body::Said(said) => said,
+        Body::Refused(refusal) => return Err(PyValueError::new_err(refusal.message)),
+    };
+    if let Some(rows) = list(&said) {
+        return Ok(Page { rows, next: None, has_more: false });
+    }
+    let rows = get(&said, intern!(py, "sessions"))?.as_ref().and_then(list);
+    let Some(rows) = rows else {
+        return Err(PyValueError::new_err(format!("it answered {}, expected a list of sessions", shown(&said))));
+    };
+    let has_more = is_true(&said, intern!(py, "hasMore"))?;
+    let next = if has_more { get_count(&said, intern!(py, "nextOffset"))? } else { None };
+    Ok(Page { rows, next, has_more })
+}
+
+fn list<'py>(object: &Object<'py>) -> Option<Vec<Object<'py>>> {
+    match object.cast::<PyList>() {
+        Ok(list) => Some(list.iter().collect()),
+        Err(_) => object.cast::<PyTuple>().ok().map(|tuple| tuple.iter().collect()),
+    }
+}
+
+/// A row of the list, read as far as it matters.
+pub(super) struct RowText {
+    pub status: Option<Arc<str>>,
+    pub label: Option<Arc<str>>,
+    pub tokens: Option<u64>,
+    pub model: Option<Arc<str>>,
+    pub error: Option<Arc<str>>,
+}
+
+/// The session that a row is about.
+pub(super) fn row_key<'py>(row: &Object<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
+    let py = row.py();
+    let key = match get(row, intern!(py, "key"))? {
+        Some(key) => Some(key),
+        None => get(row, intern!(py, "sessionKey"))?,
+    };
+    Ok(key.and_then(|key| key.cast_into::<PyString>().ok()))
+}
+
+/// The rest of a row that somebody waits for.
+pub(super) fn row_text(row: &Object<'_>) -> PyResult<RowText> {
+    let py = row.py();
+    let text = |name| get_text(row, name);
+    Ok(RowText {
+        status: text(intern!(py, "status"))?,
+        label: text(intern!(py, "label"))?,
+        tokens: get_count(row, intern!(py, "totalTokens"))?,
+        model: named_model(text(intern!(py, "modelProvider"))?, text(intern!(py, "model"))?),
+        error: match text(intern!(py, "lastRunError"))? {
+            Some(error) => Some(error),
+            None => text(intern!(py, "error"))?,
+        },
+    })
+}
+
+/// Reads the answer of `sessions_history`: the agent's last text.
+pub(super) fn reply(answer: Object<'_>) -> PyResult<Reply> {
+    let py = answer.py();
+    let said = match body(answer, intern!(py, "messages"))? {
+        Body::Said(said) => said,
+        Body::Refused(refusal) => return Err(PyValueError::new_err(refusal.message)),
+    };
+    let (messages, is_cut) = match list(&said) {
+        Some(messages) => (Some(messages), false),
+        None if said.is_none() => (Some(Vec::new()), false),
+        None => (
+            get(&said, intern!(py, "messages"))?.as_ref().and_then(list),
+            is_true(&said, intern!(py, "contentTruncated"))?,
+        ),
+    };
+    let Some(messages) = messages else {
+        return Err(PyValueError::new_err(format!("it answered {}, expected a list of messages", shown(&said))));
+    };
+    let mut reply = Reply::default();
+    for message in messages.iter().rev() {
+        let role = get_text(message, intern!(py, "role"))?;
+        let content = get(message, intern!(py, "content"))?;
+        let text = content.as_ref().map_or_else(|| Ok(String::new()), content_text)?;
+        match role.as_deref() {
+            Some("assistant") | None if !text.trim().is_empty() => {
+                reply.is_cut = is_cut_text(&text, is_cut || is_true(message, intern!(py, "truncated"))?);
+                reply.text = text;
+                reply.model =
+                    named_model(get_text(message, intern!(py, "provider"))?, get_text(message, intern!(py, "model"))?)
+                        .filter(|model| model.contains('/'));
+                usage(&messages, &mut reply)?;
+                break;
+            }
+            Some("assistant" | "user") | None => {}
+            Some(_) => reply.remark = reply.remark.or(Some(text).filter(|text| !text.trim().is_empty())),
+        }
+    }
+    Ok(reply)
+}
+
+/// Whether a text is only a beginning. The mark of a cut may be about another message of the same answer, so the text
+/// must also be as long as a cut one is.
+fn is_cut_text(text: &str, is_marked: bool) -> bool {
+    let characters = text.chars().count();
+    let ends_in_mark = text.trim_end().ends_with("(truncated)...") || text.trim_end().ends_with("(truncated)…");
+    characters >= HISTORY_CHARS && (is_marked || ends_in_mark || characters == HISTORY_CHARS)
+}
+
+/// Sums what the messages say they used, if they say it.
+fn usage(messages: &[Object<'_>], reply: &mut Reply) -> PyResult<()> {
+    for message in messages {
+        let py = message.py();
+        let Some(usage) = get(message, intern!(py, "usage"))? else { continue };
+        let count = |name| get_count(&usage, name).map(Option::unwrap_or_default);
+        let (input, output) = (count(intern!(py, "input"))?, count(intern!(py, "output"))?);
+        let (cache_read, cache_write) = (count(intern!(py, "cacheRead"))?, count(intern!(py, "cacheWrite"))?);
+        let total = get_count(&usage, intern!(py, "totalTokens"))?;
+        let total = total.unwrap_or(input + output + cache_read + cache_write);
+        let tokens = Tokens { input, output, cache_read, cache_write, total };
+        reply.tokens = Some(reply.tokens.map_or(tokens, |sum| sum.plus(tokens)));
+        if let Some(cost) = get(&usage, intern!(py, "cost"))? {
+            let total = get(&cost, intern!(py, "total")).ok().flatten().unwrap_or(cost);
+            reply.cost = total.extract::<f64>().ok().map(|dollars| reply.cost.unwrap_or(0.0) + dollars).or(reply.cost);
+        }
+    }
+    Ok(())
+}
+
+/// The text of a message: as it is, or in blocks.
+fn content_text(content: &Object<'_>) -> PyResult<String> {
+    let py = content.py();
+    if let Ok(text) = content.cast::<PyString>() {
+        return Ok(text.to_str()?.to_owned());
+    }
+    let mut joined = String::new();
+    for block in list(content).unwrap_or_default() {
+        if let Ok(text) = block.cast::<PyString>() {
+            joined.push_str(text.to_str()?);
+        } else if get_text(&block, intern!(py, "type"))?.is_none_or(|kind| &*kind == "text")
+            && let Some(text) = get_text(&block, intern!(py, "text"))?
+        {
+            joined.push_str(&text);
+        }
+    }
+    Ok(joined)
+}
+
+/// Reads the answer of `subagents(action="list")`.
+pub(super) fn children(answer: Object<'_>) -> PyResult<Vec<Child>> {
+    let py = answer.py();
+    let said = match body(answer, intern!(py, "tasks"))? {
+        Body::Said(said) => said,
+        Body::Refused(refusal) => return Err(PyValueError::new_err(refusal.message)),
+    };
+    let rows = match list(&said) {
+        Some(rows) => rows,
+        None => get(&said, intern!(py, "tasks"))?.as_ref().and_then(list).unwrap_or_default(),
+    };
+    let mut children = Vec::with_capacity(rows.len());
+    for row in rows {
+        if let (Some(label), Some(task_id)) =
+            (get_text(&row, intern!(py, "label"))?, get_text(&row, intern!(py, "taskId"))?)
+        {
+            children.push(Child { label, task_id });
+        }
+    }
+    Ok(children)
+}
+
+/// Reads an answer that says only whether something was done.
+pub(super) fn done(answer: Object<'_>) -> PyResult<Result<(), String>> {
+    let py = answer.py();
+    let whole = answer.clone();
+    if answer.is_none() {
+        return Ok(Ok(()));
+    }
+    let said = match body(answer, intern!(py, "status"))? {
+        Body::Said(said) => said,
+        Body::Refused(refusal) => return Ok(Err(refusal.message)),
+    };
+    let status = if said.is_none() { None } else { get_text(&said, intern!(py, "status"))? };
+    let is_refused = matches!(status.as_deref(), Some("error" | "forbidden" | "failed" | "unsupported" | "not_found"));
+    Ok(if is_refused { Err(shown(&whole)) } else { Ok(()) })
+}

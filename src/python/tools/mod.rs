@@ -1,0 +1,413 @@
+//! A run whose agents are behind injected callables. They are called on the thread that asks for the run's events: a
+//! plain loop ([`ToolRun::advance`]) calls them itself, an event loop asks what to call ([`ToolRun::next_call`]) and
+//! hands the answers back.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use serde_json::json;
+
+use super::convert::to_py;
+use super::lock;
+use super::results::Results;
+use crate::core::plan::Plan;
+use crate::core::settings::{Cleanup, RunSettings};
+use crate::driver::{NOBODY_WAITS, Stepwise, Stopwatch};
+use crate::runtime::tools::{Call, Row, SpawnAnswer, ToolRuntime};
+use crate::workflow::{
+    Level, LiveSessions, Narrator, RunEvent, Waiter, Waker, sessions_left_fields, stepwise, totals_fields, wait_pair,
+};
+
+mod answers;
+mod callables;
+
+pub(super) use callables::Toolbox;
+use callables::{Prepared, brief, is_awaitable};
+
+/// How `metadata["runtime"]` names it.
+pub(super) const RUNTIME: &str = "tools";
+/// After how many calls without a wait signals are looked for. The callables look themselves whenever Python code runs.
+const CALLS_PER_SIGNAL_CHECK: u32 = 64;
+
+/// Something to be told, in order.
+enum News {
+    Ended(usize),
+    Notice { level: Level, text: String, exception: Option<PyErr> },
+}
+
+struct State {
+    run: Stepwise,
+    narrator: Narrator,
+    news: VecDeque<News>,
+    /// Ends of tasks are not told one by one.
+    is_quiet: bool,
+}
+
+#[derive(Default)]
+struct OpenCalls {
+    latest_no: u64,
+    by_no: HashMap<u64, (Call, Stopwatch)>,
+}
+
+impl State {
+    fn has_news(&self) -> bool {
+        !self.news.is_empty()
+    }
+}
+
+/// A run that goes on while it is asked for events.
+#[pyclass(frozen, module = "parallel_agents._core")]
+pub(super) struct ToolRun {
+    state: Mutex<State>,
+    toolbox: Py<Toolbox>,
+    has_pages: bool,
+    results: Results,
+    plan: Arc<Plan>,
+    waiter: Waiter,
+    waker: Waker,
+    live: LiveSessions,
+    cancels: Mutex<VecDeque<String>>,
+    has_cancels: AtomicBool,
+    is_cancelled: AtomicBool,
+    /// Calls that an event loop makes, by their number.
+    open: Mutex<OpenCalls>,
+}
+
+impl ToolRun {
+    pub fn start(py: Python<'_>, plan: Arc<Plan>, mut settings: RunSettings, toolbox: Py<Toolbox>) -> PyResult<Self> {
+        let abilities = toolbox.get().abilities(py)?;
+        if settings.cleanup == Cleanup::Delete && !abilities.delete {
+            settings.cleanup = Cleanup::Impossible;
+        }
+        let live = LiveSessions::default();
+        let narrator = Narrator::new(plan.clone(), &settings, live.clone());
+        let run = stepwise(plan.clone(), settings, abilities);
+        let (waiter, waker) = wait_pair()?;
+        Ok(Self {
+            state: Mutex::new(State { run, narrator, news: VecDeque::new(), is_quiet: false }),
+            has_pages: toolbox.get().has_pages(py)?,
+            toolbox,
+            results: Results::new(plan.clone(), RUNTIME),
+            plan,
+            waiter,
+            waker,
+            live,
+            cancels: Mutex::default(),
+            has_cancels: AtomicBool::new(false),
+            is_cancelled: AtomicBool::new(false),
+            open: Mutex::default(),
+        })
+    }
+
+    /// Does something with the run, and carries what follows from it to where it is told.
+    fn with_run<T>(&self, act: impl FnOnce(&mut Stepwise, &mut dyn FnMut(RunEvent), &mut Narrator) -> T) -> T {
+        let mut state = lock(&self.state);
+        let State { run, narrator, news, is_quiet } = &mut *state;
+        let mut tell = |event| match event {
+            RunEvent::TaskEnded(report) => {
+                let index = report.task_index;
+                self.results.keep(report);
+                if !*is_quiet {
+                    news.push_back(News::Ended(index));
+                }
+            }
+            RunEvent::Notice { level, text } => news.push_back(News::Notice { level, text, exception: None }),
+            // The end of such a run is seen, not told.
+            RunEvent::Ended(_) | RunEvent::Failed(_) => {}
+        };
+        let result = act(run, &mut tell, narrator);
+        while let Some(text) = run.next_notice() {
+            news.push_back(News::Notice { level: Level::Warning, text, exception: None });
+        }
+        result
+    }
+
+    fn take_call(&self) -> Option<Call> {
+        self.with_run(|run, mut tell, narrator| {
+            if self.has_cancels.swap(false, Ordering::SeqCst) {
+                for reason in lock(&self.cancels).drain(..) {
+                    run.cancel(&reason, &mut |fact| narrator.observe(&fact, &mut tell));
+                }
+            }
+            run.next_call(&mut |fact| narrator.observe(&fact, &mut tell))
+        })
+    }
+
+    fn hand_over(&self, answer: impl FnOnce(&mut ToolRuntime, crate::core::time::Time)) {
+        lock(&self.state).run.answer(answer);
+    }
+
+    fn prepare<'py>(&self, py: Python<'py>, call: &Call) -> PyResult<Prepared<'py>> {
+        self.toolbox.get().prepare(py, call)
+    }
+
+    /// Makes a call on this thread. An exception that is no `Exception` interrupts it, and is passed on.
+    fn make(&self, py: Python<'_>, call: Call) -> PyResult<()> {
+        let since = Stopwatch::start();
+        let answer = self.prepare(py, &call).and_then(|prepared| prepared.make()).and_then(|answer| {
+            if is_awaitable(&answer)? {
+                py.import("parallel_agents._tools")?.call_method1("awaited", (answer,))
+            } else {
+                Ok(answer)
+            }
+        });
+        self.answer(py, call, answer, since.elapsed())
+    }
+
+    fn answer(&self, py: Python<'_>, call: Call, answer: PyResult<Bound<'_, PyAny>>, cost: Duration) -> PyResult<()> {
+        let answer = match answer {
+            Ok(answer) => Ok(answer),
+            Err(error) if error.is_instance_of::<PyException>(py) => Err(self.note_exception(py, &call, error)),
+            Err(error) => {
+                self.interrupted(call);
+                return Err(error);
+            }
+        };
+        match call {
+            Call::Spawn { order, .. } => {
+                let answer = match answer {
+                    Ok(answer) => {
+                        let shown = || SpawnAnswer::Unreadable(answers::shown(&answer));
+                        answers::spawned(answer.clone()).unwrap_or_else(|_| shown())
+                    }
+                    Err(raised) => SpawnAnswer::Raised(raised),
+                };
+                self.hand_over(|tools, now| tools.spawned(order.attempt, answer, now));
+            }
+            Call::List { .. } => self.take_page(py, answer, cost),
+            Call::History { attempt, .. } => {
+                let reply = read(py, answer, answers::reply);
+                self.hand_over(|tools, now| tools.replied(attempt, reply, now));
+            }
+            Call::Children => {
+                let children = read(py, answer, answers::children);
+                self.hand_over(|tools, _| tools.children(children));
+            }
+            Call::Cancel { attempt, .. } => {
+                let done = read(py, answer, answers::done).and_then(|done| done);
+                self.hand_over(|tools, now| tools.cancelled(attempt, done, now));
+            }
+            Call::Delete { attempt, .. } => {
+                let done = read(py, answer, answers::done).and_then(|done| done);
+                self.hand_over(|tools, _| tools.deleted(attempt, done));
+            }
+        }
+        Ok(())
+    }
+
+    fn take_page(&self, py: Python<'_>, answer: Result<Bound<'_, PyAny>, String>, cost: Duration) {
+        let since = Stopwatch::start();
+        let page = read(py, answer, answers::page).and_then(|page| {
+            for row in &page.rows {
+                self.take_row(row).map_err(|error| answers::raised(py, &error))?;
+            }
+            Ok(page)
+        });
+        match page {
+            Ok(page) => {
+                let next = page.next.filter(|_| self.has_pages);
+                let is_complete = next.is_some() || !page.has_more;
+                let cost = cost + since.elapsed();
+                self.hand_over(|tools, now| tools.page(next, is_complete, cost, now));
+            }
+            Err(error) => self.hand_over(|tools, now| tools.look_failed(&brief(&error), now)),
+        }
+    }
+
+    /// Hands a row over if somebody waits for it. The run is not locked while foreign code may run.
+    fn take_row(&self, row: &Bound<'_, PyAny>) -> PyResult<()> {
+        let Some(key) = answers::row_key(row)? else { return Ok(()) };
+        let key = key.to_str()?;
+        let is_awaited = {
+            let tools = &mut lock(&self.state).run;
+            tools.awaits(key)
+        };
+        if !is_awaited {
+            return Ok(());
+        }
+        let answers::RowText { status, label, tokens, model, error } = answers::row_text(row)?;
+        let row = Row {
+            key,
+            status: status.as_deref(),
+            label: label.as_deref(),
+            tokens,
+            model: model.as_deref(),
+            error: error.as_deref(),
+        };
+        self.hand_over(|tools, now| tools.row(&row, now));
+        Ok(())
+    }
+
+    /// The exception's words; the exception itself is told, with its traceback.
+    fn note_exception(&self, py: Python<'_>, call: &Call, error: PyErr) -> String {
+        let raised = answers::raised(py, &error);
+        let text = format!("`{}` raised {raised}", Toolbox::name(call));
+        lock(&self.state).news.push_back(News::Notice { level: Level::Info, text, exception: Some(error) });
+        raised
+    }
+
+    fn interrupted(&self, call: Call) {
+        self.hand_over(|tools, now| match call {
+            Call::Spawn { order, .. } => tools.spawned(order.attempt, SpawnAnswer::Interrupted, now),
+            Call::List { .. } => tools.look_interrupted(now),
+            Call::History { attempt, .. } => tools.reading_interrupted(attempt),
+            Call::Children => tools.children(Err("it was interrupted".to_owned())),
+            Call::Cancel { attempt, .. } => tools.cancelled(attempt, Err("it was interrupted".to_owned()), now),
+            Call::Delete { attempt, .. } => tools.deleted(attempt, Err("it was interrupted".to_owned())),
+        });
+    }
+}
+
+/// An answer read; what cannot be read is told in words.
+fn read<'py, T>(
+    py: Python<'py>,
+    answer: Result<Bound<'py, PyAny>, String>,
+    reader: impl FnOnce(Bound<'py, PyAny>) -> PyResult<T>,
+) -> Result<T, String> {
+    answer.and_then(|answer| reader(answer).map_err(|error| answers::raised(py, &error)))
+}
+
+#[pymethods]
+impl ToolRun {
+    /// The ids of the tasks, in the order given.
+    #[getter]
+    fn task_ids(&self) -> Vec<String> {
+        self.plan.tasks().iter().map(|task| task.id.to_string()).collect()
+    }
+
+    /// Goes on, calling the callables on this thread, until there is an event; with `quiet`, until the run is over or
+    /// there is something to be told about it.
+    fn advance(&self, py: Python<'_>, quiet: bool) -> PyResult<()> {
+        lock(&self.state).is_quiet = quiet;
+        let mut calls = 0_u32;
+        loop {
+            let call = self.take_call();
+            let pause = {
+                let state = lock(&self.state);
+                if state.has_news() || state.run.is_finished() {
+                    drop(state);
+                    // What was taken is made all the same: it counts as made.
+                    return call.map_or(Ok(()), |call| self.make(py, call));
+                }
+                state.run.pause()
+            };
+            if let Some(call) = call {
+                self.make(py, call)?;
+                calls = calls.wrapping_add(1);
+                if calls.is_multiple_of(CALLS_PER_SIGNAL_CHECK) {
+                    py.check_signals()?;
+                }
+            } else {
+                py.detach(|| self.waiter.wait(pause))?;
+                py.check_signals()?;
+            }
+        }
+    }
+
+    /// The next event as `(kind, content)`, or `None` if there is none yet: a `result`, a `notice`, or `ended`, which is
+    /// the last one and told again to whoever asks again.
+    fn poll<'py>(&self, py: Python<'py>) -> PyResult<Option<(&'static str, Bound<'py, PyAny>)>> {
+        let (news, is_over) = {
+            let mut state = lock(&self.state);
+            (state.news.pop_front(), state.run.is_finished())
+        };
+        match news {
+            Some(News::Ended(index)) => Ok(self.results.get(py, index)?.map(|result| ("result", result))),
+            Some(News::Notice { level, text, exception }) => {
+                let notice = to_py(py, &json!({"level": level.name(), "text": text}))?;
+                if let Some(exception) = exception {
+                    notice.set_item("exception", exception.into_value(py))?;
+                }
+                Ok(Some(("notice", notice)))
+            }
+            None if is_over => Ok(Some(("ended", to_py(py, &totals_fields(lock(&self.state).narrator.summary()))?))),
+            None => Ok(None),
+        }
+    }
+
+    /// The next call that an event loop is to make now: its number, the callable, its arguments.
+    #[expect(clippy::type_complexity, reason = "a tuple is what Python takes apart most easily")]
+    fn next_call<'py>(
+        &self,
+        py: Python<'py>,
+    ) -> PyResult<Option<(u64, Bound<'py, PyAny>, Bound<'py, PyTuple>, Bound<'py, PyDict>)>> {
+        let Some(call) = self.take_call() else { return Ok(None) };
+        let Prepared { function, arguments, keywords } = self.prepare(py, &call)?;
+        let mut open = lock(&self.open);
+        open.latest_no += 1;
+        let number = open.latest_no;
+        open.by_no.insert(number, (call, Stopwatch::start()));
+        Ok(Some((number, function, arguments, keywords)))
+    }
+
+    /// A call was answered.
+    fn answered<'py>(&self, py: Python<'py>, number: u64, answer: Bound<'py, PyAny>) -> PyResult<()> {
+        let call = lock(&self.open).by_no.remove(&number);
+        call.map_or(Ok(()), |(call, since)| self.answer(py, call, Ok(answer), since.elapsed()))
+    }
+
+    /// A call raised an exception; one that is no `Exception` interrupts it.
+    fn raised(&self, py: Python<'_>, number: u64, exception: Bound<'_, PyAny>) {
+        if let Some((call, since)) = lock(&self.open).by_no.remove(&number) {
+            // An interruption is passed on by who made the call.
+            let _ = self.answer(py, call, Err(PyErr::from_value(exception)), since.elapsed());
+        }
+    }
+
+    /// Numbers of calls whose answers nobody waits for any more.
+    fn withdrawn(&self) -> Vec<u64> {
+        let attempts = lock(&self.state).run.withdrawn();
+        let open = lock(&self.open);
+        let is_withdrawn = |call: &Call| matches!(call, Call::Spawn { order, .. } if attempts.contains(&order.attempt));
+        open.by_no.iter().filter(|(_, (call, _))| is_withdrawn(call)).map(|(number, _)| *number).collect()
+    }
+
+    /// Seconds until something happens by itself; `None` while only an answer can.
+    fn pause(&self) -> Option<f64> {
+        let state = lock(&self.state);
+        if state.has_news() || state.run.is_finished() {
+            return Some(0.0);
+        }
+        state.run.pause().map(|pause| pause.as_secs_f64())
+    }
+
+    /// The descriptor that becomes readable when another thread wants something of the run.
+    fn fileno(&self) -> i32 {
+        self.waiter.descriptor()
+    }
+
+    /// Takes note of what made the descriptor readable.
+    fn drain(&self) -> PyResult<()> {
+        Ok(self.waiter.drain()?)
+    }
+
+    /// Task id to result, of all tasks that have ended, in the order of the tasks.
+    fn results<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        self.results.all(py)
+    }
+
+    /// Task id to session key, of the agents that are under way.
+    fn live_sessions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        super::live_sessions(py, &self.plan, &self.live)
+    }
+
+    /// Sessions that stay behind, once the run is over: `task_id session_key reason`.
+    fn sessions_left<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        to_py(py, &sessions_left_fields(lock(&self.state).narrator.summary()))
+    }
+
+    /// Ends the run early. Asked again, that changes nothing, unless it insists: then the run ends at once and leaves
+    /// behind what still runs.
+    fn cancel(&self, reason: Option<String>, insist: bool) {
+        if !self.is_cancelled.swap(true, Ordering::SeqCst) || insist {
+            lock(&self.cancels).push_back(reason.unwrap_or_else(|| NOBODY_WAITS.to_owned()));
+            self.has_cancels.store(true, Ordering::SeqCst);
+            self.waker.wake();
+        }
+    }
+}

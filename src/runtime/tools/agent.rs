@@ -1,0 +1,94 @@
+//! What is known of one agent behind callables.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::action::{Session, SpawnOrder};
+use crate::core::failure::Ending;
+use crate::core::time::Time;
+use crate::core::usage::Tokens;
+
+/// How far an agent has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Its start is being called.
+    Calling,
+    /// Its start was not answered. What it comes to if it never happened.
+    Unsure(Ending),
+    /// It is under way.
+    Awaited,
+    /// It seems to have ended; its messages are being read.
+    Reading {
+        finding: Finding,
+        /// How often they could not be read.
+        failures: usize,
+    },
+}
+
+/// What a look found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Finding {
+    Done,
+    /// With the row's own words, if it has any.
+    Failed(Option<String>),
+    Killed,
+    /// It may be premature unless it was seen for a while.
+    TimedOut {
+        is_certain: bool,
+    },
+    /// It is not in the list.
+    Vanished,
+}
+
+#[derive(Debug)]
+pub(super) struct Agent {
+    pub label: Arc<str>,
+    pub timeout: Duration,
+    pub phase: Phase,
+    pub session: Option<Session>,
+    pub accepted_at: Time,
+    /// The look that showed it last; 0 for none.
+    pub seen_in: u32,
+    /// Complete looks in a row that did not show it.
+    pub misses: u32,
+    pub is_started: bool,
+    pub is_stopping: bool,
+    /// It was asked to stop.
+    pub is_cancelled: bool,
+    /// Since when it is said to have timed out.
+    pub timed_out_at: Option<Time>,
+    pub model_used: Option<Arc<str>>,
+    pub tokens: Option<Tokens>,
+    pub cost: Option<f64>,
+}
+
+impl Agent {
+    pub fn new(order: &SpawnOrder, label: Arc<str>, now: Time) -> Self {
+        Self {
+            label,
+            timeout: order.timeout,
+            phase: Phase::Calling,
+            session: None,
+            accepted_at: now,
+            seen_in: 0,
+            misses: 0,
+            is_started: false,
+            is_stopping: false,
+            is_cancelled: false,
+            timed_out_at: None,
+            model_used: None,
+            tokens: None,
+            cost: None,
+        }
+    }
+
+    /// Whether a look may show its end.
+    pub fn is_awaited(&self) -> bool {
+        matches!(self.phase, Phase::Unsure(_) | Phase::Awaited)
+    }
+
+    /// Whether its own runtime must have ended it by now, unless it waited in a queue.
+    pub fn has_had_its_time(&self, now: Time) -> bool {
+        now >= self.accepted_at + self.timeout
+    }
+}

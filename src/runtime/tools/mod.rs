@@ -1,0 +1,633 @@
+//! Agents behind three callables: one that starts a child session, one that lists sessions, one that reads a session's
+//! messages. [`ToolRuntime`] turns actions into calls and answers into reports, and never calls anything itself: who
+//! drives it makes each [`Call`] on a thread of its choice and hands the answer back.
+//!
+//! There is no event that tells an end. One look at the list serves all agents; [`pace`] decides when. Judges nothing:
+//! what an end means is decided in [`failure`](crate::core::failure).
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::core::action::{Action, AttemptRef, Report, Session, SpawnOrder};
+use crate::core::failure::{Ending, Refusal};
+use crate::core::output::abridged;
+use crate::core::time::Time;
+use crate::core::usage::{Tokens, Usage};
+
+mod agent;
+mod answer;
+mod pace;
+#[cfg(test)]
+mod tests;
+
+use agent::{Agent, Finding, Phase};
+pub use answer::{Child, Reply, Row, SpawnAnswer, Standing};
+use pace::Pace;
+
+/// How long the list may fail until the fate of its agents counts as unknown. A gateway that restarts is away for 13 to
+/// 57 s.
+const LIST_PATIENCE: Duration = Duration::from_secs(60);
+/// How long, at the most, a timeout that the list tells is not believed: it may be premature.
+const TIMEOUT_DOUBT_MAX: Duration = Duration::from_secs(2);
+const TIMEOUT_DOUBT_MIN: Duration = Duration::from_millis(50);
+/// Pauses before a session's messages are asked for again that could not be read.
+const HISTORY_PAUSES: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1_600)];
+/// Complete looks that must miss a session, or a label, until it counts as gone.
+const MISSES_MAX: u32 = 2;
+/// How much of a task's id stands in its label.
+const LABEL_ID_CHARS: usize = 40;
+
+/// What the callables can do beside the three things that all can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Abilities {
+    /// A child can be given a label, by which it is found again.
+    pub label: bool,
+    /// A running child can be stopped.
+    pub stop: bool,
+    /// A session can be deleted.
+    pub delete: bool,
+}
+
+/// Something to be called, and answered by the method named with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Call {
+    /// Start a child. [`ToolRuntime::spawned`].
+    Spawn {
+        /// What is to be started.
+        order: SpawnOrder,
+        /// Unique; holds the task's id.
+        label: Arc<str>,
+    },
+    /// One page of the list, from this row on. [`ToolRuntime::row`] for each row, then [`ToolRuntime::page`].
+    List {
+        /// `None` for the first page.
+        offset: Option<u64>,
+    },
+    /// The messages of a session. [`ToolRuntime::replied`].
+    History {
+        /// Whose.
+        attempt: AttemptRef,
+        /// The session.
+        key: Arc<str>,
+    },
+    /// The children that can be stopped. [`ToolRuntime::children`].
+    Children,
+    /// Stop a child. [`ToolRuntime::cancelled`].
+    Cancel {
+        /// Whose.
+        attempt: AttemptRef,
+        /// The name that [`Call::Children`] gave it.
+        task_id: Arc<str>,
+    },
+    /// Delete a session. [`ToolRuntime::deleted`].
+    Delete {
+        /// Whose.
+        attempt: AttemptRef,
+        /// The session.
+        key: Arc<str>,
+    },
+}
+
+/// A look under way.
+#[derive(Debug)]
+struct Look {
+    no: u32,
+    cost: Duration,
+    awaited: usize,
+    ended: usize,
+    /// Agents that no page has shown yet.
+    missing: usize,
+}
+
+/// The agents of one run behind callables.
+#[derive(Debug)]
+pub struct ToolRuntime {
+    abilities: Abilities,
+    agents: HashMap<AttemptRef, Agent>,
+    by_key: HashMap<Arc<str>, AttemptRef>,
+    /// Starts whose answer was lost: found again by their label.
+    by_label: HashMap<Arc<str>, AttemptRef>,
+    orders: VecDeque<SpawnOrder>,
+    urgent: VecDeque<Call>,
+    deletes: VecDeque<(AttemptRef, Arc<str>)>,
+    later: BTreeSet<(Time, AttemptRef)>,
+    reports: VecDeque<Report>,
+    notices: VecDeque<String>,
+    look: Option<Look>,
+    looks: u32,
+    pace: Pace,
+    /// Agents whose end a look may show.
+    awaited: usize,
+    /// Whether any row had a status; otherwise the list does not tell them.
+    statuses_seen: bool,
+    list_failures: Option<(u32, Time)>,
+    children_asked: bool,
+    /// Starts under way that are no longer wanted.
+    withdrawn: Vec<AttemptRef>,
+}
+
+impl ToolRuntime {
+    /// No agents yet, and callables with these abilities.
+    pub fn new(abilities: Abilities) -> Self {
+        Self {
+            abilities,
+            agents: HashMap::new(),
+            by_key: HashMap::new(),
+            by_label: HashMap::new(),
+            orders: VecDeque::new(),
+            urgent: VecDeque::new(),
+            deletes: VecDeque::new(),
+            later: BTreeSet::new(),
+            reports: VecDeque::new(),
+            notices: VecDeque::new(),
+            look: None,
+            looks: 0,
+            pace: Pace::new(),
+            awaited: 0,
+            statuses_seen: false,
+            list_failures: None,
+            children_asked: false,
+            withdrawn: Vec::new(),
+        }
+    }
+
+    /// Begins to carry out an action.
+    pub fn begin(&mut self, action: Action, now: Time) {
+        match action {
+            Action::Spawn(order) => self.orders.push_back(order),
+            Action::Look(attempt) => self.look_at(attempt, now),
+            Action::Stop(attempt) => self.stop(attempt, now),
+            Action::Delete { attempt, session } => self.deletes.push_back((attempt, session.key)),
+        }
+    }
+
+    /// The next report.
+    pub fn next_report(&mut self) -> Option<Report> {
+        self.reports.pop_front()
+    }
+
+    /// Something that a person may want to know.
+    pub fn next_notice(&mut self) -> Option<String> {
+        self.notices.pop_front()
+    }
+
+    /// Starts under way that are no longer wanted: their calls may be interrupted, if that can be done.
+    pub fn withdrawn(&mut self) -> Vec<AttemptRef> {
+        std::mem::take(&mut self.withdrawn)
+    }
+
+    /// How many looks there were.
+    pub fn looks(&self) -> u32 {
+        self.looks
+    }
+
+    /// The next call to make, if there is one now. Calls may overlap.
+    pub fn next_call(&mut self, now: Time) -> Option<Call> {
+        while let Some(&(time, attempt)) = self.later.first() {
+            if time > now {
+                break;
+            }
+            self.later.pop_first();
+            self.read_again(attempt);
+        }
+        if let Some(call) = self.urgent.pop_front() {
+            return Some(call);
+        }
+        if self.look.is_none() && self.awaited > 0 && self.pace.is_due(!self.orders.is_empty(), now) {
+            self.looks = self.looks.wrapping_add(1);
+            let (no, awaited) = (self.looks, self.awaited);
+            self.look = Some(Look { no, cost: Duration::ZERO, awaited, ended: 0, missing: awaited });
+            return Some(Call::List { offset: None });
+        }
+        if let Some(order) = self.orders.pop_front() {
+            let label = label(&order);
+            let agent = Agent::new(&order, label.clone(), now);
+            self.agents.insert(order.attempt, agent);
+            return Some(Call::Spawn { order, label });
+        }
+        self.deletes.pop_front().map(|(attempt, key)| Call::Delete { attempt, key })
+    }
+
+    /// When there may be a call to make, without anything else happening.
+    pub fn next_time(&self, now: Time) -> Option<Time> {
+        if !(self.urgent.is_empty() && self.orders.is_empty() && self.deletes.is_empty()) {
+            return Some(now);
+        }
+        let look = (self.look.is_none() && self.awaited > 0).then(|| self.pace.due());
+        look.into_iter().chain(self.later.first().map(|(time, _)| *time)).min()
+    }
+
+    /// A start was answered.
+    pub fn spawned(&mut self, attempt: AttemptRef, answer: SpawnAnswer, now: Time) {
+        let Some(agent) = self.agents.get_mut(&attempt) else { return };
+        match answer {
+            SpawnAnswer::Accepted { session, model } => {
+                agent.model_used = model;
+                self.accepted(attempt, session, now);
+            }
+            SpawnAnswer::Refused(refusal) => self.end(attempt, Ending::Refused(refusal)),
+            SpawnAnswer::Unreadable(answer) => {
+                let message = format!("`sessions_spawn` answered {answer}, expected `childSessionKey` in a dict");
+                let refusal = Refusal { code: "UNREADABLE".to_owned(), message, ..Refusal::default() };
+                self.unsure(attempt, Ending::Refused(refusal), now);
+            }
+            SpawnAnswer::Raised(error) => {
+                let message = format!("`sessions_spawn` raised {error}");
+                self.unsure(attempt, Ending::Failed { message }, now);
+            }
+            SpawnAnswer::Interrupted => {
+                self.unsure(attempt, Ending::Stopped { reason: "its start was interrupted".to_owned() }, now);
+            }
+        }
+    }
+
+    fn accepted(&mut self, attempt: AttemptRef, session: Session, now: Time) {
+        let Some(agent) = self.agents.get_mut(&attempt) else { return };
+        agent.session = Some(session.clone());
+        agent.accepted_at = now;
+        agent.phase = Phase::Awaited;
+        let is_stopping = agent.is_stopping;
+        self.by_key.insert(session.key.clone(), attempt);
+        self.awaited += 1;
+        self.pace.spawned(now);
+        self.reports.push_back(Report::Spawned { attempt, session });
+        if is_stopping {
+            self.stop_child(attempt, now);
+        }
+    }
+
+    /// A start may have happened: its label tells, if it has one. `ending` is what it comes to if it did not.
+    fn unsure(&mut self, attempt: AttemptRef, ending: Ending, now: Time) {
+        if !self.abilities.label {
+            return self.end(attempt, ending);
+        }
+        let Some(agent) = self.agents.get_mut(&attempt) else { return };
+        agent.phase = Phase::Unsure(ending);
+        self.by_label.insert(agent.label.clone(), attempt);
+        self.awaited += 1;
+        self.pace.hurry(now);
+    }
+
+    /// Whether somebody waits for this session.
+    pub fn awaits(&self, key: &str) -> Option<AttemptRef> {
+        self.by_key.get(key).copied()
+    }
+
+    /// Whether a row's label matters now.
+    pub fn seeks_labels(&self) -> bool {
+        !self.by_label.is_empty()
+    }
+
+    /// A row of the list. Those that nobody waits for may be left out.
+    pub fn row(&mut self, row: &Row<'_>, now: Time) {
+        self.statuses_seen |= row.status.is_some();
+        let attempt = match self.by_key.get(row.key) {
+            Some(attempt) => *attempt,
+            None => match row.label.and_then(|label| self.by_label.remove(label)) {
+                Some(attempt) => {
+                    self.awaited -= 1;
+                    let key: Arc<str> = row.key.into();
+                    self.accepted(attempt, Session { run_id: key.clone(), key }, now);
+                    attempt
+                }
+                None => return,
+            },
+        };
+        let Some(agent) = self.agents.get_mut(&attempt) else { return };
+        let Some(look) = &mut self.look else { return };
+        if agent.seen_in != look.no {
+            agent.seen_in = look.no;
+            agent.misses = 0;
+            look.missing = look.missing.saturating_sub(usize::from(agent.is_awaited()));
+        }
+        if !matches!(agent.phase, Phase::Awaited) {
+            return;
+        }
+        if let Some(tokens) = row.tokens {
+            agent.tokens = Some(Tokens { total: tokens, ..Tokens::default() });
+        }
+        if agent.model_used.is_none() {
+            agent.model_used = row.model.map(Into::into);
+        }
+        let standing = row.standing();
+        if standing != Standing::TimedOut {
+            agent.timed_out_at = None;
+        }
+        let finding = match standing {
+            Standing::Done => Finding::Done,
+            Standing::Failed => Finding::Failed(row.error.map(str::to_owned)),
+            Standing::Killed => Finding::Killed,
+            Standing::TimedOut => {
+                let doubt = (agent.timeout / 4).clamp(TIMEOUT_DOUBT_MIN, TIMEOUT_DOUBT_MAX);
+                match agent.timed_out_at {
+                    None => {
+                        agent.timed_out_at = Some(now);
+                        Finding::TimedOut { is_certain: false }
+                    }
+                    Some(since) if now >= since + doubt => Finding::TimedOut { is_certain: true },
+                    Some(_) => return,
+                }
+            }
+            Standing::Unknown if self.statuses_seen => return,
+            // A list that tells no status at all does not say either that an agent waits in a queue.
+            Standing::Running | Standing::Unknown => return self.started(attempt, now),
+        };
+        look.ended += usize::from(!matches!(finding, Finding::TimedOut { is_certain: false }));
+        self.read(attempt, finding);
+    }
+
+    fn started(&mut self, attempt: AttemptRef, now: Time) {
+        if let Some(agent) = self.agents.get_mut(&attempt)
+            && !agent.is_started
+        {
+            agent.is_started = true;
+            self.reports.push_back(Report::Started { attempt, since: now });
+        }
+    }
+
+    /// A page has ended. `next` is where the next one begins, if there is one; `cost` is how long it took to get. A list
+    /// that has more pages than can be had is not complete: who is not in it may still be under way.
+    pub fn page(&mut self, next: Option<u64>, is_complete: bool, cost: Duration, now: Time) {
+        self.list_failures = None;
+        let Some(look) = &mut self.look else { return };
+        look.cost += cost;
+        if look.missing > 0
+            && let Some(offset) = next
+        {
+            self.urgent.push_back(Call::List { offset: Some(offset) });
+            return;
+        }
+        let Some(look) = self.look.take() else { return };
+        self.pace.looked(look.cost, look.awaited, look.ended, now);
+        if look.missing > 0 && is_complete {
+            self.missed(look.no, now);
+        }
+    }
+
+    /// Looks for those that a complete look has not shown.
+    fn missed(&mut self, look_no: u32, now: Time) {
+        let mut missed: Vec<AttemptRef> = Vec::new();
+        for (attempt, agent) in &mut self.agents {
+            if agent.seen_in != look_no && agent.is_awaited() {
+                agent.misses += 1;
+                if agent.misses >= MISSES_MAX {
+                    missed.push(*attempt);
+                }
+            }
+        }
+        // In the order of the plan, so that a run is the same every time.
+        missed.sort_unstable();
+        for attempt in missed {
+            let Some(agent) = self.agents.get_mut(&attempt) else { continue };
+            match &agent.phase {
+                Phase::Unsure(ending) => {
+                    let ending = ending.clone();
+                    self.by_label.remove(&agent.label);
+                    self.awaited -= 1;
+                    self.end(attempt, ending);
+                }
+                // One that was listed before is gone now; one that never was may still appear.
+                Phase::Awaited if agent.seen_in > 0 || agent.has_had_its_time(now) => {
+                    self.read(attempt, Finding::Vanished);
+                }
+                Phase::Awaited | Phase::Calling | Phase::Reading { .. } => {}
+            }
+        }
+    }
+
+    /// The list could not be had.
+    pub fn look_failed(&mut self, error: &str, now: Time) {
+        let (count, since) = self.list_failures.map_or((1, now), |(count, since)| (count + 1, since));
+        self.list_failures = Some((count, since));
+        self.look = None;
+        self.pace.failed(count, now);
+        if count == 1 {
+            self.notices.push_back(format!("`sessions_list` raised {error}; looking again"));
+        }
+        if now.since(since) < LIST_PATIENCE {
+            return;
+        }
+        let mut unknown: Vec<AttemptRef> =
+            self.agents.iter().filter(|(_, agent)| agent.is_awaited()).map(|(attempt, _)| *attempt).collect();
+        unknown.sort_unstable();
+        for attempt in unknown {
+            let reason = format!("`sessions_list` has failed for {} s: {error}", LIST_PATIENCE.as_secs());
+            self.give_up(attempt, &reason);
+        }
+    }
+
+    /// The look was interrupted; it begins anew.
+    pub fn look_interrupted(&mut self, now: Time) {
+        self.look = None;
+        self.pace.hurry(now);
+    }
+
+    /// Asks for the messages of an agent that seems to have ended.
+    fn read(&mut self, attempt: AttemptRef, finding: Finding) {
+        let Some(agent) = self.agents.get_mut(&attempt) else { return };
+        let Some(session) = &agent.session else { return };
+        self.urgent.push_back(Call::History { attempt, key: session.key.clone() });
+        if agent.is_awaited() {
+            self.awaited -= 1;
+        }
+        agent.phase = Phase::Reading { finding, failures: 0 };
+    }
+
+    fn read_again(&mut self, attempt: AttemptRef) {
+        if let Some(agent) = self.agents.get(&attempt)
+            && matches!(agent.phase, Phase::Reading { .. })
+            && let Some(session) = &agent.session
+        {
+            self.urgent.push_back(Call::History { attempt, key: session.key.clone() });
+        }
+    }
+
+    /// The messages of a session, or why they could not be read.
+    pub fn replied(&mut self, attempt: AttemptRef, answer: Result<Reply, String>, now: Time) {
+        let Some(agent) = self.agents.get_mut(&attempt) else { return };
+        let Phase::Reading { finding, failures } = &mut agent.phase else { return };
+        let reply = match answer {
+            Ok(reply) => reply,
+            Err(error) => {
+                if let Some(pause) = HISTORY_PAUSES.get(*failures) {
+                    *failures += 1;
+                    self.later.insert((now + *pause, attempt));
+                    return;
+                }
+                let key = agent.session.as_ref().map_or("", |session| &*session.key);
+                let message = format!("`sessions_history` failed: {error}; session `{key}` may hold the answer");
+                let refusal = Refusal { code: "UNREADABLE".to_owned(), message, ..Refusal::default() };
+                return self.end(attempt, Ending::Refused(refusal));
+            }
+        };
+        let finding = finding.clone();
+        if let Some(model) = reply.model {
+            agent.model_used = Some(model);
+        }
+        agent.tokens = reply.tokens.or(agent.tokens);
+        agent.cost = reply.cost;
+        let has_text = !reply.text.trim().is_empty();
+        let took = now.since(agent.accepted_at);
+        match finding {
+            Finding::Done | Finding::Vanished | Finding::TimedOut { .. } if has_text => {
+                self.pace.ended(took);
+                self.end(attempt, if reply.is_cut { Ending::Cut(reply.text) } else { Ending::Replied(reply.text) });
+            }
+            Finding::Done => self.end(attempt, Ending::Replied(reply.text)),
+            Finding::Failed(error) => {
+                let said = error.or(reply.remark).unwrap_or_else(|| "it gave no reason".to_owned());
+                self.end(attempt, Ending::Failed { message: format!("the agent failed: {}", abridged(&said, 500)) });
+            }
+            Finding::Killed => self.end(attempt, Ending::Stopped { reason: "killed".to_owned() }),
+            Finding::TimedOut { is_certain: true } => self.end(attempt, Ending::TimedOut),
+            Finding::Vanished if agent.seen_in > 0 => {
+                let reason = "its session is no longer listed and holds no answer".to_owned();
+                self.end(attempt, Ending::Lost { reason });
+            }
+            Finding::Vanished if agent.has_had_its_time(now) => self.end(attempt, Ending::TimedOut),
+            Finding::Vanished | Finding::TimedOut { is_certain: false } => self.await_again(attempt),
+        }
+    }
+
+    fn await_again(&mut self, attempt: AttemptRef) {
+        if let Some(agent) = self.agents.get_mut(&attempt) {
+            agent.phase = Phase::Awaited;
+            self.awaited += 1;
+        }
+    }
+
+    /// The reading of messages was interrupted; it is done anew.
+    pub fn reading_interrupted(&mut self, attempt: AttemptRef) {
+        self.read_again(attempt);
+    }
+
+    /// Looks go on by themselves. One whose time is up may be where no look shows it, and have an answer all the same.
+    fn look_at(&mut self, attempt: AttemptRef, now: Time) {
+        if let Some(agent) = self.agents.get(&attempt)
+            && agent.phase == Phase::Awaited
+            && agent.has_had_its_time(now)
+        {
+            return self.read(attempt, Finding::Vanished);
+        }
+        if self.agents.contains_key(&attempt) || self.orders.iter().any(|order| order.attempt == attempt) {
+            self.reports.push_back(Report::Queued { attempt });
+        }
+    }
+
+    fn stop(&mut self, attempt: AttemptRef, now: Time) {
+        if let Some(index) = self.orders.iter().position(|order| order.attempt == attempt) {
+            self.orders.remove(index);
+            let ending = Ending::Stopped { reason: "it had not started yet".to_owned() };
+            let usage = Usage { tokens: Some(Tokens::default()), cost: Some(0.0) };
+            self.reports.push_back(Report::Ended { attempt, ending, usage, model_used: None });
+            return;
+        }
+        if let Some(agent) = self.agents.get_mut(&attempt) {
+            agent.is_stopping = true;
+            match agent.phase {
+                Phase::Calling => self.withdrawn.push(attempt),
+                Phase::Unsure(_) => {}
+                Phase::Awaited | Phase::Reading { .. } => self.stop_child(attempt, now),
+            }
+        }
+    }
+
+    fn stop_child(&mut self, attempt: AttemptRef, now: Time) {
+        let Some(agent) = self.agents.get(&attempt) else { return };
+        if matches!(agent.phase, Phase::Reading { .. }) {
+            // It has ended; what it said is on its way.
+            return;
+        }
+        if self.abilities.stop {
+            if !self.children_asked {
+                self.children_asked = true;
+                self.urgent.push_front(Call::Children);
+            }
+        } else if !agent.has_had_its_time(now) {
+            let left = (agent.accepted_at + agent.timeout).since(now).as_secs_f64();
+            self.give_up(attempt, &format!("nothing here can stop it; its own time ends in {left:.0} s"));
+        }
+        // One that has had its time is about to be ended by its own runtime.
+    }
+
+    /// The children that can be stopped, or why they could not be asked for.
+    pub fn children(&mut self, answer: Result<Vec<Child>, String>) {
+        self.children_asked = false;
+        let is_waiting = |agent: &Agent| agent.is_stopping && !agent.is_cancelled && agent.phase == Phase::Awaited;
+        let mut stopping: Vec<AttemptRef> =
+            self.agents.iter().filter(|(_, agent)| is_waiting(agent)).map(|(attempt, _)| *attempt).collect();
+        stopping.sort_unstable();
+        let children = match answer {
+            Ok(children) => children,
+            Err(error) => {
+                for attempt in stopping {
+                    self.give_up(attempt, &format!("`subagents` failed: {error}"));
+                }
+                return;
+            }
+        };
+        for attempt in stopping {
+            let Some(agent) = self.agents.get_mut(&attempt) else { continue };
+            let child = children.iter().find(|child| *child.label == *agent.label);
+            // One that is not among them has ended, and the next look shows how.
+            if let Some(Child { task_id, .. }) = child {
+                agent.is_cancelled = true;
+                self.urgent.push_back(Call::Cancel { attempt, task_id: task_id.clone() });
+            }
+        }
+    }
+
+    /// A child was asked to stop, or could not be.
+    pub fn cancelled(&mut self, attempt: AttemptRef, answer: Result<(), String>, now: Time) {
+        match answer {
+            // The next look shows how it ended.
+            Ok(()) => self.pace.hurry(now),
+            Err(error) => self.give_up(attempt, &format!("`subagents` failed: {error}")),
+        }
+    }
+
+    /// A session was deleted, or could not be.
+    pub fn deleted(&mut self, attempt: AttemptRef, answer: Result<(), String>) {
+        self.reports.push_back(match answer {
+            Ok(()) => Report::Deleted { attempt },
+            Err(reason) => Report::DeleteFailed { attempt, reason },
+        });
+    }
+
+    /// Nothing more can be found out about an agent that may be running.
+    fn give_up(&mut self, attempt: AttemptRef, reason: &str) {
+        let Some(agent) = self.agents.get(&attempt) else { return };
+        if agent.is_awaited() {
+            self.awaited -= 1;
+        }
+        self.by_label.remove(&agent.label);
+        let session = agent.session.as_ref().map_or(&*agent.label, |session| &*session.key);
+        let reason = format!("{reason}; session `{session}` may still be running");
+        self.end(attempt, Ending::Unstoppable { reason });
+    }
+
+    fn end(&mut self, attempt: AttemptRef, ending: Ending) {
+        let Some(agent) = self.agents.remove(&attempt) else { return };
+        if let Some(session) = &agent.session {
+            self.by_key.remove(&session.key);
+        }
+        let usage = Usage { tokens: agent.tokens, cost: agent.cost };
+        self.reports.push_back(Report::Ended { attempt, ending, usage, model_used: agent.model_used });
+    }
+}
+
+/// The task's id, in characters that every runtime takes, and enough of the attempt's key to be unique.
+fn label(order: &SpawnOrder) -> Arc<str> {
+    let plain = |character: char| match character {
+        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' | '.' => character,
+        _ => '-',
+    };
+    let unique = order.key.get(..13).unwrap_or(&order.key);
+    let mut label = String::with_capacity(LABEL_ID_CHARS + 1 + unique.len());
+    label.extend(order.task_id.chars().take(LABEL_ID_CHARS).map(plain));
+    label.push('-');
+    label.push_str(unique);
+    label.into()
+}

@@ -1,0 +1,1 @@
+"""What our features cost, beside programs that have fewer of them: `make bench`, or `python -m bench` in `tests/`."""

@@ -1,0 +1,211 @@
+"""The stand-in has the habits that were seen on a real gateway: the other tests rest on it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from standin import Habits, Reply, StandIn
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+
+
+def rows_of(tools: Any, **arguments: Any) -> dict[str, dict[str, Any]]:
+    return {row["key"]: row for row in tools.sessions_list(**arguments)["sessions"]}
+
+
+def text_of(tools: Any, key: str) -> str | None:
+    messages = tools.sessions_history(sessionKey=key)["messages"]
+    return str(messages[-1]["content"][0]["text"]) if messages[-1]["role"] == "assistant" else None
+
+
+def wait_for_ends(standin: StandIn) -> None:
+    while standin.alive:
+        time.sleep(0.001)
+
+
+def test_an_agent_runs_for_its_time_and_then_its_text_can_be_had() -> None:
+    standin = StandIn(Habits(speed=100))
+    tools = standin.tools()
+    key = tools.sessions_spawn(task="[[sleep=1]] [[say=hello]]")["childSessionKey"]
+    assert rows_of(tools)[key]["status"] == "running"
+    assert text_of(tools, key) is None
+    wait_for_ends(standin)
+    row = rows_of(tools)[key]
+    assert (row["status"], text_of(tools, key)) == ("done", "hello")
+    assert row["totalTokens"] > 0
+
+
+def test_refusals_are_told_as_the_real_gateway_tells_them() -> None:
+    tools = StandIn(Habits(children_max=5, models=("own/model",))).tools()
+    agent = json.loads((SAMPLES / "errors.json").read_text())["ws_tools_invoke_bad_agent"]
+    assert tools.sessions_spawn(task="x", agent_id="nope") == agent["response"]["payload"]["output"]["details"]
+    model = json.loads((SAMPLES / "errors.json").read_text())["ws_tools_invoke_bad_model"]
+    assert tools.sessions_spawn(task="x", model="nope/none") == model["response"]["payload"]["output"]["details"]
+    for _ in range(5):
+        assert tools.sessions_spawn(task="[[stuck]]", model="own/model")["status"] == "accepted"
+    (full,) = json.loads((SAMPLES / "spawn_max_children.json").read_text())
+    assert tools.sessions_spawn(task="x", model="own/model") == full
+
+
+def test_queued_agents_wait_in_order_and_have_no_status() -> None:
+    standin = StandIn(Habits(lane=1, speed=100))
+    tools = standin.tools()
+    keys = [tools.sessions_spawn(task=f"[[sleep=1]] [[say={number}]]")["childSessionKey"] for number in range(3)]
+    assert [rows_of(tools)[key].get("status") for key in keys] == ["running", None, None]
+    wait_for_ends(standin)
+    first, second, third = standin.children
+    assert (first.ended, second.ended) == (second.started, third.started)
+
+
+def test_a_run_timeout_ends_an_agent_and_a_queued_one_is_called_timed_out_too_early() -> None:
+    standin = StandIn(Habits(lane=1, speed=100))
+    tools = standin.tools()
+    tools.sessions_spawn(task="[[stuck]]", runTimeoutSeconds=5)
+    key = tools.sessions_spawn(task="[[sleep=3]] [[say=late]]", runTimeoutSeconds=4)["childSessionKey"]
+    seen = set[str | None]()
+    while standin.alive:
+        seen.add(rows_of(tools)[key].get("status"))
+        time.sleep(0.001)
+    assert standin.children[0].fate == "timeout"
+    assert (standin.children[1].fate, text_of(tools, key)) == ("done", "late")
+    assert seen == {None, "timeout"}
+
+
+def test_a_timeout_may_be_premature() -> None:
+    standin = StandIn(Habits(speed=100, premature_timeout_seconds=5))
+    tools = standin.tools()
+    key = tools.sessions_spawn(task="[[sleep=2]] [[say=late]]")["childSessionKey"]
+    assert rows_of(tools)[key]["status"] == "timeout"
+    assert text_of(tools, key) is None
+    wait_for_ends(standin)
+    assert (rows_of(tools)[key]["status"], text_of(tools, key)) == ("timeout", "late")
+
+
+def test_a_session_with_cleanup_delete_vanishes_after_its_end() -> None:
+    standin = StandIn(Habits(speed=100))
+    tools = standin.tools()
+    key = tools.sessions_spawn(task="[[say=gone]]", cleanup="delete")["childSessionKey"]
+    assert text_of(tools, key) == "gone"
+    while standin.left:
+        time.sleep(0.001)
+    assert key not in rows_of(tools)
+    assert tools.sessions_history(sessionKey=key)["messages"] == []
+
+
+def test_texts_are_cut_in_histories_and_the_prompt_counts_as_one() -> None:
+    tools = StandIn().tools()
+    key = tools.sessions_spawn(task="[[length=7000]]")["childSessionKey"]
+    history = tools.sessions_history(sessionKey=key)
+    assert history["contentTruncated"]
+    assert len(history["messages"][-1]["content"][0]["text"]) == 4014
+    key = tools.sessions_spawn(task="[[say=short]]" + "x" * 5000)["childSessionKey"]
+    assert tools.sessions_history(sessionKey=key)["contentTruncated"]
+    assert text_of(tools, key) == "short"
+
+
+def test_the_list_comes_in_pages_the_latest_activity_first() -> None:
+    tools = StandIn(answers=lambda request: Reply("x", 0.0 if request.number else 3600)).tools()
+    keys = [tools.sessions_spawn(task="x")["childSessionKey"] for _ in range(250)]
+    page = tools.sessions_list(limit=500)
+    assert (page["count"], page["hasMore"], page["nextOffset"]) == (200, True, 200)
+    assert page["sessions"][0]["key"] == keys[-1]
+    rest = tools.sessions_list(limit=200, offset=200)
+    assert (rest["count"], rest["hasMore"]) == (51, False)
+    assert len(tools.sessions_list()["sessions"]) == 100
+
+
+def test_subagents_lists_by_label_and_cancels_by_task_id() -> None:
+    standin = StandIn()
+    tools = standin.tools(subagents=True)
+    key = tools.sessions_spawn(task="[[stuck]]", label="mine")["childSessionKey"]
+    (task,) = tools.subagents(action="list")["tasks"]
+    assert (task["label"], task["status"]) == ("mine", "running")
+    told = tools.subagents(action="cancel", taskId=task["taskId"])
+    assert told == {"status": "cancelled", "taskId": task["taskId"], "found": True, "cancelled": True}
+    assert standin.alive == []
+    assert rows_of(tools)[key]["status"] == "killed"
+    assert tools.subagents(action="kill", target=key) == {"status": "error", "error": "Unsupported action."}
+
+
+def test_what_goes_wrong_after_a_spawn_leaves_its_child_alive() -> None:
+    standin = StandIn()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    standin.on("sessions_spawn", interrupt, call_no=2)
+    tools = standin.tools()
+    tools.sessions_spawn(task="[[stuck]]", label="first")
+    with pytest.raises(KeyboardInterrupt):
+        tools.sessions_spawn(task="[[stuck]]", label="second")
+    assert [child.label for child in standin.alive] == ["first", "second"]
+    assert {row["label"] for row in rows_of(tools).values() if "label" in row} == {"first", "second"}
+
+
+def first_key(answer: Any, shape: str) -> str:
+    """The key of the first row of an answered list, read as only this shape can be read."""
+    match shape:
+        case "dict":
+            return str(answer["sessions"][0]["key"])
+        case "object":
+            assert not hasattr(answer, "__getitem__")
+            return str(answer.get("sessions")[0].get("key"))
+        case "json":
+            return first_key(json.loads(answer), "dict")
+        case "envelope":
+            return first_key(answer["result"]["details"], "dict")
+        case "text":
+            assert "details" not in answer["result"]
+            return first_key(answer["result"]["content"][0]["text"], "json")
+        case _:
+            return str(answer[0]["key"])
+
+
+@pytest.mark.parametrize("answers", ["dict", "object", "json", "envelope", "text", "bare"])
+@pytest.mark.parametrize("signature", ["open", "named", "strict"])
+def test_a_callable_may_be_sync_or_async_in_every_shape(answers: str, signature: str) -> None:
+    standin = StandIn()
+    sync = standin.tools(answers=answers, signature=signature)
+    spawn = {"task": "x", "model": "own/model", "runTimeoutSeconds": 5, "cleanup": "keep"}
+    sync.sessions_spawn(**spawn)
+    assert first_key(sync.sessions_list(), answers) == standin.children[0].key
+
+    async def main() -> None:
+        tools = standin.tools(answers=answers, signature=signature, asynchronous=True)
+        await tools.sessions_spawn(**spawn)
+        assert first_key(await tools.sessions_list(), answers) == standin.children[1].key
+
+    asyncio.run(main())
+
+
+def test_a_strict_signature_takes_nothing_else() -> None:
+    tools = StandIn().tools(signature="strict")
+    with pytest.raises(TypeError):
+        tools.sessions_spawn(task="x", model="m", runTimeoutSeconds=1, cleanup="keep", label="l")
+    with pytest.raises(TypeError):
+        tools.sessions_list(limit=200)
+    with pytest.raises(TypeError):
+        tools.sessions_history(sessionKey="x")
+
+
+def test_keys_and_contents_have_other_names_where_a_runtime_has() -> None:
+    tools = StandIn().tools(spawned_key="sessionKey", key="sessionKey", content="string")
+    key = tools.sessions_spawn(task="[[say=hi]]")["sessionKey"]
+    assert tools.sessions_list()["sessions"][0]["sessionKey"] == key
+    assert tools.sessions_history(sessionKey=key)["messages"][-1]["content"] == "hi"
+
+
+def test_looks_are_told_apart_from_their_pages() -> None:
+    standin = StandIn()
+    tools = standin.tools()
+    for _ in range(5):
+        tools.sessions_spawn(task="x")
+    tools.sessions_list(limit=3)
+    tools.sessions_list(limit=3, offset=3)
+    tools.sessions_list(limit=3)
+    assert [(look.pages, look.news) for look in standin.looks] == [(2, 5), (1, 0)]
