@@ -6,7 +6,7 @@ names are in camel case or not. Knows nothing of when a tool is called.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 _WELL = frozenset(("done", "completed", "complete", "ok", "success", "succeeded", "finished"))
@@ -110,17 +110,3 @@ def text_of(content: object) -> str:
         return ""
     blocks = (block if isinstance(block, str) else get(block, "text") for block in content)
     return "\n".join(block for block in blocks if isinstance(block, str)).strip()
-
-
-def accepted_by(function: Callable[..., Any], arguments: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Those of the arguments that a callable takes by keyword."""
-    import inspect
-
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return dict(arguments)
-    if any(each.kind is each.VAR_KEYWORD for each in parameters):
-        return dict(arguments)
-    names = {each.name for each in parameters if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)}
-    return {name: value for name, value in arguments if name in names}

@@ -10,7 +10,8 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from . import _answers
-from ._errors import ParallelAgentsError
+from ._errors import EventLoopError, OptionError
+from ._tools import parameter_names, refuse_running_loop
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -37,6 +38,8 @@ class Watch:
     def __init__(self, tools: object) -> None:
         self._list: Callable[..., Any] = _callable(tools, "sessions_list")
         self._history: Callable[..., Any] = _callable(tools, "sessions_history")
+        self._list_names = parameter_names("sessions_list", self._list)
+        self._history_names = parameter_names("sessions_history", self._history)
         self._loop: AbstractEventLoop | None = None
 
     def __enter__(self) -> Watch:
@@ -48,12 +51,10 @@ class Watch:
 
     def text(self, key: str) -> str | None:
         """What the agent of a session wrote last, or `None`. A history that cannot be had is logged."""
-        history = self._history
-        arguments = _answers.accepted_by(history, [("sessionKey", key)]) or _answers.accepted_by(
-            history, [("session_key", key)]
-        )
+        name = self._history_names.get("sessionKey")
         try:
-            return _answers.final_text(self._called(history(**arguments) if arguments else history(key)))
+            history = self._history(key) if name is None else self._history(**{name: key})
+            return _answers.final_text(self._called(history))
         except Exception:
             import logging
 
@@ -92,18 +93,18 @@ class Watch:
     def _look(self, awaited: set[str]) -> dict[str, Any]:
         """The rows of the awaited sessions: pages until each of them was seen, or there are no more."""
         found: dict[str, Any] = {}
-        offset: int | None = None
+        offset = 0
         for _ in range(PAGES_MAX):
-            wanted = [("limit", PAGE)] if offset is None else [("limit", PAGE), ("offset", offset)]
-            arguments = _answers.accepted_by(self._list, wanted)
-            page = _answers.unwrapped(self._called(self._list(**arguments)))
+            wanted = {"limit": PAGE, "offset": offset} if offset else {"limit": PAGE}
+            names = self._list_names
+            page = self._called(self._list(**{names[each] or each: wanted[each] for each in wanted if each in names}))
+            page = _answers.unwrapped(page)
             for row in _answers.rows(page):
                 key = _answers.session_key(row)
                 if key in awaited:
                     found[key] = row
             following = _answers.next_offset(page)
-            takes_offset = bool(_answers.accepted_by(self._list, [("offset", following)]))
-            if following is None or following <= (offset or 0) or not takes_offset or len(found) == len(awaited):
+            if following is None or following <= offset or "offset" not in names or len(found) == len(awaited):
                 break
             offset = following
         return found
@@ -115,15 +116,13 @@ class Watch:
         import asyncio
 
         try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
+            refuse_running_loop()
+        except EventLoopError:
             answer.close()
-            raise ParallelAgentsError(
-                "the injected tools are `async def` and an event loop is running here; call this from a thread of its "
-                "own: `await asyncio.to_thread(...)`"
-            )
+            raise EventLoopError(
+                "the injected callables need an event loop, and one is running in this thread; call this function by "
+                "`await asyncio.to_thread(...)`"
+            ) from None
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
         return self._loop.run_until_complete(_awaited(answer))
@@ -157,5 +156,5 @@ async def _awaited(answer: Any) -> Any:
 def _callable(tools: object, name: str) -> Callable[..., Any]:
     found = getattr(tools, name, None)
     if not callable(found):
-        raise ParallelAgentsError(f"the tools have no callable `{name}`, which is needed to read sessions")
+        raise OptionError(f"the tools have no callable `{name}`, which is needed to read sessions")
     return found  # type: ignore[no-any-return]

@@ -18,7 +18,8 @@ from ._task import (
     AgentStatus,
     AgentTask,
     OutputFormat,
-    tasks_fields,
+    task_fields,
+    task_list,
 )
 from ._teams import (
     create_content_team,
@@ -121,7 +122,7 @@ class RealAIParallelOrchestrator(Orchestrator):
         except ParallelAgentsError:
             self._model = before
             raise
-        self._engine = fresh._engine
+        self._engine, self._tools = fresh._engine, fresh._tools
         self._max_concurrent = max_concurrent
 
     # The base class assigns a plain attribute, and programs do so later.
@@ -164,7 +165,7 @@ class RealAIParallelOrchestrator(Orchestrator):
         """A copy of the live sessions of all current runs: task id to session key. From any thread or callback."""
         with self._lock:
             runs = list(self._runs)
-        return {task_id: key for run in runs for task_id, key in run.live_sessions().items()}  # type: ignore[attr-defined]
+        return {task_id: key for run in runs for task_id, key in run.live_sessions().items()}
 
     def get_active_sessions(self) -> dict[str, str]:
         """A copy of the live sessions of all current runs: task id to session key. From any thread or callback."""
@@ -185,12 +186,12 @@ class RealAIParallelOrchestrator(Orchestrator):
             PlanError: The tasks cannot be run; nothing was started. (A `ValueError`.)
             RunInterrupted: Ctrl-C. All agents were stopped; `.results` holds one result per task.
         """
-        fields = tasks_fields(tasks)
+        listed = task_list(tasks)
         try:
-            return super().run_parallel(fields, callback)
+            return super().run_parallel(listed, callback)
         except (GatewayError, ModelError) as error:
             # Both come before anything is started; the old module answered with results even then.
-            results = [self._not_run(each, index, error) for index, each in enumerate(fields)]
+            results = [self._not_run(task_fields(task, index), index, error) for index, task in enumerate(listed)]
         for result in results:
             _call(callback, result)
         return {result.task_id: result for result in results}

@@ -17,6 +17,7 @@ from ._options import RetryPolicy
 from ._orchestrator import Orchestrator
 from ._research import research_task
 from ._task import DEFAULT_MAX_CONCURRENT, MODEL_HIERARCHY
+from ._tools import importable, is_async
 from ._watch import Watch
 
 if TYPE_CHECKING:
@@ -212,19 +213,8 @@ def _orchestrator(**options: Any) -> Orchestrator:
     return Orchestrator(**options)
 
 
-def _injected() -> Any:
-    """The module `tools` that an agent runtime injects, or `None`."""
-    import importlib
-
-    try:
-        tools = importlib.import_module("tools")
-    except ImportError:
-        return None
-    return tools if callable(getattr(tools, "sessions_spawn", None)) else None
-
-
 def _session_tools() -> Any:
-    tools = _injected()
+    tools = importable()
     if tools is not None:
         return tools
     import importlib
@@ -249,9 +239,7 @@ class _Recorder:
 
     def _recorded(self, spawn: Callable[..., Any]) -> Callable[..., Any]:
         """The same callable, of the same kind and signature."""
-        import inspect
-
-        if inspect.iscoroutinefunction(spawn):
+        if is_async(spawn):
 
             @functools.wraps(spawn)
             async def awaited(*arguments: Any, **fields: Any) -> Any:
@@ -293,7 +281,7 @@ def _run(texts: list[str], timeout_seconds: float, **options: Any) -> list[tuple
         }
         for text in texts
     ]
-    tools = _injected()
+    tools = importable()
     recorder = None if tools is None else _Recorder(tools)
     if recorder is not None:
         options["tools"] = recorder
