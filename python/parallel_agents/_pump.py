@@ -92,9 +92,9 @@ class Pump:
                 self._run.answered(number, answer)
 
     def _call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        from ._tools import is_async
+        from ._tools import _is_async
 
-        if self._threads is None or is_async(function):
+        if self._threads is None or _is_async(function):
             return function(*args, **kwargs)
         import contextvars
         import functools

@@ -87,13 +87,13 @@ class Tools:
     """
 
     def __init__(self, callables: Mapping[str, Callable[..., Any]], threads: int | None) -> None:
-        taken = {name: (function, parameter_names(name, function)) for name, function in callables.items()}
+        taken = {name: (function, _names(name, function)) for name, function in callables.items()}
         self.toolbox = _core.Toolbox(taken)
         self.threads = threads
-        self.needs_loop = threads is not None or any(is_async(function) for function in callables.values())
+        self.needs_loop = threads is not None or any(_is_async(function) for function in callables.values())
 
 
-def parameter_names(name: str, function: Callable[..., Any]) -> Parameters:
+def _names(name: str, function: Callable[..., Any]) -> Parameters:
     """What `function` calls each parameter of ours; `None` for one that goes by position."""
     import inspect
 
@@ -118,8 +118,7 @@ def parameter_names(name: str, function: Callable[..., Any]) -> Parameters:
     return result
 
 
-def is_async(function: Any) -> bool:
-    """Whether a callable is `async def`."""
+def _is_async(function: Any) -> bool:
     import functools
     import inspect
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _answers
 from ._errors import EventLoopError, OptionError
-from ._tools import parameter_names, refuse_running_loop
+from ._tools import _names, refuse_running_loop
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -38,8 +38,8 @@ class Watch:
     def __init__(self, tools: object) -> None:
         self._list: Callable[..., Any] = _callable(tools, "sessions_list")
         self._history: Callable[..., Any] = _callable(tools, "sessions_history")
-        self._list_names = parameter_names("sessions_list", self._list)
-        self._history_names = parameter_names("sessions_history", self._history)
+        self._list_names = _names("sessions_list", self._list)
+        self._history_names = _names("sessions_history", self._history)
         self._loop: AbstractEventLoop | None = None
 
     def __enter__(self) -> Watch:

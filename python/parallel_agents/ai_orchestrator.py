@@ -5,7 +5,7 @@ New programs import the same from `parallel_agents` and use `Orchestrator`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ._agents import AGENT_PROMPTS, get_agent_prompt, list_available_agents, validate_agent_type
 from ._errors import GatewayError, ModelError, OptionError, ParallelAgentsError
@@ -283,7 +283,7 @@ def demo_real_ai_agents(topic: str = "Monday motivation") -> dict[str, AgentResu
     written = [result for result in results.values() if result.success]
     for result in written[:1]:
         print(f"\n{result.output['caption']}")
-    costs = [cast("float | None", result.metadata["cost"]) for result in results.values()]
-    known = sum(cost for cost in costs if cost is not None)
-    print(f"\n{len(written)} of {len(results)} completed, {'at least ' if None in costs else ''}${known:.4f}")
+    costs = [result.metadata["cost"] for result in results.values()]
+    paid = "its cost is not known" if None in costs else f"${sum(costs):.4f}"
+    print(f"\n{len(written)} of {len(results)} completed, {paid}")
     return results
