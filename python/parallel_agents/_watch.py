@@ -55,6 +55,8 @@ class Watch:
         try:
             history = self._history(key) if name is None else self._history(**{name: key})
             return _answers.final_text(self._called(history))
+        except EventLoopError:
+            raise
         except Exception:
             import logging
 

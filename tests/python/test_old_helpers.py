@@ -17,6 +17,7 @@ import pytest
 from parallel_agents import (
     MODEL_HIERARCHY,
     AgentTypeError,
+    EventLoopError,
     GatewayError,
     ModelError,
     Orchestrator,
@@ -672,8 +673,10 @@ class TestCollecting:
             return []
 
         async def main() -> None:
-            with pytest.raises(ParallelAgentsError, match="to_thread"):
-                helpers.poll_until_complete(["k"])
+            for call in (helpers.poll_until_complete, helpers.collect_agent_results):
+                with pytest.raises(EventLoopError, match="to_thread"):
+                    call(["k"])
+            assert await asyncio.to_thread(helpers.collect_agent_results, ["k"]) == [None]
 
         inject(monkeypatch, sessions_list=tool, sessions_history=tool)
         asyncio.run(main())
