@@ -36,11 +36,11 @@ pub struct SpawnOrder {
     pub task_id: Arc<str>,
     /// The agent type's name.
     pub agent_type: Arc<str>,
-    /// The model to run on.
-    pub model: Arc<str>,
+    /// The model to run on; `None` leaves the choice to the runtime.
+    pub model: Option<Arc<str>>,
     /// All that the agent is told.
     pub prompt: String,
-    /// Time for the attempt, from its start.
+    /// Time for the attempt, from its start. Zero leaves it to the runtime.
     pub timeout: Duration,
 }
 

@@ -588,7 +588,7 @@ impl RunMachine {
             key: key.clone(),
             task_id: task.id.clone(),
             agent_type: task.agent_type.clone(),
-            model: model.clone(),
+            model: Some(model.clone()),
             prompt: prompt::compose(task, &materials, record.objection.as_ref()),
             timeout: task.timeout,
         };

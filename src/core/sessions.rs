@@ -17,7 +17,7 @@ const WAITING_MAX: usize = 100;
 
 /// When the next session may be deleted beside agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub enum Turn {
     /// At once.
     Now,
     /// Not before this instant.
@@ -26,8 +26,9 @@ pub(super) enum Turn {
     Never,
 }
 
+/// The sessions that are to be deleted, or are known to stay.
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub struct Sessions {
     cleanup: Cleanup,
     accepted: BTreeSet<AttemptRef>,
     existing: BTreeMap<AttemptRef, Session>,
@@ -37,6 +38,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
+    /// None yet.
     pub fn new(cleanup: Cleanup, now: Time) -> Self {
         Self {
             cleanup,
@@ -116,6 +118,11 @@ impl Sessions {
             Cleanup::Delete | Cleanup::Keep => "there was no time left to delete it",
             Cleanup::Impossible => "nothing here can delete it",
         }
+    }
+
+    /// Whether none is left that should be gone.
+    pub fn is_clean(&self) -> bool {
+        self.cleanup == Cleanup::Keep || self.existing.is_empty()
     }
 
     /// Those that should be gone and are not.
