@@ -111,7 +111,7 @@ pub enum Report {
 }
 
 /// A key for a [`SpawnOrder`]: a random UUID (version 4, RFC 9562).
-pub(super) fn random_key(random: &mut fastrand::Rng) -> Arc<str> {
+pub fn random_key(random: &mut fastrand::Rng) -> Arc<str> {
     let (high, low) = (random.u64(..), random.u64(..));
     let key = format!(
         "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",

@@ -1,0 +1,254 @@
+//! The thread on which the calls of a program are served: it waits, and carries out what [`machine`](super::machine)
+//! decides. User code never runs on it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::machine::{ChildMachine, Order};
+use super::order::ChildQuery;
+use super::{CallId, Command, Reply, lock, record};
+use crate::core::time::Time;
+use crate::driver::Clock;
+use crate::runtime::Runtime;
+use crate::runtime::gateway::{GatewayConfig, GatewayRuntime, Onlooker, Path};
+use crate::workflow::RunError;
+use crate::workflow::start::{panic_text, seed};
+
+/// How long a list waits for the sessions of others. The program's own are known without asking.
+const LIST_PATIENCE: Duration = Duration::from_secs(10);
+/// The most rows that the gateway gives at once.
+const PAGE_MAX: usize = 200;
+
+type Notices = Arc<Mutex<Vec<String>>>;
+
+/// Starts the thread. It ends when no call can come any more, or when there is no gateway.
+pub(super) fn start(
+    config: GatewayConfig,
+    mut commands: UnboundedReceiver<Command>,
+    notices: Notices,
+) -> Result<(), RunError> {
+    let body = move || {
+        let served = catch_unwind(AssertUnwindSafe(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| RunError::Internal(error.to_string()))?;
+            runtime.block_on(serve(config, &mut commands, &notices))
+        }));
+        if let Err(error) = served.unwrap_or_else(|panic| Err(RunError::Internal(panic_text(&*panic)))) {
+            refuse_all(&mut commands, &Arc::new(error));
+        }
+    };
+    let thread = thread::Builder::new().name("parallel-agents-tools".to_owned()).spawn(body);
+    thread.map_err(|error| RunError::Internal(format!("no thread could be started: {error}")))?;
+    Ok(())
+}
+
+/// Nothing more is taken; what was taken is answered.
+fn refuse_all(commands: &mut UnboundedReceiver<Command>, error: &Arc<RunError>) {
+    commands.close();
+    while let Ok(command) = commands.try_recv() {
+        match command {
+            Command::Spawn { reply, .. }
+            | Command::List { reply, .. }
+            | Command::History { reply, .. }
+            | Command::Close { reply, .. } => reply.send(Err(error.clone())),
+            Command::Forsake(_) => {}
+        }
+    }
+}
+
+async fn serve(
+    config: GatewayConfig,
+    commands: &mut UnboundedReceiver<Command>,
+    notices: &Notices,
+) -> Result<(), RunError> {
+    let agent_id = config.agent_id.clone();
+    let mut runtime = GatewayRuntime::connect(&GatewayConfig { path: Path::Spawn, ..config }).await?;
+    let clock = Clock::real();
+    let mut host = Host {
+        machine: ChildMachine::new(agent_id, seed(), clock.now()),
+        onlooker: runtime.onlooker(),
+        replies: BTreeMap::new(),
+        looks: JoinSet::new(),
+    };
+    loop {
+        while let Some(order) = host.machine.poll_order() {
+            match order {
+                Order::Act(action) => runtime.begin(action, clock.now()),
+                Order::StartBy(path) => runtime.start_by(path),
+                Order::Notice(text) => lock(notices).push(text),
+                Order::Answer(call, answer) => {
+                    if let Some(reply) = host.replies.remove(&call) {
+                        reply.send(Ok(answer));
+                    }
+                }
+            }
+        }
+        let now = clock.now();
+        let deadline = host.machine.next_deadline(now);
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            host.machine.handle_time(now);
+            continue;
+        }
+        tokio::select! {
+            biased;
+            command = commands.recv() => match command {
+                Some(command) => host.take(command, clock.now()),
+                None => return Ok(()),
+            },
+            report = runtime.next_report(now) => host.machine.handle_report(report, clock.now()),
+            Some(seen) = host.looks.join_next() => {
+                // A look that broke down has dropped its reply, which tells the caller.
+                if let Ok(seen) = seen {
+                    host.answer(seen);
+                }
+            }
+            () = wait_until(deadline, now) => {}
+        }
+    }
+}
+
+async fn wait_until(deadline: Option<Time>, now: Time) {
+    match deadline {
+        Some(deadline) => sleep(deadline.since(now)).await,
+        None => std::future::pending().await,
+    }
+}
+
+struct Host {
+    machine: ChildMachine,
+    onlooker: Onlooker,
+    replies: BTreeMap<CallId, Reply>,
+    looks: JoinSet<Seen>,
+}
+
+/// What the gateway has told about sessions.
+enum Seen {
+    /// Its page that begins at this row; `None` if it did not answer.
+    Page {
+        query: ChildQuery,
+        first: usize,
+        page: Option<Value>,
+        reply: Reply,
+    },
+    Messages {
+        key: String,
+        limit: Option<usize>,
+        messages: Result<Vec<Value>, String>,
+        reply: Reply,
+    },
+}
+
+impl Host {
+    fn take(&mut self, command: Command, now: Time) {
+        match command {
+            // Interrupted before anything was started.
+            Command::Spawn { reply, .. } if reply.is_forsaken() => {}
+            Command::Spawn { call, order, reply } => {
+                self.replies.insert(call, reply);
+                self.machine.spawn(call, order, now);
+            }
+            Command::Forsake(call) => self.machine.forsake(call),
+            Command::Close { call, stop_all, reply } => {
+                self.replies.insert(call, reply);
+                self.machine.close(call, stop_all, now);
+            }
+            Command::List { query, reply } => self.list(query, reply),
+            Command::History { key, limit, reply } => match self.machine.messages(&key) {
+                Some((messages, true)) => reply.send(Ok(record::history(&key, messages, limit))),
+                Some((_, false)) | None => {
+                    let onlooker = self.onlooker.clone();
+                    self.looks.spawn(async move {
+                        let messages = onlooker.messages(&key).await;
+                        Seen::Messages { key, limit, messages, reply }
+                    });
+                }
+            },
+        }
+    }
+
+    /// The program's own rows come first and need no look; the gateway's follow, as far as there is room.
+    fn list(&mut self, query: ChildQuery, reply: Reply) {
+        let own = self.machine.rows(&query).len();
+        let room = (query.offset + query.limit).saturating_sub(own).min(query.limit);
+        if query.own || room == 0 {
+            reply.send(Ok(self.page(&query, 0, None)));
+            return;
+        }
+        let first = query.offset.saturating_sub(own);
+        let mut args = query.more.clone();
+        args.insert("limit".to_owned(), json!(room.min(PAGE_MAX)));
+        if first > 0 {
+            args.insert("offset".to_owned(), json!(first));
+        }
+        if let Some(label) = &query.label {
+            args.insert("label".to_owned(), json!(label));
+        }
+        let onlooker = self.onlooker.clone();
+        self.looks.spawn(async move {
+            let page = timeout(LIST_PATIENCE, onlooker.list(Value::Object(args))).await;
+            Seen::Page { query, first, page: page.ok().and_then(Result::ok), reply }
+        });
+    }
+
+    fn answer(&mut self, seen: Seen) {
+        match seen {
+            Seen::Page { query, first, page, reply } => reply.send(Ok(self.page(&query, first, page))),
+            Seen::Messages { key, limit, messages, reply } => {
+                let answer = match (self.machine.messages(&key), messages) {
+                    // It may have ended meanwhile.
+                    (Some((messages, true)), _) | (Some((messages, false)), Err(_)) => {
+                        record::history(&key, messages, limit)
+                    }
+                    (Some((messages, false)), Ok(seen)) if seen.is_empty() => record::history(&key, messages, limit),
+                    (_, Ok(seen)) => record::history(&key, seen.into_iter().map(record::told).collect(), limit),
+                    (None, Err(reason)) => {
+                        let mut answer = record::history(&key, Vec::new(), limit);
+                        answer["status"] = json!("error");
+                        answer["error"] = json!(reason);
+                        answer
+                    }
+                };
+                reply.send(Ok(answer));
+            }
+        }
+    }
+
+    /// The rows from `offset` on: those of our own, then those of `page`, which begins at the gateway's row `first`.
+    fn page(&self, query: &ChildQuery, first: usize, mut page: Option<Value>) -> Value {
+        let own = self.machine.rows(query);
+        let own_count = own.len();
+        let mut rows: Vec<Value> = own.into_iter().skip(query.offset).take(query.limit).collect();
+        let own_end = query.offset + rows.len();
+        let seen = match page.as_mut().and_then(|page| page.get_mut("sessions")).map(Value::take) {
+            Some(Value::Array(seen)) => seen,
+            Some(_) | None => Vec::new(),
+        };
+        let is_last = page.as_ref().is_none_or(|page| page.get("hasMore").and_then(Value::as_bool) != Some(true));
+        let (has_more, next) = if own_end < own_count {
+            (true, own_end)
+        } else if query.own {
+            (false, own_end)
+        } else {
+            // Without a look nothing is known of the gateway's rows.
+            (page.is_some() && !is_last || page.is_none() && rows.len() == query.limit, own_count + first + seen.len())
+        };
+        let mut known: HashSet<String> = HashSet::new();
+        rows.extend(seen.into_iter().filter(|row| {
+            let key = row.get("key").and_then(Value::as_str).unwrap_or_default();
+            !self.machine.is_own(key) && known.insert(key.to_owned())
+        }));
+        let mut answer = json!({ "count": rows.len(), "sessions": rows, "hasMore": has_more });
+        if has_more {
+            answer["nextOffset"] = json!(next);
+        }
+        answer
+    }
+}
