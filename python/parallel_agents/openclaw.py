@@ -13,8 +13,6 @@ unchanged script as the module `tools`.
 
 from __future__ import annotations
 
-import threading
-
 from . import _core
 
 __all__ = ["Tools", "tools"]
@@ -33,7 +31,6 @@ else:
 
 # Those that were used in this process, until its exit.
 _used: list[Tools] = []
-_lock = threading.Lock()
 
 
 def tools(gateway: Gateway | None = None) -> Tools:
@@ -225,12 +222,12 @@ class Tools:
         done = self._children.close(stop_all)
         if done is None:
             return
-        if done["stopped"]:
-            which = "" if stop_all else ' of cleanup="delete"'
-            _warn(f"{done['stopped']} agents{which} were still running and have been stopped")
+        if count := done["stopped"]:
+            which = "" if stop_all else ', being of cleanup="delete"'
+            _warn(f"{count} {'agent was' if count == 1 else 'agents were'} still running and stopped{which}")
         if left := done["left"]:
-            first = left[0]
-            _warn(f"{len(left)} sessions were not deleted, `{first['session_key']}` among them ({first['reason']})")
+            first, were = left[0], "session was" if len(left) == 1 else "sessions were"
+            _warn(f"{len(left)} {were} not deleted, `{first['session_key']}` among them ({first['reason']})")
 
     def __enter__(self) -> Tools:
         return self
@@ -245,13 +242,13 @@ class Tools:
         return f"<parallel_agents.openclaw.Tools at {url or 'the gateway that is found'}>"
 
     def _remember(self) -> None:
-        with _lock:
-            if self not in _used:
-                if not _used:
-                    import atexit
+        # Threads that do this at once do it twice, which changes nothing.
+        if self not in _used:
+            if not _used:
+                import atexit
 
-                    atexit.register(close_all)
-                _used.append(self)
+                atexit.register(close_all)
+            _used.append(self)
 
     def _tell(self) -> None:
         for notice in self._children.notices():
@@ -335,14 +332,11 @@ class SessionMessages(_Listed):
 
 def close_all(*, stop_all: bool = False) -> None:
     """Closes the tools that were used in this process."""
-    with _lock:
-        used = list(_used)
-    for each in used:
+    for each in list(_used):
         try:
             each.close(stop_all=stop_all)
         except KeyboardInterrupt:
-            with _lock:
-                _used.clear()
+            _used.clear()
             _warn("Ctrl-C: agents may go on, and their sessions stay")
             return
 

@@ -557,7 +557,7 @@ impl RunMachine {
 
     /// Whether there was a session to delete.
     fn delete_next(&mut self) -> bool {
-        let next = self.sessions.next();
+        let next = self.sessions.take_next();
         let is_one = next.is_some();
         if let Some((attempt, session)) = next {
             self.act(Action::Delete { attempt, session });

@@ -87,7 +87,7 @@ impl Sessions {
     }
 
     /// The next one to delete; it counts as being deleted from now on.
-    pub fn next(&mut self) -> Option<(AttemptRef, Session)> {
+    pub fn take_next(&mut self) -> Option<(AttemptRef, Session)> {
         while let Some(attempt) = self.waiting.pop_first() {
             if let Some(session) = self.existing.get(&attempt).cloned() {
                 self.deleting.insert(attempt);
@@ -158,7 +158,7 @@ mod tests {
         let mut sessions = ended(Cleanup::Delete, 2);
         assert_eq!(sessions.turn(NOW), Turn::At(NOW + SILENCE));
         assert_eq!(sessions.turn(NOW + SILENCE), Turn::Now);
-        sessions.next();
+        sessions.take_next();
         assert_eq!(sessions.turn(NOW + SILENCE), Turn::Never, "one at a time");
     }
 
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn sessions_that_are_to_stay_are_neither_deleted_nor_left() {
         let mut sessions = ended(Cleanup::Keep, 1);
-        assert_eq!(sessions.next(), None);
+        assert_eq!(sessions.take_next(), None);
         assert!(sessions.left().is_empty());
     }
 }

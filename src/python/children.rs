@@ -60,7 +60,7 @@ impl Children {
     }
 }
 
-fn answer<'py>(py: Python<'py>, call: Result<ChildCall, RunError>) -> PyResult<Bound<'py, PyAny>> {
+fn answer(py: Python<'_>, call: Result<ChildCall, RunError>) -> PyResult<Bound<'_, PyAny>> {
     let mut call = call.map_err(|error| errors::run(py, &error))?;
     loop {
         if let Some(answer) = call.poll() {

@@ -119,7 +119,7 @@ mod _core {
     /// The command `parallel-agents`. Returns its exit code, or the script that it asks to be run; Ctrl-C stops the
     /// agents first.
     #[pyfunction]
-    fn main<'py>(py: Python<'py>, arguments: Vec<String>) -> PyResult<Bound<'py, PyAny>> {
+    fn main(py: Python<'_>, arguments: Vec<String>) -> PyResult<Bound<'_, PyAny>> {
         let outcome = py.detach(|| {
             let interrupted = || Python::attach(|py| py.check_signals().is_err());
             crate::cli::run(&arguments, &interrupted)

@@ -164,7 +164,7 @@ def test_at_the_end_only_agents_whose_session_is_to_be_deleted_are_stopped(
         output, errors = process.communicate(timeout=ENDED_SECONDS_MAX)
         assert process.returncode == 0, errors
     deleted, kept = output.split()
-    assert '1 agents of cleanup="delete" were still running and have been stopped' in errors
+    assert '1 agent was still running and stopped, being of cleanup="delete"' in errors
     assert deleted not in gateway.sessions()
     assert kept in gateway.live_sessions()
     with gateway.client() as client:
@@ -176,7 +176,8 @@ import sys, time
 from tools import sessions_spawn
 
 for cleanup in ("delete", "keep"):
-    print(sessions_spawn(task=f"{sys.argv[1]} [[task={cleanup}]] [[sleep=600]]", cleanup=cleanup)["sessionKey"], flush=True)
+    spawned = sessions_spawn(task=f"{sys.argv[1]} [[task={cleanup}]] [[sleep=600]]", cleanup=cleanup)
+    print(spawned["sessionKey"], flush=True)
 time.sleep(600)
 """
 

@@ -264,6 +264,46 @@ def test_an_explicit_gateway_is_used_and_named(gateway: Gateway, case: Case, mon
         assert tools.sessions_history(key)[-1]["content"] == GARBAGE
 
 
+def test_a_forked_process_has_agents_of_its_own(gateway: Gateway, case: Case) -> None:
+    program = f"""
+import os, sys, time
+from parallel_agents import openclaw
+
+def ask(name):
+    key = tools.sessions_spawn(task=f"{case} [[task={{name}}]] [[say={{name}}]]", cleanup="delete")["sessionKey"]
+    while [row for row in tools.sessions_list() if row["key"] == key][0]["status"] != "done":
+        time.sleep(0.1)
+    return tools.sessions_history(key)[-1]["content"]
+
+tools = openclaw.tools()
+assert ask("parent") == "parent"
+child = os.fork()
+if not child:
+    assert ask("child") == "child"
+    sys.exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+assert ask("again") == "again"
+"""
+    before = gateway.sessions()
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert gateway.sessions() - before == set()
+
+
+def test_a_program_that_looks_without_a_pause_keeps_no_gateway_busy(
+    gateway: Gateway, make_proxy: MakeProxy, case: Case
+) -> None:
+    proxy = make_proxy(gateway)
+    with openclaw.tools() as tools:
+        key = spawn(tools, case, "t0", "[[sleep=2]]", cleanup="delete")
+        looks = 0
+        while row_of(tools, key)["status"] == "running":
+            looks += 1
+    lists = [request for request in proxy.requests if request.get("params", {}).get("name") == "sessions_list"]
+    assert looks > 50
+    assert len(lists) <= 6
+
+
 INTERRUPTED = """
 import sys
 from parallel_agents import openclaw

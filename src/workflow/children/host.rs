@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::machine::{ChildMachine, Order};
 use super::order::ChildQuery;
@@ -22,8 +22,14 @@ use crate::runtime::gateway::{GatewayConfig, GatewayRuntime, Onlooker, Path};
 use crate::workflow::RunError;
 use crate::workflow::start::{panic_text, seed};
 
-/// How long a list waits for the sessions of others. The program's own are known without asking.
+/// How long a list waits for the sessions of others, if it has none of the program's own to show. A gateway that
+/// starts agents was seen to take 2 s for a list.
 const LIST_PATIENCE: Duration = Duration::from_secs(10);
+/// The same, if it has: those are known without asking.
+const LIST_PATIENCE_OWN: Duration = Duration::from_millis(300);
+/// How long the gateway's answer to a list is good for: a program that looks without a pause must not keep the gateway
+/// from its agents. The program's own rows are always of this moment.
+const PAGE_FRESH: Duration = Duration::from_secs(1);
 /// The most rows that the gateway gives at once.
 const PAGE_MAX: usize = 200;
 
@@ -77,6 +83,9 @@ async fn serve(
         onlooker: runtime.onlooker(),
         replies: BTreeMap::new(),
         looks: JoinSet::new(),
+        lists: Vec::new(),
+        asked: Vec::new(),
+        latest: None,
     };
     loop {
         while let Some(order) = host.machine.poll_order() {
@@ -97,6 +106,7 @@ async fn serve(
             host.machine.handle_time(now);
             continue;
         }
+        let next_list = host.next_list();
         tokio::select! {
             biased;
             command = commands.recv() => match command {
@@ -111,6 +121,7 @@ async fn serve(
                 }
             }
             () = wait_until(deadline, now) => {}
+            () = wait_for_list(next_list) => host.answer_lists(),
         }
     }
 }
@@ -122,21 +133,42 @@ async fn wait_until(deadline: Option<Time>, now: Time) {
     }
 }
 
+async fn wait_for_list(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
+
 struct Host {
     machine: ChildMachine,
     onlooker: Onlooker,
     replies: BTreeMap<CallId, Reply>,
     looks: JoinSet<Seen>,
+    /// Lists that wait for the gateway's page.
+    lists: Vec<List>,
+    /// The pages that it is being asked for.
+    asked: Vec<Value>,
+    /// Its latest page, what was asked for, and when it came.
+    latest: Option<(Value, Instant, Value)>,
+}
+
+/// A list that waits for a page of the gateway.
+struct List {
+    query: ChildQuery,
+    args: Value,
+    /// The gateway's row that the page begins with.
+    first: usize,
+    until: Instant,
+    reply: Reply,
 }
 
 /// What the gateway has told about sessions.
 enum Seen {
-    /// Its page that begins at this row; `None` if it did not answer.
+    /// The page that was asked for; `None` if it did not come.
     Page {
-        query: ChildQuery,
-        first: usize,
+        args: Value,
         page: Option<Value>,
-        reply: Reply,
     },
     Messages {
         key: String,
@@ -161,16 +193,17 @@ impl Host {
                 self.machine.close(call, stop_all, now);
             }
             Command::List { query, reply } => self.list(query, reply),
-            Command::History { key, limit, reply } => match self.machine.messages(&key) {
-                Some((messages, true)) => reply.send(Ok(record::history(&key, messages, limit))),
-                Some((_, false)) | None => {
-                    let onlooker = self.onlooker.clone();
-                    self.looks.spawn(async move {
-                        let messages = onlooker.messages(&key).await;
-                        Seen::Messages { key, limit, messages, reply }
-                    });
+            Command::History { key, limit, reply } => {
+                if let Some((messages, true)) = self.machine.messages(&key) {
+                    reply.send(Ok(record::history(&key, messages, limit)));
+                    return;
                 }
-            },
+                let onlooker = self.onlooker.clone();
+                self.looks.spawn(async move {
+                    let messages = onlooker.messages(&key).await;
+                    Seen::Messages { key, limit, messages, reply }
+                });
+            }
         }
     }
 
@@ -191,16 +224,51 @@ impl Host {
         if let Some(label) = &query.label {
             args.insert("label".to_owned(), json!(label));
         }
-        let onlooker = self.onlooker.clone();
-        self.looks.spawn(async move {
-            let page = timeout(LIST_PATIENCE, onlooker.list(Value::Object(args))).await;
-            Seen::Page { query, first, page: page.ok().and_then(Result::ok), reply }
-        });
+        let args = Value::Object(args);
+        if let Some((of, at, page)) = &self.latest
+            && *of == args
+            && at.elapsed() < PAGE_FRESH
+        {
+            reply.send(Ok(self.page(&query, first, Some(page.clone()))));
+            return;
+        }
+        if !self.asked.contains(&args) {
+            self.asked.push(args.clone());
+            let (onlooker, args) = (self.onlooker.clone(), args.clone());
+            self.looks.spawn(async move {
+                let page = timeout(LIST_PATIENCE, onlooker.list(args.clone())).await;
+                Seen::Page { args, page: page.ok().and_then(Result::ok) }
+            });
+        }
+        let patience = if own > query.offset { LIST_PATIENCE_OWN } else { LIST_PATIENCE };
+        self.lists.push(List { query, args, first, until: Instant::now() + patience, reply });
+    }
+
+    /// When the next list has waited long enough.
+    fn next_list(&self) -> Option<Instant> {
+        self.lists.iter().map(|list| list.until).min()
+    }
+
+    /// Answers the lists that have waited long enough with what the gateway said last, if it was asked the same.
+    fn answer_lists(&mut self) {
+        let now = Instant::now();
+        for list in self.lists.extract_if(.., |list| list.until <= now).collect::<Vec<_>>() {
+            let latest = self.latest.as_ref().filter(|(of, ..)| *of == list.args).map(|(.., page)| page.clone());
+            list.reply.send(Ok(self.page(&list.query, list.first, latest)));
+        }
     }
 
     fn answer(&mut self, seen: Seen) {
         match seen {
-            Seen::Page { query, first, page, reply } => reply.send(Ok(self.page(&query, first, page))),
+            Seen::Page { args, page } => {
+                self.asked.retain(|asked| *asked != args);
+                for list in self.lists.extract_if(.., |list| list.args == args).collect::<Vec<_>>() {
+                    list.reply.send(Ok(self.page(&list.query, list.first, page.clone())));
+                }
+                if let Some(page) = page {
+                    self.latest = Some((args, Instant::now(), page));
+                }
+            }
             Seen::Messages { key, limit, messages, reply } => {
                 let answer = match (self.machine.messages(&key), messages) {
                     // It may have ended meanwhile.
@@ -237,8 +305,9 @@ impl Host {
         } else if query.own {
             (false, own_end)
         } else {
-            // Without a look nothing is known of the gateway's rows.
-            (page.is_some() && !is_last || page.is_none() && rows.len() == query.limit, own_count + first + seen.len())
+            // A page that has not come may hold more, and is waited for when it is all that is asked for.
+            let has_more = if page.is_some() { !is_last } else { !rows.is_empty() };
+            (has_more, own_count + first + seen.len())
         };
         let mut known: HashSet<String> = HashSet::new();
         rows.extend(seen.into_iter().filter(|row| {

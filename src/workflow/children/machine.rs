@@ -389,7 +389,7 @@ impl ChildMachine {
     }
 
     fn delete_next(&mut self) -> bool {
-        let Some((attempt, session)) = self.sessions.next() else { return false };
+        let Some((attempt, session)) = self.sessions.take_next() else { return false };
         self.act(Action::Delete { attempt, session });
         true
     }

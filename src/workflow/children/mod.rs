@@ -178,8 +178,9 @@ impl Children {
         let id = self.next_call.fetch_add(1, Ordering::Relaxed);
         let mut command = command(id, Reply { sender, waker });
         let mut house = lock(&self.house);
-        if house.as_ref().is_some_and(|house| !house.is_living()) {
-            *house = None;
+        if let Some(other) = house.take_if(|house| !house.is_living()) {
+            // A thread of the process that this one was forked from may hold any lock in it.
+            std::mem::forget(other);
         }
         loop {
             let is_new = house.is_none();

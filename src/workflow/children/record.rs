@@ -50,8 +50,7 @@ impl ChildEnd {
                 ("timeout", Err(format!("the agent was stopped: it went on past its {timeout_seconds} s")))
             }
             (Ending::Stopped { reason }, _) => ("killed", Err(format!("the agent was stopped ({reason})"))),
-            (Ending::Failed { message }, _) => ("failed", Err(message)),
-            (Ending::Refused(Refusal { message, .. }), _) => ("failed", Err(message)),
+            (Ending::Failed { message } | Ending::Refused(Refusal { message, .. }), _) => ("failed", Err(message)),
             (Ending::Lost { reason } | Ending::Unstoppable { reason }, _) => ("failed", Err(reason)),
         };
         Self { status, said, usage, model_used, at }
