@@ -62,6 +62,7 @@ __all__ = [
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from . import openclaw as openclaw
     from ._agents import (
         AGENT_PROMPTS,
         AgentType,
@@ -186,7 +187,7 @@ _HOME = {
         "spawn_with_retry",
     ),
 }
-_MODULES = ("ai_orchestrator", "builders", "helpers")
+_MODULES = ("ai_orchestrator", "builders", "helpers", "openclaw")
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 

@@ -166,6 +166,15 @@ def test_arguments_that_are_not_passed_on_are_told_once(caplog: pytest.LogCaptur
     assert told == ["`sessions_spawn` does not pass `thinking` on to the gateway"]
 
 
+def test_their_module_is_found_when_it_is_first_used() -> None:
+    program = """
+import parallel_agents
+assert "openclaw" in dir(parallel_agents)
+print(parallel_agents.openclaw.tools())
+"""
+    assert "openclaw.Tools at the gateway that is found" in child.run_python(program)
+
+
 def test_importing_them_loads_nothing_heavy() -> None:
     program = """
 import sys

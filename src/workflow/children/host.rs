@@ -1,7 +1,7 @@
 //! The thread on which the calls of a program are served: it waits, and carries out what [`machine`](super::machine)
 //! decides. User code never runs on it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::machine::{ChildMachine, Order};
 use super::order::ChildQuery;
-use super::{CallId, Command, Reply, lock, record};
+use super::{CallId, Command, Reply, lock, page, record};
 use crate::core::time::Time;
 use crate::driver::Clock;
 use crate::runtime::Runtime;
@@ -289,35 +289,7 @@ impl Host {
         }
     }
 
-    /// The rows from `offset` on: those of our own, then those of `page`, which begins at the gateway's row `first`.
-    fn page(&self, query: &ChildQuery, first: usize, mut page: Option<Value>) -> Value {
-        let own = self.machine.rows(query);
-        let own_count = own.len();
-        let mut rows: Vec<Value> = own.into_iter().skip(query.offset).take(query.limit).collect();
-        let own_end = query.offset + rows.len();
-        let seen = match page.as_mut().and_then(|page| page.get_mut("sessions")).map(Value::take) {
-            Some(Value::Array(seen)) => seen,
-            Some(_) | None => Vec::new(),
-        };
-        let is_last = page.as_ref().is_none_or(|page| page.get("hasMore").and_then(Value::as_bool) != Some(true));
-        let (has_more, next) = if own_end < own_count {
-            (true, own_end)
-        } else if query.own {
-            (false, own_end)
-        } else {
-            // A page that has not come may hold more, and is waited for when it is all that is asked for.
-            let has_more = if page.is_some() { !is_last } else { !rows.is_empty() };
-            (has_more, own_count + first + seen.len())
-        };
-        let mut known: HashSet<String> = HashSet::new();
-        rows.extend(seen.into_iter().filter(|row| {
-            let key = row.get("key").and_then(Value::as_str).unwrap_or_default();
-            !self.machine.is_own(key) && known.insert(key.to_owned())
-        }));
-        let mut answer = json!({ "count": rows.len(), "sessions": rows, "hasMore": has_more });
-        if has_more {
-            answer["nextOffset"] = json!(next);
-        }
-        answer
+    fn page(&self, query: &ChildQuery, first: usize, page: Option<Value>) -> Value {
+        page::page(self.machine.rows(query), query, first, page, |key| self.machine.is_own(key))
     }
 }

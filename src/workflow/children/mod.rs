@@ -3,7 +3,7 @@
 //!
 //! [`Children`] takes the calls of any number of threads; a thread of its own serves them ([`host`]), where
 //! [`machine`] decides and remembers. What a call is about is read in [`order`], what it answers is written in
-//! [`record`]. An agent's end is collected as soon as it comes and its session deleted later, so a program that looks
+//! [`record`] and [`page`]. An agent's end is collected as soon as it comes and its session deleted later, so a program that looks
 //! long afterwards finds the whole answer, deleted or not.
 
 use std::io;
@@ -24,6 +24,7 @@ use crate::runtime::gateway::GatewayConfig;
 mod host;
 mod machine;
 mod order;
+mod page;
 mod record;
 
 pub use order::{ChildOrder, ChildQuery};
