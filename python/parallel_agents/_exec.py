@@ -129,9 +129,10 @@ def _tools_module(gateway: dict[str, Any]) -> ModuleType:
 
     tools = openclaw.tools(Gateway(**gateway))
     module = ModuleType("tools", "The tools of an agent runtime, over a gateway.")
-    for name in ("sessions_spawn", "sessions_list", "sessions_history", "__parallel_agents_gateway__"):
+    names = ["sessions_spawn", "sessions_list", "sessions_history", "subagents", "sessions"]
+    for name in (*names, "__parallel_agents_gateway__"):
         setattr(module, name, getattr(tools, name))
-    module.__dict__["__all__"] = ["sessions_spawn", "sessions_list", "sessions_history"]
+    module.__dict__["__all__"] = names
     return module
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 else:
     Rows = dict
 
-# Those that were used in this process, until its exit.
+# Those that have started agents in this process, until its exit.
 _used: list[Tools] = []
 
 
@@ -162,7 +162,6 @@ class Tools:
         """
         own = _one("agent_id_pattern", agent_id_pattern, None, more, "agentIdPattern") is not None
         query = {"limit": limit, "offset": offset, "label": label, "own": "true" if own else None, "more": more}
-        self._remember()
         try:
             answer = self._children.list({name: value for name, value in query.items() if value is not None})
         finally:
@@ -196,20 +195,66 @@ class Tools:
             OptionError: No key is given. (A `ValueError`.)
             GatewayError: No gateway can be used.
         """
-        key = _one("key", key, None, more, "sessionKey", "session_key")
-        if not isinstance(key, str) or not key:
-            from ._errors import OptionError
-
-            raise OptionError(f"`key` is `{key!r}`, expected a session's key, as `sessions_spawn` returns it")
+        key = _text("key", _one("key", key, None, more, "sessionKey", "session_key"))
         if limit is not None and (not isinstance(limit, int) or limit < 1):
             from ._errors import OptionError
 
             raise OptionError(f"`limit` is `{limit!r}`, expected a whole number from 1")
-        self._remember()
         try:
             return SessionMessages(self._children.history(key, limit))
         finally:
             self._tell()
+
+    def subagents(self, action: str = "list", *, taskId: str | None = None, **more: Any) -> dict[str, Any]:  # noqa: N803
+        """The agents of this object that still run, or an end to one of them.
+
+        Args:
+            action: `"list"` or `"cancel"`.
+            taskId: The agent to stop: its session's key.
+            **more: Other arguments of the gateway's own tool change nothing.
+
+        Returns:
+            A dict with `status`, which is `"ok"` or `"not_found"`, and for `"list"` with `tasks`: dicts of `taskId`,
+            `label`, `sessionKey`, `status`.
+
+        Raises:
+            OptionError: There is no such action, or no agent is named. (A `ValueError`.)
+            GatewayError: No gateway can be used.
+        """
+        if action == "cancel":
+            return self._children.cancel(_text("taskId", taskId))
+        if action != "list":
+            from ._errors import OptionError
+
+            raise OptionError(f"`action` is `{action!r}`, expected one of list, cancel")
+        rows = self._children.list({"own": "true", "limit": 100_000})["sessions"]
+        tasks = [
+            {"taskId": row["key"], "label": row.get("label"), "sessionKey": row["key"], "status": "running"}
+            for row in rows
+            if row["status"] == "running"
+        ]
+        return {"status": "ok", "tasks": tasks}
+
+    def sessions(self, action: str, *, sessionKey: str | None = None, **more: Any) -> dict[str, Any]:  # noqa: N803
+        """Deletes a session of this object, in a quiet moment or at the exit; its agent is stopped first.
+
+        Args:
+            action: `"delete"`.
+            sessionKey: The session. What was said in it stays remembered.
+            **more: Other arguments of the gateway's own tool change nothing.
+
+        Returns:
+            A dict with `status`, which is `"ok"` or `"not_found"`.
+
+        Raises:
+            OptionError: There is no such action, or no session is named. (A `ValueError`.)
+            GatewayError: No gateway can be used.
+        """
+        if action != "delete":
+            from ._errors import OptionError
+
+            raise OptionError(f"`action` is `{action!r}`, expected delete")
+        return self._children.delete(_text("sessionKey", sessionKey))
 
     def close(self, *, stop_all: bool = False) -> None:
         """Stops the agents of `cleanup="delete"` that still run, and deletes their sessions. Takes at most 20 s.
@@ -350,6 +395,14 @@ def _one(name: str, value: Any, other: Any, more: dict[str, Any], *names: str) -
 
         raise OptionError(f"`{name}` is given twice, as `{given[0]}` and as `{given[-1]}`")
     return given[0] if given else None
+
+
+def _text(name: str, key: object) -> str:
+    if not isinstance(key, str) or not key:
+        from ._errors import OptionError
+
+        raise OptionError(f"`{name}` is `{key!r}`, expected a session's key, as `sessions_spawn` returns it")
+    return key
 
 
 def _warn(text: str) -> None:

@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn sessions_that_nothing_can_delete_are_left_at_once() {
         let mut sessions = ended(Cleanup::Impossible, 2);
-        assert_eq!(sessions.next(), None);
+        assert_eq!(sessions.take_next(), None);
         assert_eq!(sessions.left().len(), 2);
         assert_eq!(sessions.reason_left(), "nothing here can delete it");
     }

@@ -49,6 +49,16 @@ impl Children {
         answer(py, self.children.history(key, limit))
     }
 
+    /// Stops the agent of a session of this program's own; whether there is one.
+    fn cancel<'py>(&self, py: Python<'py>, key: String) -> PyResult<Bound<'py, PyAny>> {
+        answer(py, self.children.cancel(key))
+    }
+
+    /// Deletes a session of this program's own; whether there is one.
+    fn delete<'py>(&self, py: Python<'py>, key: String) -> PyResult<Bound<'py, PyAny>> {
+        answer(py, self.children.delete(key))
+    }
+
     /// Stops agents and deletes sessions; what was done and what stays, or `None` if nothing was ever asked.
     fn close<'py>(&self, py: Python<'py>, stop_all: bool) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.children.close(stop_all).map(|call| answer(py, Ok(call))).transpose()

@@ -156,6 +156,21 @@ def test_refusals_come_as_the_real_tools_dict(narrow_gateway: Gateway, tools: op
     assert {row_of(tools, key)["status"] for key in keys} == {"killed"}
 
 
+def test_an_agent_can_be_stopped_and_its_session_deleted(gateway: Gateway, tools: openclaw.Tools, case: Case) -> None:
+    key = spawn(tools, case, "t0", "[[stuck]]", label="endless")
+    case.wait_for(1)
+    tasks = tools.subagents(action="list")["tasks"]
+    assert [(task["label"], task["sessionKey"]) for task in tasks] == [("endless", key)]
+    assert tools.subagents(action="cancel", taskId=tasks[0]["taskId"])["status"] == "ok"
+    assert wait_until_ended(tools, key)[0]["status"] == "killed"
+    assert tools.subagents()["tasks"] == []
+    assert key in gateway.sessions()
+    assert tools.sessions(action="delete", sessionKey=key)["status"] == "ok"
+    assert tools.sessions("delete", sessionKey="agent:main:main")["status"] == "not_found"
+    tools.close()
+    assert key not in gateway.sessions()
+
+
 def test_a_failed_agent_says_why(gateway: Gateway, tools: openclaw.Tools, case: Case) -> None:
     key = spawn(tools, case, "t0", "[[http=400]]", cleanup="delete")
     row = wait_until_ended(tools, key)[0]

@@ -146,6 +146,12 @@ def test_bad_questions_are_refused() -> None:
         tools.sessions_history()
     with pytest.raises(OptionError, match="`limit` is `0`"):
         tools.sessions_history("a", limit=0)
+    with pytest.raises(OptionError, match="`action` is `'kill'`, expected one of list, cancel"):
+        tools.subagents("kill")
+    with pytest.raises(OptionError, match="`taskId` is `None`"):
+        tools.subagents("cancel")
+    with pytest.raises(OptionError, match="`action` is `'list'`, expected delete"):
+        tools.sessions("list")
     with pytest.raises(OptionError, match="`key` is given twice"):
         tools.sessions_history("a", sessionKey="b")
 
@@ -194,8 +200,8 @@ silent = socket.socket()
 silent.bind(("127.0.0.1", 0))
 silent.listen()
 tools = openclaw.tools(Gateway(url=f"ws://127.0.0.1:{silent.getsockname()[1]}", token="t"))
-print("waiting", file=sys.stderr, flush=True)
 try:
+    print("waiting", file=sys.stderr, flush=True)
     tools.sessions_spawn(task="Count.")
 except KeyboardInterrupt:
     print("interrupted", flush=True)

@@ -64,6 +64,8 @@ fn refuse_all(commands: &mut UnboundedReceiver<Command>, error: &Arc<RunError>) 
             Command::Spawn { reply, .. }
             | Command::List { reply, .. }
             | Command::History { reply, .. }
+            | Command::Cancel { reply, .. }
+            | Command::Delete { reply, .. }
             | Command::Close { reply, .. } => reply.send(Err(error.clone())),
             Command::Forsake(_) => {}
         }
@@ -140,6 +142,15 @@ async fn wait_for_list(until: Option<Instant>) {
     }
 }
 
+/// The answer to a wish about a session that must be one of ours.
+fn own(is_own: bool, key: &str) -> Value {
+    if is_own {
+        json!({ "status": "ok" })
+    } else {
+        json!({ "status": "not_found", "error": format!("`{key}` is no session of this program") })
+    }
+}
+
 struct Host {
     machine: ChildMachine,
     onlooker: Onlooker,
@@ -192,6 +203,8 @@ impl Host {
                 self.replies.insert(call, reply);
                 self.machine.close(call, stop_all, now);
             }
+            Command::Cancel { key, reply } => reply.send(Ok(own(self.machine.cancel(&key), &key))),
+            Command::Delete { key, reply } => reply.send(Ok(own(self.machine.delete(&key, now), &key))),
             Command::List { query, reply } => self.list(query, reply),
             Command::History { key, limit, reply } => {
                 if let Some((messages, true)) = self.machine.messages(&key) {

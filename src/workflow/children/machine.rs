@@ -143,6 +143,38 @@ impl ChildMachine {
         }
     }
 
+    /// Stops an agent of this session, if it is one of ours.
+    pub fn cancel(&mut self, key: &str) -> bool {
+        let index = self.by_key.get(key).copied();
+        if let Some(index) = index {
+            self.stop(index, StopCause::Unwanted);
+        }
+        index.is_some()
+    }
+
+    /// Deletes a session, if it is one of ours; the agent is stopped first. What was said stays remembered.
+    pub fn delete(&mut self, key: &str, now: Time) -> bool {
+        if !self.cancel(key) {
+            return false;
+        }
+        let child = &mut self.children[self.by_key[key]];
+        child.order.cleanup = Cleanup::Delete;
+        match &child.state {
+            State::Running { session, .. } => {
+                self.sessions.accept(child.attempt, session.clone());
+            }
+            State::Ended { session, .. } => {
+                // A session that is gone already is no news.
+                if self.sessions.accept(child.attempt, session.clone()) {
+                    self.sessions.release(child.attempt);
+                }
+            }
+            State::Asked | State::Delayed | State::Refused => {}
+        }
+        self.settle(now);
+        true
+    }
+
     pub fn close(&mut self, call: CallId, all: bool, now: Time) {
         let is_stopped = |child: &Child| {
             let is_unwanted = all || child.order.cleanup == Cleanup::Delete;
@@ -342,7 +374,9 @@ impl ChildMachine {
             | Ending::Unstoppable { reason } => self.refuse(index, "error", &reason),
             Ending::TimedOut => self.refuse(index, "error", "the gateway did not start the agent in time"),
             // It ended before its acceptance was told, which no runtime does.
-            Ending::Replied(_) => self.refuse(index, "error", "the agent ended before it was accepted"),
+            Ending::Replied(_) | Ending::Cut(_) => {
+                self.refuse(index, "error", "the agent ended before it was accepted");
+            }
         }
     }
 

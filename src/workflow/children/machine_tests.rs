@@ -215,3 +215,19 @@ fn a_report_of_an_earlier_start_changes_nothing() {
     assert_eq!(orders(&mut machine), []);
     assert_eq!(status(&machine), "running");
 }
+
+#[test]
+fn a_kept_session_can_be_deleted_all_the_same() {
+    let (mut machine, attempt) = running(Cleanup::Keep);
+    assert!(!machine.delete("of somebody else", NOW) && !machine.cancel("of somebody else"));
+    assert!(machine.delete(&key(attempt), NOW));
+    assert_eq!(orders(&mut machine), [Order::Act(Action::Stop(attempt))]);
+    end(&mut machine, attempt, stopped(), NOW);
+    machine.handle_time(NOW + Duration::from_secs(2));
+    let told = orders(&mut machine);
+    assert!(matches!(told.as_slice(), [Order::Act(Action::Delete { .. })]), "{told:?}");
+    machine.handle_report(Report::Deleted { attempt }, NOW);
+    assert!(machine.delete(&key(attempt), NOW));
+    machine.handle_time(NOW + Duration::from_secs(9));
+    assert_eq!(orders(&mut machine), []);
+}

@@ -51,6 +51,14 @@ enum Command {
         limit: Option<usize>,
         reply: Reply,
     },
+    Cancel {
+        key: String,
+        reply: Reply,
+    },
+    Delete {
+        key: String,
+        reply: Reply,
+    },
     /// Nobody waits any more for what this call starts.
     Forsake(CallId),
     Close {
@@ -101,7 +109,7 @@ impl ChildCall {
 
     /// Returns when there may be an answer, when a signal came, or after 100 ms.
     pub fn wait(&self) -> io::Result<()> {
-        self.waiter.wait()
+        self.waiter.wait(None)
     }
 
     /// Nobody will ever know what this call has started: an agent is stopped, and its session treated as ordered.
@@ -158,6 +166,16 @@ impl Children {
     /// The messages of a session, the last `limit` of them.
     pub fn history(&self, key: String, limit: Option<usize>) -> Result<ChildCall, RunError> {
         self.call(|_, reply| Command::History { key, limit, reply })
+    }
+
+    /// Stops the program's own agent of this session.
+    pub fn cancel(&self, key: String) -> Result<ChildCall, RunError> {
+        self.call(|_, reply| Command::Cancel { key, reply })
+    }
+
+    /// Deletes the program's own session of this key, in a quiet moment or at the end; its agent is stopped first.
+    pub fn delete(&self, key: String) -> Result<ChildCall, RunError> {
+        self.call(|_, reply| Command::Delete { key, reply })
     }
 
     /// Stops the agents whose sessions are to be deleted, or all, and deletes those sessions. Answered when that is

@@ -44,7 +44,7 @@ impl ChildEnd {
         at: Time,
     ) -> Self {
         let (status, said) = match (ending, stop) {
-            (Ending::Replied(text), _) => ("done", Ok(text)),
+            (Ending::Replied(text) | Ending::Cut(text), _) => ("done", Ok(text)),
             (Ending::TimedOut, _) => ("timeout", Err("the agent did not finish in time".to_owned())),
             (Ending::Stopped { .. }, Some(StopCause::Overdue)) => {
                 ("timeout", Err(format!("the agent was stopped: it went on past its {timeout_seconds} s")))
@@ -93,7 +93,7 @@ pub(super) fn row(order: &ChildOrder, session: &Session, since: Time, end: Optio
         "cleanup",
         json!(match order.cleanup {
             Cleanup::Delete => "delete",
-            Cleanup::Keep => "keep",
+            Cleanup::Keep | Cleanup::Impossible => "keep",
         }),
     );
     Value::Object(row)
