@@ -506,7 +506,19 @@ class TestPolling:
         sessions.words = {True: "timeout", False: "timeout"}
         sessions.inject(monkeypatch)
         assert helpers.poll_until_complete(["late"]) == ["did late"]
-        assert 1 <= clock.now < 1.2
+        assert 1 <= clock.now < 1.4
+
+    def test_a_timeout_is_doubted_while_another_agent_works(
+        self, monkeypatch: pytest.MonkeyPatch, clock: Clock
+    ) -> None:
+        sessions = Sessions(clock, queued=20.0, other=20.5)
+        row = sessions.row
+        monkeypatch.setattr(
+            sessions, "row", lambda key: {"key": key, "status": "timeout"} if key[0] == "q" else row(key)
+        )
+        sessions.inject(monkeypatch)
+        assert helpers.poll_until_complete(["queued", "other"]) == ["did queued", "did other"]
+        assert sessions.read.count("queued") < 25
 
     def test_a_session_that_is_missing_now_and_then_is_not_gone(
         self, monkeypatch: pytest.MonkeyPatch, clock: Clock
