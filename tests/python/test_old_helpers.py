@@ -110,12 +110,13 @@ def test_the_module_is_an_attribute_of_the_package_without_an_import_of_its_own(
             {"max_retries": 2, "timeout_seconds": 90, "wait_time": 30, "use_hierarchy": True},
         ),
         ("poll_until_complete", {"timeout": 120}),
+        ("collect_agent_results", {}),
     ],
 )
 def test_parameters_and_defaults_are_the_documented_ones(name: str, defaults: dict[str, Any]) -> None:
     first, *others = inspect.signature(getattr(helpers, name)).parameters.values()
     assert first.default is first.empty
-    assert {each.name: each.default for each in others} == defaults
+    assert {each.name: each.default for each in others if each.kind is not each.KEYWORD_ONLY} == defaults
 
 
 class TestHierarchy:
@@ -653,6 +654,15 @@ class TestCollecting:
     def test_a_history_is_asked_for_as_its_signature_wants(self, monkeypatch: pytest.MonkeyPatch, history: Any) -> None:
         inject(monkeypatch, sessions_list=list, sessions_history=history)
         assert helpers.collect_agent_results(["k"]) == ["did k"]
+
+    def test_tools_that_are_handed_over_go_before_those_that_are_injected(
+        self, monkeypatch: pytest.MonkeyPatch, clock: Clock
+    ) -> None:
+        injected, handed = Sessions(clock), Sessions(clock, a=0.0)
+        injected.inject(monkeypatch)
+        assert helpers.poll_until_complete(["a"], tools=handed) == ["did a"]
+        assert helpers.collect_agent_results(["a"], tools=handed) == ["did a"]
+        assert injected.read == injected.looks == []
 
     def test_a_history_that_cannot_be_had_is_logged(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, clock: Clock
