@@ -662,7 +662,7 @@ class TestCollecting:
         injected.inject(monkeypatch)
         assert helpers.poll_until_complete(["a"], tools=handed) == ["did a"]
         assert helpers.collect_agent_results(["a"], tools=handed) == ["did a"]
-        assert injected.read == injected.looks == []
+        assert (injected.read, injected.looks) == ([], [])
 
     def test_a_history_that_cannot_be_had_is_logged(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, clock: Clock
