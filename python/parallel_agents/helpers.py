@@ -223,9 +223,9 @@ def _watched(tools: object, read: Callable[[Watch], dict[str, str | None]]) -> d
     if tools is not None:
         with Watch(tools) as watch:
             return read(watch)
-    import importlib
+    from . import openclaw
 
-    with importlib.import_module(".openclaw", __package__).tools() as made, Watch(made) as watch:
+    with openclaw.tools() as made, Watch(made) as watch:
         return read(watch)
 
 

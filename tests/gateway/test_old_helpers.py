@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
-from parallel_agents import ResearchTeam, helpers
+from parallel_agents import ResearchTeam, helpers, openclaw
 from parallel_agents.ai_orchestrator import RealAIParallelOrchestrator, create_content_team
 
 from .case import Case
@@ -57,3 +60,51 @@ def test_the_old_orchestrator_the_researchers_and_a_refinement_get_answers(gatew
     assert (refined.stopped_because, refined.error, len(refined.rounds)) == ("plateau", None, 2)
     assert refined.design["system_prompt"]
     assert len(case.calls()) == 5 + 2 + 4
+
+
+def test_sessions_of_other_programs_are_polled_and_collected(gateway: Gateway, case: Case) -> None:
+    tools = openclaw.tools()
+    keys = [
+        tools.sessions_spawn(f"{case} [[task=t{number}]] [[sleep=1]] [[say=answer {number}]]", model=HAIKU.name)[
+            "childSessionKey"
+        ]
+        for number in range(3)
+    ]
+    expected = ["answer 0", "answer 1", "answer 2"]
+    assert helpers.poll_until_complete(keys, timeout=60) == expected
+    assert helpers.collect_agent_results(keys) == expected
+    # Only the tools that spawned it remember a session that is to be deleted.
+    key = tools.sessions_spawn(f"{case} [[task=gone]] [[say=gone]]", model=HAIKU.name, cleanup="delete")[
+        "childSessionKey"
+    ]
+    assert helpers.poll_until_complete([key], timeout=60, tools=tools) == ["gone"]
+
+
+PROGRAM = """
+from tools import sessions_spawn
+from ai_orchestrator import RealAIParallelOrchestrator, create_content_team
+from helpers import spawn_parallel_with_retry, spawn_with_retry, collect_agent_results, poll_until_complete
+
+for told in spawn_parallel_with_retry([f"CASE [[task=t{n}]] [[sleep=1]] [[say=answer {n}]]" for n in range(3)]):
+    print(told["success"], told["model_used"], told["result"]["text"])
+spawned = [sessions_spawn(task=f"CASE [[task=u{n}]] [[say=raw {n}]]", cleanup="delete") for n in range(2)]
+print(poll_until_complete([each["childSessionKey"] for each in spawned], timeout=60))
+told = spawn_with_retry("CASE [[task=v]] [[say=three]]", use_hierarchy=False)
+print(collect_agent_results([told["childSessionKey"]]))
+results = RealAIParallelOrchestrator(max_concurrent=5).run_parallel(create_content_team("tea CASE"))
+print([result.status.value for result in results.values()])
+"""
+
+
+def test_an_unchanged_program_runs_through_exec(gateway: Gateway, case: Case, tmp_path: Path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(PROGRAM.replace("CASE", str(case)), encoding="utf-8")
+    command = [str(Path(sys.executable).parent / "parallel-agents"), "exec", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        *(f"True {HAIKU.name} answer {number}" for number in range(3)),
+        "['raw 0', 'raw 1']",
+        "['three']",
+        "['completed', 'completed', 'completed', 'completed', 'completed']",
+    ]

@@ -296,6 +296,7 @@ def test_without_a_runtime_one_spawn_raises_and_several_say_so() -> None:
         lambda: helpers.spawn_with_model_hierarchy("Name three teas."),
         lambda: helpers.spawn_with_retry("Name three teas.", model="own/model"),
         lambda: helpers.parallel_spawn([{"type": "research", "topic": "tea"}]),
+        lambda: helpers.poll_until_complete(["agent:main:subagent:1"]),
     ):
         with pytest.raises(GatewayError):
             call()
