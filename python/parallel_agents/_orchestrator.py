@@ -326,6 +326,8 @@ class _Session:
         self._started: list[_core.Run | _core.ToolRun] = []
         self._counted = {"agents_completed": 0, "agents_failed": 0, "total_time": 0.0}
         self._pump: Pump | None = None
+        self._task_ids: list[str] = []
+        self._results: dict[str, AgentResult] = {}
         self.ended = False
 
     @property
@@ -360,7 +362,7 @@ class _Session:
                 return
             kind, content = event
             if kind == "result":
-                yield self._keep(content)
+                yield self._keep(*content)
             elif kind == "notice":
                 _log(**content)
             else:
@@ -472,14 +474,30 @@ class _Session:
 
     def results(self) -> dict[str, AgentResult]:
         """Task id to result, in the order of the tasks."""
+        from ._task import results_from_core
+
         if not self._started:
             return {}
-        results = self._run.results()
+        told_singly = bool(self._results)
+        results_from_core(self._run.reports(), self._ids, self._results)
+        if told_singly:
+            self._results = {task_id: self._results[task_id] for task_id in self._ids if task_id in self._results}
         with self._orchestrator._lock:
-            self._orchestrator.results.update(results)
-        return results
+            self._orchestrator.results.update(self._results)
+        return self._results
 
-    def _keep(self, result: AgentResult) -> AgentResult:
+    @property
+    def _ids(self) -> list[str]:
+        if not self._task_ids:
+            self._task_ids = self._run.task_ids
+        return self._task_ids
+
+    def _keep(self, index: int, report: _core.Report) -> AgentResult:
+        from ._task import results_from_core
+
+        task_id = self._ids[index]
+        results_from_core([report], [task_id], self._results)
+        result = self._results[task_id]
         orchestrator = self._orchestrator
         counted = {
             "agents_completed": int(result.success),
@@ -488,7 +506,7 @@ class _Session:
         }
         # Runs in several threads share these sums.
         with orchestrator._lock:
-            orchestrator.results[result.task_id] = result
+            orchestrator.results[task_id] = result
             for name, count in counted.items():
                 self._counted[name] += count
                 orchestrator.stats[name] += count

@@ -140,16 +140,6 @@ class AgentResult:
     metadata: dict[str, Any] = field(default_factory=dict)
     raw: str | None = field(default=None, repr=False)
 
-    def __getattr__(self, name: str) -> Any:
-        # Called for what is not there yet: a run's results are made into Python objects when they are read.
-        if name not in _RESULT_FIELDS:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        value = self._report.field(name)
-        if name == "status":
-            value = AgentStatus(value)
-        setattr(self, name, value)
-        return value
-
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in _RESULT_FIELDS}
 
@@ -173,19 +163,18 @@ class AgentResult:
 
 _RESULT_FIELDS = tuple(AgentResult.__dataclass_fields__)
 for _name in _RESULT_FIELDS:
-    # A default on the class would hide that a field has not been read yet; `__init__` has its own.
-    if hasattr(AgentResult, _name):
-        delattr(AgentResult, _name)
+    # In place of the defaults, of which `__init__` has its own: a run's results are made into Python objects when they
+    # are read.
+    setattr(AgentResult, _name, _core.LazyField(_name))
 
 
-_new = object.__new__
-
-
-def result_from_core(report: _core.Report) -> AgentResult:
-    """The result that the core holds; its fields are read from there when they are first asked for."""
-    result = _new(AgentResult)
-    result._report = report  # type: ignore[attr-defined]
-    return result
+def results_from_core(reports: list[_core.Report | None], ids: list[str], known: dict[str, AgentResult]) -> None:
+    """Adds the results that the core holds to `known`; their fields are read from there when first asked for."""
+    new = object.__new__
+    for task_id, report in zip(ids, reports, strict=True):
+        if report is not None and task_id not in known:
+            known[task_id] = result = new(AgentResult)
+            result._report = report  # type: ignore[attr-defined]
 
 
 def task_list(tasks: Any) -> list[Any]:

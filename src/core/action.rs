@@ -114,19 +114,18 @@ pub enum Report {
 /// A key for a [`SpawnOrder`]: a random UUID (version 4, RFC 9562).
 pub fn random_key(random: &mut fastrand::Rng) -> Arc<str> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut bits = (u128::from(random.u64(..)) << 64) | u128::from(random.u64(..));
     // Version 4, variant 1.
-    bits = (bits & !(0xf << 76)) | (0x4 << 76);
-    bits = (bits & !(0x3 << 62)) | (0x2 << 62);
-    let mut key = String::with_capacity(36);
-    for digit_no in 0..32 {
-        if matches!(digit_no, 8 | 12 | 16 | 20) {
-            key.push('-');
+    let high = (random.u64(..) & !0xf000) | 0x4000;
+    let low = (random.u64(..) & !(0x3 << 62)) | (0x2 << 62);
+    let mut text = *b"00000000-0000-0000-0000-000000000000";
+    let mut bytes = high.to_be_bytes().into_iter().chain(low.to_be_bytes());
+    for group in [0..8, 9..13, 14..18, 19..23, 24..36] {
+        for (pair, byte) in text[group].chunks_exact_mut(2).zip(bytes.by_ref()) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 0xf)];
         }
-        let digit = usize::try_from((bits >> (124 - 4 * digit_no)) & 0xf).unwrap_or_default();
-        key.push(char::from(DIGITS[digit]));
     }
-    key.into()
+    std::str::from_utf8(&text).unwrap_or_default().into()
 }
 
 #[cfg(test)]

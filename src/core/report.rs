@@ -99,7 +99,10 @@ impl Reporter {
             Event::RunStarted { .. } => self.run_started = fact.at,
             Event::AttemptPlanned { attempt, attempt_no, tier, model, .. } => {
                 self.starts[attempt.task_index] = attempt.start_no;
-                self.attempts[attempt.task_index].push(AttemptReport {
+                let attempts = &mut self.attempts[attempt.task_index];
+                // Most tasks need one, and a list grows by four.
+                attempts.reserve_exact(1);
+                attempts.push(AttemptReport {
                     no: *attempt_no,
                     tier: *tier,
                     model: model.clone(),

@@ -122,12 +122,19 @@ impl RunMachine {
 
     /// The next fact to record.
     pub fn poll_fact(&mut self) -> Option<Fact> {
-        self.facts.pop_front()
+        let fact = self.facts.pop_front();
+        if fact.is_none() {
+            give_back(&mut self.facts);
+        }
+        fact
     }
 
     /// The next action to carry out; none while a fact it rests on is not durable.
     pub fn poll_action(&mut self) -> Option<Action> {
-        let (after, _) = self.actions.front()?;
+        let Some((after, _)) = self.actions.front() else {
+            give_back(&mut self.actions);
+            return None;
+        };
         if self.settings.journaled && *after > self.facts_durable {
             return None;
         }
@@ -650,5 +657,12 @@ impl RunMachine {
 
     fn act(&mut self, action: Action) {
         self.actions.push_back((self.facts_made, action));
+    }
+}
+
+/// Gives the room of an empty queue back, if it is much: a burst of starts fills it once.
+pub fn give_back<T>(queue: &mut VecDeque<T>) {
+    if queue.is_empty() && queue.capacity() > 1_024 {
+        *queue = VecDeque::new();
     }
 }

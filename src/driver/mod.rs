@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::core::fact::Fact;
 use crate::core::run::RunMachine;
 use crate::core::time::Time;
-use crate::runtime::Runtime;
+use crate::runtime::{Contract, Runtime};
 
 mod stepwise;
 
@@ -93,11 +93,13 @@ pub async fn drive(
     observe: &mut impl FnMut(Fact),
 ) {
     let mut is_wanted = true;
+    let mut contract = Contract::default();
     loop {
         while let Some(fact) = machine.poll_fact() {
             observe(fact);
         }
         while let Some(action) = machine.poll_action() {
+            contract.begun(&action);
             runtime.begin(action, clock.now());
         }
         if machine.is_finished() {
@@ -116,7 +118,10 @@ pub async fn drive(
                 is_wanted = reason.is_some();
                 machine.handle_cancel(reason.as_deref().unwrap_or(NOBODY_WAITS), clock.now());
             }
-            report = runtime.next_report(now) => machine.handle_report(report, clock.now()),
+            report = runtime.next_report(now) => {
+                contract.reported(&report);
+                machine.handle_report(report, clock.now());
+            }
             time = sleep_until(&clock, wake) => {
                 clock.reach(time);
                 machine.handle_time(clock.now());

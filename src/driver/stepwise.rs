@@ -11,6 +11,7 @@ use crate::core::action::AttemptRef;
 use crate::core::fact::Fact;
 use crate::core::run::RunMachine;
 use crate::core::time::Time;
+use crate::runtime::Contract;
 use crate::runtime::tools::{Call, ToolRuntime};
 
 /// How long something takes.
@@ -35,12 +36,13 @@ pub struct Stepwise {
     machine: RunMachine,
     tools: ToolRuntime,
     clock: Clock,
+    contract: Contract,
 }
 
 impl Stepwise {
     /// Drives `machine` with the callables behind `tools`.
     pub fn new(machine: RunMachine, tools: ToolRuntime, clock: Clock) -> Self {
-        Self { machine, tools, clock }
+        Self { machine, tools, clock, contract: Contract::default() }
     }
 
     /// The next call to make now, if there is one.
@@ -100,6 +102,11 @@ impl Stepwise {
         self.tools.has_seen_all()
     }
 
+    /// Whether a row's label matters now.
+    pub fn seeks_labels(&self) -> bool {
+        self.tools.seeks_labels()
+    }
+
     /// Attempts whose start is under way and no longer wanted.
     pub fn withdrawn(&mut self) -> Vec<AttemptRef> {
         self.tools.withdrawn()
@@ -115,9 +122,11 @@ impl Stepwise {
                 observe(fact);
             }
             while let Some(action) = self.machine.poll_action() {
+                self.contract.begun(&action);
                 self.tools.begin(action, now);
             }
             let Some(report) = self.tools.next_report() else { return };
+            self.contract.reported(&report);
             self.machine.handle_report(report, now);
         }
     }

@@ -27,8 +27,7 @@ pub(super) fn draft_from_task(task: &Bound<'_, PyAny>) -> PyResult<Option<TaskDr
     if !task.get_type().is(AGENT_TASK.import(py, "parallel_agents._task", "AgentTask")?) {
         return Ok(None);
     }
-    let attributes = task.getattr(intern!(py, "__dict__"))?.cast_into::<PyDict>()?;
-    let get = |name| attributes.get_item(name);
+    let get = |name| task.getattr_opt(name);
     let text = |name| Ok::<_, PyErr>(get(name)?.and_then(|found| found.cast_into::<PyString>().ok()));
     for name in [intern!(py, "model"), intern!(py, "models"), intern!(py, "output_schema")] {
         if get(name)?.is_none_or(|found| !found.is_none()) {

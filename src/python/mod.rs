@@ -59,7 +59,7 @@ mod _core {
     #[pymodule_export]
     use super::children::Children;
     #[pymodule_export]
-    use super::results::Report;
+    use super::results::{LazyField, Report};
     #[pymodule_export]
     use super::run::{Engine, Run};
     #[pymodule_export]

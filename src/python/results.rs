@@ -1,10 +1,12 @@
-//! The results of a run, made into Python objects one by one and only where somebody asks.
+//! The results of a run, made into Python objects only where somebody asks.
 
 use std::sync::{Arc, Mutex};
 
+use pyo3::exceptions::PyAttributeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyList, PyString, PyType};
 
 use super::convert::to_py;
 use super::lock;
@@ -16,79 +18,85 @@ use crate::workflow::result_field;
 #[pyclass(frozen, module = "parallel_agents._core")]
 pub(super) struct Report {
     plan: Arc<Plan>,
-    task: Box<TaskReport>,
+    task: Arc<TaskReport>,
     runtime: &'static str,
 }
 
-#[pymethods]
+static STATUS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
 impl Report {
-    /// The field of that name; `None` for one that there is not.
     fn field<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
         let (task, end) = (&self.plan.tasks()[self.task.task_index], &self.task.end);
         match name {
             // Big ones are not copied first.
             "output" => end.output().map_or_else(|| Ok(py.None().into_bound(py)), |output| to_py(py, output)),
             "raw" => Ok(end.raw().into_pyobject(py)?),
+            "status" => STATUS.import(py, "parallel_agents._task", "AgentStatus")?.call1((end.status(),)),
             _ => to_py(py, &result_field(task, &self.task, self.runtime, name).unwrap_or_default()),
         }
     }
 }
 
-enum Slot {
-    Open,
-    Ended(Box<TaskReport>),
-    Made(Py<PyAny>),
+/// A field of a result, as an attribute of its class: read from the result's report when it is first asked for, and an
+/// attribute of the result itself from then on.
+#[pyclass(frozen, module = "parallel_agents._core")]
+pub(super) struct LazyField {
+    name: Py<PyString>,
+}
+
+#[pymethods]
+impl LazyField {
+    #[new]
+    fn new(name: Py<PyString>) -> Self {
+        Self { name }
+    }
+
+    fn __get__<'py>(
+        slf: Bound<'py, Self>,
+        instance: Option<Bound<'py, PyAny>>,
+        _owner: Option<Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let Some(instance) = instance else { return Ok(slf.into_any()) };
+        let name = slf.get().name.bind(py);
+        let Some(report) = instance.getattr_opt(intern!(py, "_report"))? else {
+            return Err(PyAttributeError::new_err(format!("it has no attribute '{name}'")));
+        };
+        let value = report.cast::<Report>()?.get().field(py, name.to_str()?)?;
+        instance.setattr(name, &value)?;
+        Ok(value)
+    }
 }
 
 /// The results of one run.
 pub(super) struct Results {
     plan: Arc<Plan>,
     runtime: &'static str,
-    slots: Mutex<Vec<Slot>>,
+    ended: Mutex<Vec<Option<Arc<TaskReport>>>>,
 }
-
-static FROM_CORE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
 
 impl Results {
     /// None yet.
     pub fn new(plan: Arc<Plan>, runtime: &'static str) -> Self {
-        let slots = plan.tasks().iter().map(|_| Slot::Open).collect();
-        Self { plan, runtime, slots: Mutex::new(slots) }
+        let ended = Mutex::new(vec![None; plan.tasks().len()]);
+        Self { plan, runtime, ended }
     }
 
     /// A task has ended.
     pub fn keep(&self, report: Box<TaskReport>) {
         let index = report.task_index;
-        lock(&self.slots)[index] = Slot::Ended(report);
+        lock(&self.ended)[index] = Some(Arc::from(report));
     }
 
-    /// The result of a task, if it has ended: always the same object.
-    pub fn get<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let from_core = FROM_CORE.get_or_try_init(py, || {
-            py.import("parallel_agents._task")?.getattr("result_from_core").map(Bound::unbind)
-        })?;
-        let report = match &mut lock(&self.slots)[index] {
-            Slot::Open => return Ok(None),
-            Slot::Made(made) => return Ok(Some(made.bind(py).clone())),
-            slot @ Slot::Ended(_) => match std::mem::replace(slot, Slot::Open) {
-                Slot::Ended(report) => report,
-                Slot::Open | Slot::Made(_) => return Ok(None),
-            },
-        };
-        let report = Report { plan: self.plan.clone(), task: report, runtime: self.runtime };
-        let made = from_core.bind(py).call1((report,))?;
-        lock(&self.slots)[index] = Slot::Made(made.clone().unbind());
-        Ok(Some(made))
+    /// The report of a task, if it has ended.
+    pub fn get(&self, index: usize) -> Option<Report> {
+        let task = lock(&self.ended)[index].clone()?;
+        Some(Report { plan: self.plan.clone(), task, runtime: self.runtime })
     }
 
-    /// Task id to result, of all tasks that have ended, in the order of the tasks.
-    pub fn all<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let all = PyDict::new(py);
-        for (index, task) in self.plan.tasks().iter().enumerate() {
-            if let Some(result) = self.get(py, index)? {
-                all.set_item(PyString::new(py, &task.id), result)?;
-            }
-        }
-        Ok(all)
+    /// The reports of all tasks, in their order; `None` for one that has not ended.
+    pub fn all<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let reports: Vec<Option<Report>> = (0..self.plan.tasks().len()).map(|index| self.get(index)).collect();
+        PyList::new(py, reports)
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 use serde_json::{Value, json};
@@ -160,8 +161,8 @@ impl Run {
         })
     }
 
-    /// Task id to result, of all tasks that have been told as ended, in the order of the tasks.
-    fn results<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    /// What became of each task, in the order of the tasks; `None` for one that has not ended.
+    fn reports<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.results.all(py)
     }
 
@@ -190,6 +191,11 @@ impl Run {
 }
 
 impl Run {
+    /// The index of a task that has ended, and its report.
+    fn told_result<'py>(&self, py: Python<'py>, index: usize) -> PyResult<Bound<'py, PyAny>> {
+        (index, self.results.get(index)).into_bound_py_any(py)
+    }
+
     fn told<'py>(&self, py: Python<'py>, event: RunEvent) -> PyResult<(&'static str, Bound<'py, PyAny>)> {
         match event {
             RunEvent::Notice { level, text } => {
@@ -198,8 +204,7 @@ impl Run {
             RunEvent::TaskEnded(report) => {
                 let index = report.task_index;
                 self.results.keep(report);
-                let result = self.results.get(py, index)?;
-                Ok(("result", result.unwrap_or_else(|| py.None().into_bound(py))))
+                Ok(("result", self.told_result(py, index)?))
             }
             RunEvent::Ended(summary) => self.over_with(py, Ok(summary)),
             RunEvent::Failed(error) => self.over_with(py, Err(error)),

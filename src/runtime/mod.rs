@@ -4,9 +4,12 @@
 use crate::core::action::{Action, Report};
 use crate::core::time::Time;
 
+mod contract;
 pub mod gateway;
 pub mod rehearsal;
 pub mod tools;
+
+pub use contract::Contract;
 
 /// The contract between the machine and what really runs agents.
 ///

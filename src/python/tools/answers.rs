@@ -253,16 +253,24 @@ pub(super) fn row_key<'py>(row: &Object<'py>) -> PyResult<Option<Bound<'py, PySt
 }
 
 /// The rest of a row that somebody waits for.
-pub(super) fn row_text<'py>(row: &Object<'py>) -> PyResult<RowText<'py>> {
+///
+/// Its label is read only where it matters.
+pub(super) fn row_text<'py>(row: &Object<'py>, with_label: bool) -> PyResult<RowText<'py>> {
     let py = row.py();
     let text = |name| get_str(row, name);
-    let error = match text(intern!(py, "lastRunError"))? {
-        Some(error) => Some(error),
-        None => text(intern!(py, "error"))?,
+    let status = text(intern!(py, "status"))?;
+    let has_failed =
+        status.as_ref().is_some_and(|status| status.to_str().is_ok_and(|status| "failed error".contains(status)));
+    let error = match has_failed {
+        false => None,
+        true => match text(intern!(py, "lastRunError"))? {
+            Some(error) => Some(error),
+            None => text(intern!(py, "error"))?,
+        },
     };
     Ok(RowText {
-        status: text(intern!(py, "status"))?,
-        label: text(intern!(py, "label"))?,
+        status,
+        label: if with_label { text(intern!(py, "label"))? } else { None },
         tokens: get_count(row, intern!(py, "totalTokens"))?,
         model: named_model(row, intern!(py, "modelProvider"), intern!(py, "model"))?,
         error,
@@ -297,9 +305,12 @@ pub(super) fn reply(answer: Object<'_>) -> PyResult<Reply> {
                 reply.is_cut = text.len() >= HISTORY_CHARS
                     && is_cut_text(&text, is_cut || is_true(message, intern!(py, "truncated"))?);
                 reply.text = text;
-                reply.model = named_model(message, intern!(py, "provider"), intern!(py, "model"))?
-                    .filter(|model| model.contains('/'));
-                usage(&messages, &mut reply)?;
+                // One that says no more than who said what says nothing of what it used.
+                if message.cast::<PyDict>().map_or(true, |message| message.len() > 2) {
+                    reply.model = named_model(message, intern!(py, "provider"), intern!(py, "model"))?
+                        .filter(|model| model.contains('/'));
+                    usage(&messages, &mut reply)?;
+                }
                 break;
             }
             Some("assistant" | "user") | None => {}

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 use serde_json::json;
 
 use super::convert::to_py;
@@ -230,7 +231,7 @@ impl ToolRun {
             if let Some(key) = answers::row_key(row)? {
                 let key = key.to_str()?;
                 if state.run.awaits(key) {
-                    let text = answers::row_text(row)?;
+                    let text = answers::row_text(row, state.run.seeks_labels())?;
                     let row = text.row(key)?;
                     state.run.answer_at(now, |tools, now| tools.row(&row, now));
                 }
@@ -243,7 +244,7 @@ impl ToolRun {
     fn take_rows(&self, rows: &[Bound<'_, PyAny>]) -> PyResult<()> {
         for row in rows {
             if let Some(key) = answers::row_key(row)? {
-                let text = answers::row_text(row)?;
+                let text = answers::row_text(row, true)?;
                 let row = text.row(key.to_str()?)?;
                 self.hand_over(|tools, now| tools.row(&row, now));
             }
@@ -324,7 +325,7 @@ impl ToolRun {
             (state.news.pop_front(), state.run.is_finished())
         };
         match news {
-            Some(News::Ended(index)) => Ok(self.results.get(py, index)?.map(|result| ("result", result))),
+            Some(News::Ended(index)) => Ok(Some(("result", (index, self.results.get(index)).into_bound_py_any(py)?))),
             Some(News::Notice { level, text, exception }) => {
                 let notice = to_py(py, &json!({"level": level.name(), "text": text}))?;
                 if let Some(exception) = exception {
@@ -393,8 +394,8 @@ impl ToolRun {
         Ok(self.waiter.drain()?)
     }
 
-    /// Task id to result, of all tasks that have ended, in the order of the tasks.
-    fn results<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    /// What became of each task, in the order of the tasks; `None` for one that has not ended.
+    fn reports<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.results.all(py)
     }
 

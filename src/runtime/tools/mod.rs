@@ -12,6 +12,7 @@ use std::time::Duration;
 use crate::core::action::{Action, AttemptRef, Report, Session, SpawnOrder};
 use crate::core::failure::{Ending, Refusal};
 use crate::core::output::abridged;
+use crate::core::run::give_back;
 use crate::core::time::Time;
 use crate::core::usage::{Tokens, Usage};
 
@@ -221,6 +222,7 @@ impl ToolRuntime {
             self.agents.insert(order.attempt, Box::new(Agent::new(&order, label.clone(), now)));
             return Some(Call::Spawn { order, label });
         }
+        give_back(&mut self.orders);
         self.deletes.pop_front().map(|(attempt, key)| Call::Delete { attempt, key })
     }
 
