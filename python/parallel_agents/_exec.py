@@ -96,9 +96,16 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname not in _NAMES or _is_the_scripts_own(fullname):
+        if fullname not in _NAMES:
             return None
-        return spec_from_loader(fullname, _Loader(self._gateway), origin="parallel-agents exec")
+        found = PathFinder.find_spec(fullname)
+        if found is not None and _is_another(found):
+            return None
+        spec = spec_from_loader(fullname, _Loader(self._gateway), origin="parallel-agents exec")
+        if spec is not None and found is not None and not found.has_location:
+            # A folder of that name without a module in it: what stands in the folder can be imported as well.
+            spec.submodule_search_locations = list(found.submodule_search_locations or ())
+        return spec
 
 
 class _Loader(Loader):
@@ -136,13 +143,12 @@ def _tools_module(gateway: dict[str, Any]) -> ModuleType:
     return module
 
 
-def _is_the_scripts_own(name: str) -> bool:
-    """Whether a module of that name on the script's path is another one than that which ours stands for."""
-    found = PathFinder.find_spec(name)
-    if found is None or not found.origin or not found.has_location:
+def _is_another(found: ModuleSpec) -> bool:
+    """Whether a module on the script's path has only the name of the one that ours stands for."""
+    if not found.origin or not found.has_location:
         return False
     try:
         text = Path(found.origin).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    return not any(wanted in text for wanted in _NAMES[name])
+    return not any(wanted in text for wanted in _NAMES[found.name])

@@ -113,10 +113,8 @@ class Tools:
         seconds = _one("runTimeoutSeconds", runTimeoutSeconds, timeout, more, "timeoutSeconds", "timeout_seconds")
         agent_id = _one("agent_id", agent_id, None, more, "agentId")
         agent_type = _one("agent_type", agent_type, None, more, "agentType")
-        # Both say nothing that is not so here already.
-        more.pop("expectsCompletionMessage", None)
-        more.pop("mode", None)
-        for name in more:
+        as_it_is = {"expectsCompletionMessage": False, "mode": "run", "context": "isolated"}
+        for name in (name for name, value in more.items() if name not in as_it_is or value != as_it_is[name]):
             self._say(f"`sessions_spawn` does not pass `{name}` on to the gateway")
         fields = {
             "task": task,

@@ -221,3 +221,32 @@ def test_where_spawning_is_denied_a_script_works_and_is_told_once(
     assert output.split("\n") == ["answer 0", "answer 1", ""]
     assert errors.count("gateway.tools.allow") == 1
     assert len(errors.splitlines()) == 1
+
+
+USES_THE_OLD_MODULES = """
+import json, sys
+from ai_orchestrator import RealAIParallelOrchestrator, create_content_team
+from helpers import spawn_parallel_with_retry
+
+case = sys.argv[1]
+results = spawn_parallel_with_retry([f"{case} [[task=t{index}]] [[sleep=1]] [[say={index}]]" for index in range(3)])
+team = RealAIParallelOrchestrator(max_concurrent=5).run_parallel(create_content_team(f"rain {case}"))
+print(json.dumps({
+    "helpers": [[each["success"], each["model_used"]] for each in results],
+    "team": [[each.status.value, each.metadata["runtime"]] for each in team.values()],
+}))
+"""
+
+
+def test_the_old_modules_are_ours_also_beside_a_script_that_brought_its_own(
+    gateway: Gateway, case: Case, script: Callable[[str], str]
+) -> None:
+    name = script(USES_THE_OLD_MODULES)
+    old = "def spawn_parallel_with_retry(tasks):\n    raise SystemExit('the old module')\n"
+    Path(name).with_name("helpers.py").write_text(old, encoding="utf-8")
+    before = gateway.sessions()
+    told = json.loads(run(name, str(case)))
+
+    assert told == {"helpers": [[True, HAIKU.name]] * 3, "team": [["completed", "gateway"]] * 5}
+    assert [call.model for call in case.calls()] == [HAIKU.name] * 8
+    assert gateway.sessions() - before == set()

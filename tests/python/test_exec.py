@@ -160,6 +160,25 @@ def test_a_module_of_the_scripts_own_that_only_has_the_name_is_left_alone(run: R
     assert run("import helpers, tools\nprint(helpers.greet(), tools.HAMMER)").stdout == "hello 1\n"
 
 
+def test_a_folder_of_that_name_keeps_what_stands_in_it(run: Run, folder: Path) -> None:
+    for name in ("tools", "helpers"):
+        (folder / name).mkdir()
+        (folder / name / "extra.py").write_text(f"WHERE = 'in {name}'\n", encoding="utf-8")
+    done = run(
+        "from tools import sessions_spawn\nfrom helpers import spawn_with_retry\n"
+        "import tools.extra, helpers.extra\nprint(tools.extra.WHERE, helpers.extra.WHERE)"
+    )
+    assert done.stdout == "in tools in helpers\n", done.stderr
+
+
+def test_a_script_may_be_named_by_a_relative_path(folder: Path) -> None:
+    (folder / "script.py").write_text("import sys; print(sys.argv, __file__, sys.path[0])", encoding="utf-8")
+    (folder / "link.py").symlink_to(folder / "script.py")
+    for name in ("script.py", "../program/script.py", "link.py"):
+        ours = child.run(child.COMMAND, "exec", name, "x", cwd=folder)
+        assert ours.stdout == child.run(sys.executable, name, "x", cwd=folder).stdout, ours.stderr
+
+
 def test_a_tools_module_beside_the_script_that_only_stood_in_gives_way(run: Run, folder: Path) -> None:
     (folder / "tools.py").write_text("sessions_spawn = sessions_list = sessions_history = None\n", encoding="utf-8")
     assert run(IMPORTS_TOOLS).stdout == "None tools\nTrue\n"

@@ -170,8 +170,8 @@ MUTANTS = [
         "busy_refusals_spend_no_attempt",
         "busy is taken for a broken connection",
         FAILURE,
-        'if code == "UNAVAILABLE" && retryable {',
-        'if code == "UNAVAILABLE" && retryable && message == code {',
+        "(kind, advice) = if is_busy {",
+        "(kind, advice) = if is_busy && message == code {",
     ),
     Mutant(
         "outcomes_are_what_the_world_reported",
@@ -219,8 +219,8 @@ MUTANTS = [
         "objections_go_to_the_same_tier_only",
         "nobody hears the objection",
         RUN,
-        "record.objection.as_ref(), &task.contract",
-        "None, &task.contract",
+        "&materials, record.objection.as_ref())",
+        "&materials, None)",
     ),
     Mutant(
         "stops_have_their_reason",
