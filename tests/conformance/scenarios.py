@@ -14,7 +14,8 @@ NEVER_FITS = {"type": "string", "pattern": "^$."}
 OUTCOMES_OF = {
     AgentStatus.COMPLETED: {"completed"},
     AgentStatus.TIMEOUT: {"timeout"},
-    AgentStatus.CANCELLED: {"cancelled", "stopped"},
+    # The last: it could not be made certain that the agent has stopped.
+    AgentStatus.CANCELLED: {"cancelled", "stopped", "permanent"},
 }
 
 

@@ -262,19 +262,19 @@ HANGS = f"""
 import sys
 sys.path.insert(0, {str(child.REPOSITORY / "tests")!r})
 from parallel_agents import Orchestrator, RunInterrupted
-from python.injected import ask, asks, hang
+from python.injected import ask, asks, hang, hang_async
 from standin import StandIn
 
 standin = StandIn()
 
 def hang_and_tell():
     print("running", file=sys.stderr, flush=True)
-    hang()
+    return hang_async() if ASYNC else hang()
 
 standin.on("TOOL", hang_and_tell, call_no=2)
 orchestrator = Orchestrator(3, tools=standin.tools(subagents=True, asynchronous=ASYNC))
 try:
-    orchestrator.run_parallel([ask("quick"), *asks(3, "[[sleep=0.5]]")])
+    orchestrator.run_parallel([ask("quick"), *asks(2, "[[sleep=0.3]]"), ask("stuck", "[[stuck]]")])
 except RunInterrupted as interrupted:
     print(sorted(result.status.value for result in interrupted.results.values()), len(standin.alive))
     sys.exit(5)
