@@ -13,6 +13,7 @@ __all__ = [
     "AGENT_PROMPTS",
     "DEFAULT_AGENT_TIMEOUT",
     "DEFAULT_MAX_CONCURRENT",
+    "DEFAULT_MODEL",
     "MODEL_HIERARCHY",
     "AgentResult",
     "AgentStatus",
@@ -29,21 +30,33 @@ __all__ = [
     "OutputFormat",
     "ParallelAgentsError",
     "PlanError",
+    "RealAIParallelOrchestrator",
+    "Refinement",
+    "RefinementRound",
     "Rehearsal",
+    "ResearchTeam",
     "RetryPolicy",
     "RunInterrupted",
+    "SpawnError",
     "Tier",
     "__version__",
+    "collect_agent_results",
     "create_content_team",
     "create_custom_agent",
     "create_dev_team",
     "create_meta_agent_workflow",
     "create_review_team",
+    "demo_real_ai_agents",
     "get_agent_prompt",
     "get_agent_type",
     "list_available_agents",
     "load_agent_types",
+    "parallel_spawn",
+    "poll_until_complete",
     "register_agent_type",
+    "spawn_parallel_with_retry",
+    "spawn_with_model_hierarchy",
+    "spawn_with_retry",
     "validate_agent_type",
 ]
 
@@ -70,6 +83,7 @@ if TYPE_CHECKING:
         ParallelAgentsError,
         PlanError,
         RunInterrupted,
+        SpawnError,
     )
     from ._options import (
         Gateway,
@@ -78,6 +92,7 @@ if TYPE_CHECKING:
         Tier,
     )
     from ._orchestrator import Orchestrator
+    from ._refinement import Refinement, RefinementRound
     from ._task import (
         DEFAULT_AGENT_TIMEOUT,
         DEFAULT_MAX_CONCURRENT,
@@ -93,6 +108,22 @@ if TYPE_CHECKING:
         create_dev_team,
         create_meta_agent_workflow,
         create_review_team,
+    )
+    from .ai_orchestrator import (
+        DEFAULT_MODEL,
+        RealAIParallelOrchestrator,
+        demo_real_ai_agents,
+    )
+    from .builders import (
+        ResearchTeam,
+    )
+    from .helpers import (
+        collect_agent_results,
+        parallel_spawn,
+        poll_until_complete,
+        spawn_parallel_with_retry,
+        spawn_with_model_hierarchy,
+        spawn_with_retry,
     )
 
 # Where each public name lives. Modules are imported when a name of theirs is first used: `dataclasses` alone costs
@@ -119,9 +150,11 @@ _HOME = {
         "ParallelAgentsError",
         "PlanError",
         "RunInterrupted",
+        "SpawnError",
     ),
     "_options": ("Gateway", "Rehearsal", "RetryPolicy", "Tier"),
     "_orchestrator": ("Orchestrator",),
+    "_refinement": ("Refinement", "RefinementRound"),
     "_task": (
         "DEFAULT_AGENT_TIMEOUT",
         "DEFAULT_MAX_CONCURRENT",
@@ -138,20 +171,38 @@ _HOME = {
         "create_meta_agent_workflow",
         "create_review_team",
     ),
+    "ai_orchestrator": (
+        "DEFAULT_MODEL",
+        "RealAIParallelOrchestrator",
+        "demo_real_ai_agents",
+    ),
+    "builders": ("ResearchTeam",),
+    "helpers": (
+        "collect_agent_results",
+        "parallel_spawn",
+        "poll_until_complete",
+        "spawn_parallel_with_retry",
+        "spawn_with_model_hierarchy",
+        "spawn_with_retry",
+    ),
 }
+_MODULES = ("ai_orchestrator", "builders", "helpers")
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
+    import importlib
+
+    if name in _MODULES:
+        # The import itself makes it an attribute.
+        return importlib.import_module(f".{name}", __name__)
     module = _MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
     value = getattr(importlib.import_module(f".{module}", __name__), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from ._task import AgentResult
 
 
@@ -33,6 +35,23 @@ class GatewayError(ParallelAgentsError, ConnectionError):
 
 class EventLoopError(ParallelAgentsError, RuntimeError):
     """The injected callables need an event loop of their own, and one is running in this thread: use `arun`."""
+
+
+class SpawnError(ParallelAgentsError, RuntimeError):
+    """A function of `helpers` got no answer from any model.
+
+    Attributes:
+        attempts: What was tried, in order: dicts of `model`, `success`, `error`.
+    """
+
+    def __init__(self, reason: str, attempts: list[dict[str, Any]]) -> None:
+        tried = "; ".join(f"`{each['model']}`: {each['error']}" for each in attempts)
+        super().__init__(f"no model completed the task: {tried or reason}")
+        self.reason = reason
+        self.attempts = attempts
+
+    def __reduce__(self) -> tuple[type[SpawnError], tuple[str, list[dict[str, Any]]]]:
+        return type(self), (self.reason, self.attempts)
 
 
 class InternalError(ParallelAgentsError, RuntimeError):

@@ -422,11 +422,32 @@ class _Session:
 
         try:
             refuse_running_loop()
-            return asyncio.run(run)
-        except KeyboardInterrupt:
-            raise RunInterrupted(self.results()) from None
-        finally:
+        except BaseException:
             run.close()
+            raise
+        # Not `asyncio.run`, which leaves a callable that blocks the loop running at the first Ctrl-C.
+        loop = asyncio.new_event_loop()
+        task = loop.create_task(run)
+        interrupted = False
+        try:
+            while True:
+                try:
+                    return loop.run_until_complete(task)
+                except KeyboardInterrupt:
+                    if interrupted:
+                        self._run.cancel("interrupted by Ctrl-C", True)
+                    elif not task.done():
+                        task.cancel()
+                    interrupted = True
+                    if task.done():
+                        raise RunInterrupted(self.results()) from None
+                except asyncio.CancelledError:
+                    if interrupted:
+                        raise RunInterrupted(self.results()) from None
+                    raise
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.close()
 
     def on_own_loop_iter(self, results: AsyncGenerator[AgentResult, None]) -> Iterator[AgentResult]:
         """The results of `results`, which runs on a loop of this thread while it is waited for."""

@@ -26,6 +26,7 @@ class Pump:
         self._pool: Any = None
         self._wake = asyncio.Event()
         self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._withdrawn: set[int] = set()
         self._broken: BaseException | None = None
 
     async def steps(self) -> AsyncIterator[None]:
@@ -42,8 +43,7 @@ class Pump:
                 while (call := self._run.next_call()) is not None:
                     self._make(*call)
                 for number in self._run.withdrawn():
-                    if number in self._tasks:
-                        self._tasks[number].cancel()
+                    self._withdraw(number)
                 if self._broken is not None:
                     broken, self._broken = self._broken, None
                     raise broken
@@ -55,12 +55,17 @@ class Pump:
     async def close(self) -> None:
         """Ends what is still under way of calls that nobody waits for."""
         tasks = list(self._tasks.values())
-        for task in tasks:
-            task.cancel()
+        for number in list(self._tasks):
+            self._withdraw(number)
         if tasks:
             await asyncio.wait(tasks, timeout=1)
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _withdraw(self, number: int) -> None:
+        if number in self._tasks:
+            self._withdrawn.add(number)
+            self._tasks[number].cancel()
 
     def _woken(self) -> None:
         self._run.drain()
@@ -116,19 +121,12 @@ class Pump:
             self._run.raised(number, error)
         except BaseException as error:
             self._run.raised(number, error)
-            task = asyncio.current_task()
-            if not isinstance(error, asyncio.CancelledError):
-                raise
-            # Raised by the callable itself; a cancellation of ours is no reason to end the run.
-            if task is not None and not _is_being_cancelled(task):
+            # The run ends with it, in its own task: raised from here it would break the loop. A cancellation of ours is
+            # no reason to end the run.
+            if not (isinstance(error, asyncio.CancelledError) and number in self._withdrawn):
                 self._broken = error
         else:
             self._run.answered(number, answer)
         finally:
             del self._tasks[number]
             self._wake.set()
-
-
-def _is_being_cancelled(task: asyncio.Task[Any]) -> bool:
-    # Python 3.10 cannot tell.
-    return bool(getattr(task, "cancelling", lambda: 1)())

@@ -10,7 +10,7 @@ from ._errors import PlanError
 from ._task import AgentTask
 
 
-def _task(agent_type: str, description: str, data: dict[str, Any], **fields: Any) -> AgentTask:
+def task_of_type(agent_type: str, description: str, data: dict[str, Any], **fields: Any) -> AgentTask:
     """A task with the timeout of its agent type."""
     timeout = _core.agent_type(agent_type)["timeout_seconds"]
     return AgentTask(agent_type, description, data, timeout_seconds=timeout, **fields)
@@ -35,7 +35,7 @@ def create_content_team(topic: str, platform: str = "bluesky") -> list[AgentTask
     """
     data = {"topic": topic, "platform": platform}
     return [
-        _task(f"content_writer_{style}", f"Write one {style} post about {topic} for {platform}.", dict(data))
+        task_of_type(f"content_writer_{style}", f"Write one {style} post about {topic} for {platform}.", dict(data))
         for style in _CONTENT
     ]
 
@@ -60,7 +60,7 @@ def create_dev_team(app_name: str, features: Iterable[str]) -> list[AgentTask]:
         "api_designer": "Design the API",
         "devops_engineer": "Set up build, deployment and monitoring",
     }
-    return [_task(kind, f"{part} of {app_name}.", dict(data)) for kind, part in parts.items()]
+    return [task_of_type(kind, f"{part} of {app_name}.", dict(data)) for kind, part in parts.items()]
 
 
 def create_review_team(code: str) -> list[AgentTask]:
@@ -79,7 +79,7 @@ def create_review_team(code: str) -> list[AgentTask]:
         "accessibility_reviewer": "Review this code for accessibility.",
         "test_engineer": "Write tests for this code.",
     }
-    return [_task(kind, part, {"code": code}) for kind, part in parts.items()]
+    return [task_of_type(kind, part, {"code": code}) for kind, part in parts.items()]
 
 
 def create_meta_agent_workflow(agent_purposes: Iterable[Mapping[str, Any]]) -> list[AgentTask]:
@@ -120,8 +120,8 @@ def create_custom_agent(agent_name: str, purpose: str, domain: str, capabilities
         2 tasks: the creator, then the reviewer.
     """
     data = {"name": agent_name, "purpose": purpose, "domain": domain, "capabilities": list(capabilities)}
-    creator = _task("agent_creator", f"Design the agent {agent_name}: {purpose}", data)
-    reviewer = _task(
+    creator = task_of_type("agent_creator", f"Design the agent {agent_name}: {purpose}", data)
+    reviewer = task_of_type(
         "agent_design_reviewer",
         f"Review the design of the agent {agent_name}, which is among the results of other agents.",
         {"name": agent_name, "purpose": purpose},

@@ -72,8 +72,10 @@ def importable() -> object | None:
     if module is None:
         try:
             module = importlib.import_module("tools")
-        except Exception:
-            # Some other package of that name, or none at all.
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            # Some other package of that name, or none at all; a script may even want to end the program.
             return None
     return module if callable(getattr(module, "sessions_spawn", None)) else None
 

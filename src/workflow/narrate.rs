@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::start::{Level, RunEvent, RunSummary, SessionLeft};
-use crate::core::fact::{End, Event, Fact};
+use crate::core::fact::{End, Event, Fact, Outcome};
 use crate::core::plan::Plan;
 use crate::core::report::Reporter;
 use crate::core::settings::{Cleanup, RunSettings};
@@ -96,8 +96,16 @@ impl Narrator {
             Event::AttemptAccepted { attempt, session } => {
                 live().insert(attempt.task_index, session.key.clone());
             }
-            Event::AttemptEnded { attempt, .. } => {
+            Event::AttemptEnded { attempt, truncated, outcome, .. } => {
                 live().remove(&attempt.task_index);
+                if *truncated && *outcome == Outcome::Completed {
+                    let id = self.id(attempt.task_index);
+                    let text = format!(
+                        "task `{id}`: its answer was cut on its way, and only the beginning is kept; the gateway runtime \
+                         brings answers whole: Orchestrator(gateway=Gateway())"
+                    );
+                    notice(Level::Warning, text);
+                }
             }
             Event::RunStarted { .. }
             | Event::AttemptPlanned { .. }

@@ -14,7 +14,7 @@ NEVER_FITS = {"type": "string", "pattern": "^$."}
 OUTCOMES_OF = {
     AgentStatus.COMPLETED: {"completed"},
     AgentStatus.TIMEOUT: {"timeout"},
-    # The last: it could not be made certain that the agent has stopped.
+    # The last is said of an agent that nothing here can stop.
     AgentStatus.CANCELLED: {"cancelled", "stopped", "permanent"},
 }
 
@@ -164,7 +164,9 @@ def assert_each_attempt_ended_once(results: dict[str, AgentResult]) -> None:
                 assert attempt["outcome"] != "completed", (name, attempts)
                 assert attempt["ended"] <= following["started"], (name, attempts)
         if attempts and result.status in OUTCOMES_OF:
-            assert attempts[-1]["outcome"] in OUTCOMES_OF[result.status], (name, result.status, attempts[-1])
+            last = attempts[-1]
+            assert last["outcome"] in OUTCOMES_OF[result.status], (name, result.status, last)
+            assert last["outcome"] != "permanent" or "could not be stopped" in last["reason"], (name, last)
 
 
 def overlap(results: dict[str, AgentResult]) -> int:

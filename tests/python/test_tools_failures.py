@@ -88,16 +88,14 @@ def test_a_look_that_answers_garbage_is_looked_again(garbage: Any) -> None:
 
 
 @pytest.mark.parametrize("garbage", [42, {}, "raises"], ids=repr)
-def test_looks_that_never_tell_anything_end_the_tasks_in_time(garbage: Any) -> None:
+def test_where_looks_never_tell_anything_the_answers_are_found_once_the_time_is_up(garbage: Any) -> None:
     standin = StandIn()
     effect = Raise(RuntimeError("the tool broke")) if garbage == "raises" else lambda: garbage
     standin.on("sessions_list", effect)
     orchestrator = Orchestrator(3, tools=standin.tools(), retry=QUICK, model=HAIKU)
     results = orchestrator.run_parallel([*asks(2, timeout_seconds=0.3), ask("stuck", "[[stuck]]", timeout_seconds=0.3)])
-    assert results.pop("stuck").status in (AgentStatus.FAILED, AgentStatus.TIMEOUT)
-    # An answer may still be found where it is, whatever the list says.
-    assert all(result.success or result.error for result in results.values())
-    assert_accounted_for(standin, orchestrator)
+    assert statuses(results) == {"t0": "completed", "t1": "completed", "stuck": "timeout"}
+    assert len(standin.children) == 3
 
 
 @BOTH

@@ -289,4 +289,5 @@ def test_ctrl_c_ends_a_tool_that_hangs(tool: str, asynchronous: bool) -> None:
         told = child.interrupt_after(process, "running")
         assert process.returncode == 5, told
     assert told.split()[-1] == "0", "a child was left alive"
-    assert "cancelled" in told
+    # What had ended before its answer was read is paid for, and kept.
+    assert "cancelled" in told or tool == "sessions_history"

@@ -290,7 +290,7 @@ pub(super) fn reply(answer: Object<'_>) -> PyResult<Reply> {
 fn is_cut_text(text: &str, is_marked: bool) -> bool {
     let characters = text.chars().count();
     let ends_in_mark = text.trim_end().ends_with("(truncated)...") || text.trim_end().ends_with("(truncated)…");
-    characters >= HISTORY_CHARS && (is_marked || ends_in_mark || characters == HISTORY_CHARS)
+    characters >= HISTORY_CHARS && (is_marked || ends_in_mark)
 }
 
 /// Sums what the messages say they used, if they say it.

@@ -51,12 +51,15 @@ pub(super) struct Agent {
     pub seen_in: u32,
     /// Complete looks in a row that did not show it.
     pub misses: u32,
-    pub is_started: bool,
+    /// Since when it is seen to work.
+    pub started_at: Option<Time>,
     pub is_stopping: bool,
     /// It was asked to stop.
     pub is_cancelled: bool,
     /// Since when it is said to have timed out.
     pub timed_out_at: Option<Time>,
+    /// When its messages are read again though that is in doubt: at pauses that double.
+    pub doubt_until: Time,
     pub model_used: Option<Arc<str>>,
     pub tokens: Option<Tokens>,
     pub cost: Option<f64>,
@@ -72,10 +75,11 @@ impl Agent {
             accepted_at: now,
             seen_in: 0,
             misses: 0,
-            is_started: false,
+            started_at: None,
             is_stopping: false,
             is_cancelled: false,
             timed_out_at: None,
+            doubt_until: Time::default(),
             model_used: None,
             tokens: None,
             cost: None,

@@ -120,8 +120,10 @@ pub struct ToolRuntime {
     pace: Pace,
     /// Agents whose end a look may show.
     awaited: usize,
-    /// Whether any row had a status; otherwise the list does not tell them.
-    statuses_seen: bool,
+    /// Whether the list tells statuses, once a look has shown it.
+    tells_status: Option<bool>,
+    /// When an agent was last seen to start or to end.
+    progress_at: Time,
     list_failures: Option<(u32, Time)>,
     children_asked: bool,
     /// Starts under way that are no longer wanted.
@@ -146,7 +148,8 @@ impl ToolRuntime {
             looks: 0,
             pace: Pace::new(),
             awaited: 0,
-            statuses_seen: false,
+            tells_status: None,
+            progress_at: Time::default(),
             list_failures: None,
             children_asked: false,
             withdrawn: Vec::new(),
@@ -282,7 +285,9 @@ impl ToolRuntime {
 
     /// A row of the list. Those that nobody waits for may be left out.
     pub fn row(&mut self, row: &Row<'_>, now: Time) {
-        self.statuses_seen |= row.status.is_some();
+        if row.status.is_some() {
+            self.tells_status = Some(true);
+        }
         let attempt = match self.by_key.get(row.key) {
             Some(attempt) => *attempt,
             None => match row.label.and_then(|label| self.by_label.remove(label)) {
@@ -321,17 +326,18 @@ impl ToolRuntime {
             Standing::Killed => Finding::Killed,
             Standing::TimedOut => {
                 let doubt = (agent.timeout / 4).clamp(TIMEOUT_DOUBT_MIN, TIMEOUT_DOUBT_MAX);
-                match agent.timed_out_at {
-                    None => {
-                        agent.timed_out_at = Some(now);
-                        Finding::TimedOut { is_certain: false }
-                    }
-                    Some(since) if now >= since + doubt => Finding::TimedOut { is_certain: true },
-                    Some(_) => return,
+                // The list counts time in a queue, where the agent may still be while others come and go.
+                let working_since = agent.started_at.unwrap_or_else(|| self.progress_at.max(agent.accepted_at));
+                let since = *agent.timed_out_at.get_or_insert(now);
+                let is_certain = now >= (working_since + agent.timeout).max(since) + doubt;
+                if !is_certain && now < agent.doubt_until {
+                    return;
                 }
+                agent.doubt_until = now + doubt.max(now.since(since));
+                Finding::TimedOut { is_certain }
             }
-            Standing::Unknown if self.statuses_seen => return,
-            // A list that tells no status at all does not say either that an agent waits in a queue.
+            // A list that tells no status at all, in a whole look, does not say either that an agent waits in a queue.
+            Standing::Unknown if self.tells_status != Some(false) => return,
             Standing::Running | Standing::Unknown => return self.started(attempt, now),
         };
         look.ended += usize::from(!matches!(finding, Finding::TimedOut { is_certain: false }));
@@ -340,9 +346,10 @@ impl ToolRuntime {
 
     fn started(&mut self, attempt: AttemptRef, now: Time) {
         if let Some(agent) = self.agents.get_mut(&attempt)
-            && !agent.is_started
+            && agent.started_at.is_none()
         {
-            agent.is_started = true;
+            agent.started_at = Some(now);
+            self.progress_at = now;
             self.reports.push_back(Report::Started { attempt, since: now });
         }
     }
@@ -361,6 +368,9 @@ impl ToolRuntime {
         }
         let Some(look) = self.look.take() else { return };
         self.pace.looked(look.cost, look.awaited, look.ended, now);
+        if look.missing < look.awaited {
+            self.tells_status.get_or_insert(false);
+        }
         if look.missing > 0 && is_complete {
             self.missed(look.no, now);
         }
@@ -468,6 +478,7 @@ impl ToolRuntime {
         }
         agent.tokens = reply.tokens.or(agent.tokens);
         agent.cost = reply.cost;
+        self.progress_at = now;
         let has_text = !reply.text.trim().is_empty();
         let took = now.since(agent.accepted_at);
         match finding {
