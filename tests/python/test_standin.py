@@ -19,8 +19,8 @@ def rows_of(tools: Any, **arguments: Any) -> dict[str, dict[str, Any]]:
 
 
 def text_of(tools: Any, key: str) -> str | None:
-    messages = tools.sessions_history(sessionKey=key)["messages"]
-    return str(messages[-1]["content"][0]["text"]) if messages[-1]["role"] == "assistant" else None
+    last = tools.sessions_history(sessionKey=key)["messages"][-1]
+    return str(last["content"][0]["text"]) if last["role"] == "assistant" else None
 
 
 def wait_for_ends(standin: StandIn) -> None:
@@ -52,17 +52,17 @@ def test_refusals_are_told_as_the_real_gateway_tells_them() -> None:
     assert tools.sessions_spawn(task="x", model="own/model") == full
 
 
-def test_queued_agents_wait_in_order_and_have_no_status() -> None:
+def test_queued_agents_wait_in_order() -> None:
     standin = StandIn(Habits(lane=1, speed=100))
     tools = standin.tools()
     keys = [tools.sessions_spawn(task=f"[[sleep=1]] [[say={number}]]")["childSessionKey"] for number in range(3)]
-    assert [rows_of(tools)[key].get("status") for key in keys] == ["running", None, None]
+    assert [rows_of(tools)[key].get("status") for key in keys] == ["running", "queued", "queued"]
     wait_for_ends(standin)
     first, second, third = standin.children
     assert (first.ended, second.ended) == (second.started, third.started)
 
 
-def test_a_run_timeout_ends_an_agent_and_a_queued_one_is_called_timed_out_too_early() -> None:
+def test_a_run_timeout_ends_an_agent_and_one_that_had_to_wait_is_called_timed_out_at_its_end() -> None:
     standin = StandIn(Habits(lane=1, speed=100))
     tools = standin.tools()
     tools.sessions_spawn(task="[[stuck]]", runTimeoutSeconds=5)
@@ -73,7 +73,8 @@ def test_a_run_timeout_ends_an_agent_and_a_queued_one_is_called_timed_out_too_ea
         time.sleep(0.001)
     assert standin.children[0].fate == "timeout"
     assert (standin.children[1].fate, text_of(tools, key)) == ("done", "late")
-    assert seen == {None, "timeout"}
+    assert seen - {"timeout"} == {"queued", "running"}
+    assert rows_of(tools)[key]["status"] == "timeout"
 
 
 def test_a_timeout_may_be_premature() -> None:
@@ -94,18 +95,32 @@ def test_a_session_with_cleanup_delete_vanishes_after_its_end() -> None:
     while standin.left:
         time.sleep(0.001)
     assert key not in rows_of(tools)
-    assert tools.sessions_history(sessionKey=key)["messages"] == []
+    assert tools.sessions_history(sessionKey=key) == {"status": "error", "error": f"No session found: {key}"}
 
 
-def test_texts_are_cut_in_histories_and_the_prompt_counts_as_one() -> None:
+def test_texts_are_cut_in_histories_and_every_history_says_that_one_was() -> None:
     tools = StandIn().tools()
-    key = tools.sessions_spawn(task="[[length=7000]]")["childSessionKey"]
-    history = tools.sessions_history(sessionKey=key)
-    assert history["contentTruncated"]
-    assert len(history["messages"][-1]["content"][0]["text"]) == 4014
-    key = tools.sessions_spawn(task="[[say=short]]" + "x" * 5000)["childSessionKey"]
-    assert tools.sessions_history(sessionKey=key)["contentTruncated"]
+    key = tools.sessions_spawn(task="[[length=7000]]" + "x" * 5000)["childSessionKey"]
+    prompt, answer = (message["content"] for message in tools.sessions_history(sessionKey=key)["messages"])
+    assert len(prompt) == len(answer[0]["text"]) == 4014
+    assert prompt.endswith("\n…(truncated)…")
+    key = tools.sessions_spawn(task="[[say=short]]")["childSessionKey"]
+    assert tools.sessions_history(sessionKey=key)["contentTruncated"] is True
     assert text_of(tools, key) == "short"
+
+
+def test_what_an_agent_leaves_behind_tells_how_it_ended() -> None:
+    standin = StandIn(Habits(speed=100))
+    tools = standin.tools()
+    marks = {"stop": "[[say=fine]]", "error": "[[http=400]]", "aborted": "[[stuck]]"}
+    for mark in marks.values():
+        tools.sessions_spawn(task=mark, runTimeoutSeconds=1)
+    wait_for_ends(standin)
+    for (reason, mark), child in zip(marks.items(), standin.children, strict=True):
+        assert child.prompt == mark
+        last = tools.sessions_history(sessionKey=child.key)["messages"][-1]
+        assert (last["role"], last["stopReason"]) == ("assistant", reason)
+    assert [bool(text_of(tools, child.key)) for child in standin.children] == [True, True, False]
 
 
 def test_the_list_comes_in_pages_the_latest_activity_first() -> None:
@@ -129,6 +144,8 @@ def test_subagents_lists_by_label_and_cancels_by_task_id() -> None:
     assert told == {"status": "cancelled", "taskId": task["taskId"], "found": True, "cancelled": True}
     assert standin.alive == []
     assert rows_of(tools)[key]["status"] == "killed"
+    again = tools.subagents(action="cancel", taskId=task["taskId"])
+    assert (again["status"], again["reason"]) == ("error", "Task is already terminal.")
     assert tools.subagents(action="kill", target=key) == {"status": "error", "error": "Unsupported action."}
 
 

@@ -138,6 +138,19 @@ def test_a_failed_agent_and_a_silent_one_climb_at_once(asynchronous: bool) -> No
         assert outcomes(result) == [(HAIKU, "model"), (K2P5, "completed")]
 
 
+def test_the_words_of_a_failure_are_no_answer_but_the_reason() -> None:
+    # An agent whose provider was tried again and again: called timed out first, and then it failed with a message.
+    late = StandIn(Habits(premature_timeout_seconds=1000))
+    for standin in (StandIn(), late):
+        result = Orchestrator(tools=standin.tools(), model=HAIKU, retry=QUICK).run_parallel(
+            [ask("t0", "[[sleep=0.05]] [[http=400]]", timeout_seconds=0.5)]
+        )["t0"]
+        assert result.failed, result.output
+        assert result.output is None
+        if standin is not late:
+            assert "LLM request failed" in str(result.error)
+
+
 def test_when_every_model_fails_the_task_fails_after_all_of_them() -> None:
     standin = StandIn()
     result = Orchestrator(tools=standin.tools()).run_parallel([ask("t0", "[[http=400]]")])["t0"]

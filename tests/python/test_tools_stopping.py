@@ -122,6 +122,17 @@ def test_what_had_finished_before_a_cancel_is_kept() -> None:
     assert standin.alive == []
 
 
+@BOTH
+def test_an_answer_that_crosses_a_cancel_is_kept(asynchronous: bool) -> None:
+    standin = StandIn()
+    orchestrator = Orchestrator(3, tools=standin.tools(asynchronous=asynchronous, subagents=True))
+    # The first two have answered by then, and nobody has looked.
+    standin.on("sessions_spawn", orchestrator.cancel, call_no=3)
+    results = orchestrator.run_parallel([*asks(2), ask("stuck", "[[stuck]]", **STUCK), ask("next")])
+    assert statuses(results) == {"t0": "completed", "t1": "completed", "stuck": "cancelled", "next": "cancelled"}
+    assert standin.alive == []
+
+
 def test_leaving_an_iteration_early_stops_the_children() -> None:
     standin = StandIn()
     orchestrator = Orchestrator(3, tools=standin.tools(subagents=True))

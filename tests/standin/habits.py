@@ -17,10 +17,10 @@ class Habits:
         models: The models it knows; another is refused with status `error`. `None`: any is known.
         agents: The agents that are configured; another `agent_id` is refused with status `forbidden`.
         children_max: Children that may be alive at once; one more is refused with status `forbidden`.
-        lane: Agents that work at once; the others wait, first come first served, and their rows have no `status`.
+        lane: Agents that work at once; the others wait, first come first served.
         vanish_seconds: How long a session with `cleanup="delete"` stays after its end.
         text_chars_max: What a history shows of one text before it is cut.
-        keeps_run_timeouts: Whether `runTimeoutSeconds` ends an agent.
+        keeps_run_timeouts: Whether `runTimeoutSeconds` ends an agent. If not, its row says `timeout` and it goes on.
         premature_timeout_seconds: So long before an agent ends its row already says `timeout`, and keeps saying so.
         rows_default: Rows of a page that was asked for without a limit.
         rows_max: Rows that a page has at most.

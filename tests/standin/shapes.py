@@ -222,7 +222,7 @@ def shaped(details: dict[str, Any], tool: str, shape: Shape) -> Any:
             return {"ok": True, "result": {"content": [{"type": "text", "text": json.dumps(fields, indent=2)}]}}
         case "bare":
             lists = {"sessions_list": "sessions", "sessions_history": "messages"}
-            return fields[lists[tool]] if tool in lists else fields
+            return fields.get(lists[tool], []) if tool in lists else fields
 
 
 def _renamed(details: dict[str, Any], tool: str, shape: Shape) -> dict[str, Any]:
@@ -231,9 +231,13 @@ def _renamed(details: dict[str, Any], tool: str, shape: Shape) -> dict[str, Any]
         fields[shape.spawned_key] = fields.pop("childSessionKey")
     if tool == "sessions_list" and shape.key != "key":
         fields["sessions"] = [{shape.key: row["key"], **_without(row, "key")} for row in fields["sessions"]]
-    if tool == "sessions_history" and shape.content == "string":
-        fields["messages"] = [{**message, "content": message["content"][0]["text"]} for message in fields["messages"]]
+    if tool == "sessions_history" and shape.content == "string" and "messages" in fields:
+        fields["messages"] = [{**message, "content": _joined(message["content"])} for message in fields["messages"]]
     return fields
+
+
+def _joined(content: str | list[dict[str, Any]]) -> str:
+    return content if isinstance(content, str) else "".join(block["text"] for block in content)
 
 
 def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
