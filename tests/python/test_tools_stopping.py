@@ -224,8 +224,9 @@ def test_cancelling_the_coroutine_ends_a_tool_that_hangs() -> None:
     assert standin.alive == []
 
 
-def test_a_timeout_stops_its_agent_before_the_next_one_starts() -> None:
-    standin = StandIn(Habits(keeps_run_timeouts=False))
+@pytest.mark.parametrize("told", [False, True], ids=["ignored", "told and not kept"])
+def test_a_timeout_stops_its_agent_before_the_next_one_starts(told: bool) -> None:
+    standin = StandIn(Habits(keeps_run_timeouts=False, tells_run_timeouts=told))
     orchestrator = Orchestrator(tools=standin.tools(subagents=True))
     results = orchestrator.run_parallel([ask("t0", "[[claude-haiku-4-5: stuck]]", timeout_seconds=0.2)])
     assert_all_completed(results, 1)

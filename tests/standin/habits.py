@@ -20,7 +20,8 @@ class Habits:
         lane: Agents that work at once; the others wait, first come first served.
         vanish_seconds: How long a session with `cleanup="delete"` stays after its end.
         text_chars_max: What a history shows of one text before it is cut.
-        keeps_run_timeouts: Whether `runTimeoutSeconds` ends an agent. If not, its row says `timeout` and it goes on.
+        keeps_run_timeouts: Whether `runTimeoutSeconds` ends an agent.
+        tells_run_timeouts: Whether the row of one that goes on all the same says `timeout` from then on.
         premature_timeout_seconds: So long before an agent ends its row already says `timeout`, and keeps saying so.
         rows_default: Rows of a page that was asked for without a limit.
         rows_max: Rows that a page has at most.
@@ -39,6 +40,7 @@ class Habits:
     vanish_seconds: float = 2.0
     text_chars_max: int = 4000
     keeps_run_timeouts: bool = True
+    tells_run_timeouts: bool = False
     premature_timeout_seconds: float | None = None
     rows_default: int = 100
     rows_max: int = 200

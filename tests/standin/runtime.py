@@ -319,7 +319,8 @@ class StandIn:
         if child.fate == "failed":
             return "failed"
         if child.ended is None:
-            return "timeout" if 0 < limit < self.now - child.started else "running"
+            is_told = self.habits.tells_run_timeouts and 0 < limit < self.now - child.started
+            return "timeout" if is_told else "running"
         return "timeout" if 0 < limit < child.ended - child.accepted else self.habits.done
 
     def _transcript(self, child: Child) -> Iterator[dict[str, Any]]:
