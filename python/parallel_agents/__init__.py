@@ -62,6 +62,7 @@ __all__ = [
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from . import openclaw as openclaw
     from ._agents import (
         AGENT_PROMPTS,
         AgentType,
@@ -186,19 +187,20 @@ _HOME = {
         "spawn_with_retry",
     ),
 }
-_MODULES = ("ai_orchestrator", "builders", "helpers")
+_MODULES = ("ai_orchestrator", "builders", "helpers", "openclaw")
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
+    module = name if name in _MODULES else _MODULE_OF.get(name)
+    if module is None:
+        # Our own modules ask for each other here, before any of them is loaded: nothing is imported for that.
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    if name in _MODULES:
+    if module == name:
         # The import itself makes it an attribute.
         return importlib.import_module(f".{name}", __name__)
-    module = _MODULE_OF.get(name)
-    if module is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{module}", __name__), name)
     globals()[name] = value
     return value

@@ -9,7 +9,13 @@ from . import _core
 
 def main() -> int:
     """Runs the command on this process's arguments. Returns its exit code."""
-    return _core.main(sys.argv[1:])
+    outcome = _core.main(sys.argv[1:])
+    if isinstance(outcome, int):
+        return outcome
+    # A script runs outside of the core: no frame of it stands between the script and the interpreter.
+    from ._exec import run_script
+
+    return run_script(**outcome)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,11 @@ const EXIT_CODES: &str = "Exit codes:
   130  Ctrl-C; the agents were stopped, standard output holds what had finished
   141  nobody reads standard output";
 
+const EXEC_EXIT_CODES: &str = "Exit codes:
+  2    there is no such script, or the command line is wrong; nothing was started
+  130  Ctrl-C; the agents were stopped
+Any other is the script's own.";
+
 /// Run teams of AI agents in parallel on OpenClaw.
 #[derive(Debug, Parser)]
 #[command(name = "parallel-agents", version, after_help = EXIT_CODES)]
@@ -41,6 +46,24 @@ enum Command {
         plan: String,
         #[command(flatten)]
         flags: RunFlags,
+    },
+    /// Run a Python script with an agent runtime's `tools` over the gateway, and with `ai_orchestrator` and `helpers`
+    ///
+    /// The script runs unchanged, as `python SCRIPT` would run it, and can import `sessions_spawn`, `sessions_list` and
+    /// `sessions_history` from `tools`. The options stand before it; what follows it is its own. At its end the
+    /// sessions that it asked to be deleted are deleted, and agents among them that still run are stopped; after Ctrl-C
+    /// all of its agents are.
+    #[command(after_help = EXEC_EXIT_CODES, override_usage = "parallel-agents exec [OPTIONS] SCRIPT [ARGS]...")]
+    Exec {
+        /// The gateway's address [default: the one that is found]
+        #[arg(long, value_name = "URL")]
+        gateway_url: Option<String>,
+        /// Further agent types: a Markdown file or a folder of them. May be repeated
+        #[arg(long = "agents", value_name = "PATH")]
+        agents: Vec<PathBuf>,
+        /// The script, and what it is given as arguments
+        #[arg(required = true, trailing_var_arg = true, value_name = "SCRIPT [ARGS]")]
+        script: Vec<String>,
     },
     /// Show the agent types
     Agents {
@@ -61,6 +84,26 @@ enum Command {
         #[command(flatten)]
         flags: RunFlags,
     },
+}
+
+/// What the command ends with.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// Its exit code.
+    Code(i32),
+    /// A Python script that is to be run now: that takes the interpreter.
+    Script(Script),
+}
+
+/// A Python script, and what it is to be given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Script {
+    /// Its file.
+    pub path: String,
+    /// Its own arguments.
+    pub arguments: Vec<String>,
+    /// The fields of the gateway that its `tools` use; those absent are found.
+    pub gateway: Map<String, Value>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -139,6 +182,8 @@ enum CleanupFlag {
 enum CliError {
     #[error("cannot read the plan `{path}`")]
     Read { path: String, source: io::Error },
+    #[error("cannot read the script `{path}`")]
+    Script { path: String, source: io::Error },
     #[error("the plan `{path}` is not valid JSON")]
     Json { path: String, source: serde_json::Error },
     #[error("the plan is `{0}`, expected a list of tasks or an object with `tasks`")]
@@ -160,6 +205,7 @@ impl CliError {
         match self {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::Interrupted => 130,
             Self::Read { .. }
+            | Self::Script { .. }
             | Self::Json { .. }
             | Self::Shape(_)
             | Self::Category { .. }
@@ -178,24 +224,24 @@ impl CliError {
     }
 }
 
-/// Runs the command. `interrupted` says whether Ctrl-C was pressed since it was last asked. Returns the exit code.
-pub fn run(arguments: &[String], interrupted: &dyn Fn() -> bool) -> i32 {
+/// Runs the command. `interrupted` says whether Ctrl-C was pressed since it was last asked.
+pub fn run(arguments: &[String], interrupted: &dyn Fn() -> bool) -> Outcome {
     let name = std::iter::once("parallel-agents".to_owned());
     let cli = match Cli::try_parse_from(name.chain(arguments.iter().cloned())) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version go to standard output with code 0, mistakes to standard error with code 2.
             let _ = error.print();
-            return error.exit_code();
+            return Outcome::Code(error.exit_code());
         }
     };
     match dispatch(cli.command, interrupted) {
-        Ok(code) => code,
+        Ok(outcome) => outcome,
         Err(error) => {
             if !error.is_broken_pipe() {
                 say(&format!("parallel-agents: {}", with_causes(&error)));
             }
-            error.exit_code()
+            Outcome::Code(error.exit_code())
         }
     }
 }
@@ -210,8 +256,12 @@ fn print(text: &str) -> Result<(), CliError> {
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
-fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<i32, CliError> {
-    match command {
+fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome, CliError> {
+    let code = match command {
+        Command::Exec { gateway_url, agents, script } => {
+            load_agents(&agents)?;
+            return exec(gateway_url, script).map(Outcome::Script);
+        }
         Command::Run { plan, flags } => {
             load_agents(&flags.agents)?;
             let (tasks, mut options) = read_plan(&plan, interrupted)?;
@@ -238,7 +288,25 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<i32, Cli
             load_agents(&agents)?;
             show(&name, json)
         }
+    };
+    code.map(Outcome::Code)
+}
+
+/// Checks what can be checked without the interpreter.
+fn exec(gateway_url: Option<String>, script: Vec<String>) -> Result<Script, CliError> {
+    let mut arguments = script.into_iter();
+    let path = arguments.next().unwrap_or_default();
+    let source = match fs::metadata(&path) {
+        Ok(found) if found.is_dir() => Some(io::ErrorKind::IsADirectory.into()),
+        Ok(_) => None,
+        Err(error) => Some(error),
+    };
+    if let Some(source) = source {
+        return Err(CliError::Script { path, source });
     }
+    let gateway: Map<String, Value> = gateway_url.map(|url| ("url".to_owned(), json!(url))).into_iter().collect();
+    RunOptions::from_json([("gateway".to_owned(), json!(gateway))].into_iter().collect())?;
+    Ok(Script { path, arguments: arguments.collect(), gateway })
 }
 
 impl RunFlags {

@@ -36,11 +36,11 @@ pub struct SpawnOrder {
     pub task_id: Arc<str>,
     /// The agent type's name.
     pub agent_type: Arc<str>,
-    /// The model to run on.
-    pub model: Arc<str>,
+    /// The model to run on; `None` leaves the choice to the runtime.
+    pub model: Option<Arc<str>>,
     /// All that the agent is told.
     pub prompt: String,
-    /// Time for the attempt, from its start.
+    /// Time for the attempt, from its start. Zero leaves it to the runtime.
     pub timeout: Duration,
 }
 
@@ -111,7 +111,7 @@ pub enum Report {
 }
 
 /// A key for a [`SpawnOrder`]: a random UUID (version 4, RFC 9562).
-pub(super) fn random_key(random: &mut fastrand::Rng) -> Arc<str> {
+pub fn random_key(random: &mut fastrand::Rng) -> Arc<str> {
     let (high, low) = (random.u64(..), random.u64(..));
     let key = format!(
         "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",

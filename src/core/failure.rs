@@ -53,6 +53,18 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
 }
 
+impl Refusal {
+    /// Whether the gateway's configuration keeps the tool from its clients.
+    pub fn is_tool_denied(&self) -> bool {
+        self.message.to_lowercase().contains("tool not available")
+    }
+
+    /// Whether the runtime only has no room now: the same may be tried again.
+    pub fn is_busy(&self) -> bool {
+        self.code == "UNAVAILABLE" && self.retryable
+    }
+}
+
 /// The kinds of failure that are treated differently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
@@ -170,10 +182,11 @@ fn names_unusable_model(lower: &str) -> bool {
 }
 
 fn refused(refusal: Refusal) -> Failure {
-    let Refusal { code, detail, message, retryable, retry_after } = refusal;
+    let (is_tool_denied, is_busy) = (refusal.is_tool_denied(), refusal.is_busy());
+    let Refusal { code, detail, message, retryable: _, retry_after } = refusal;
     let detail = detail.unwrap_or_default();
     let lower = message.to_lowercase();
-    let (kind, advice) = if code == "UNAVAILABLE" && retryable {
+    let (kind, advice) = if is_busy {
         (FailureKind::Busy, None)
     } else if names_unusable_model(&lower) {
         (FailureKind::Model, None)
@@ -181,7 +194,7 @@ fn refused(refusal: Refusal) -> Failure {
         (FailureKind::Transient, None)
     } else if lower.contains("maxchildrenperagent") || lower.contains("max active children") {
         (FailureKind::Busy, None)
-    } else if lower.contains("tool not available") {
+    } else if is_tool_denied {
         (
             FailureKind::Permanent,
             Some("add \"sessions_spawn\" to `gateway.tools.allow` in openclaw.json, or use Gateway(path=\"agent\")"),

@@ -20,7 +20,7 @@ mod record;
 pub mod report;
 pub mod retry;
 pub mod run;
-mod sessions;
+pub mod sessions;
 pub mod settings;
 pub mod task;
 pub mod time;

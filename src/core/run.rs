@@ -557,7 +557,7 @@ impl RunMachine {
 
     /// Whether there was a session to delete.
     fn delete_next(&mut self) -> bool {
-        let next = self.sessions.next();
+        let next = self.sessions.take_next();
         let is_one = next.is_some();
         if let Some((attempt, session)) = next {
             self.act(Action::Delete { attempt, session });
@@ -588,7 +588,7 @@ impl RunMachine {
             key: key.clone(),
             task_id: task.id.clone(),
             agent_type: task.agent_type.clone(),
-            model: model.clone(),
+            model: Some(model.clone()),
             prompt: prompt::compose(task, &materials, record.objection.as_ref()),
             timeout: task.timeout,
         };

@@ -17,7 +17,7 @@ const WAITING_MAX: usize = 100;
 
 /// When the next session may be deleted beside agents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub enum Turn {
     /// At once.
     Now,
     /// Not before this instant.
@@ -26,8 +26,9 @@ pub(super) enum Turn {
     Never,
 }
 
+/// The sessions that are to be deleted, or are known to stay.
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub struct Sessions {
     cleanup: Cleanup,
     accepted: BTreeSet<AttemptRef>,
     existing: BTreeMap<AttemptRef, Session>,
@@ -37,6 +38,7 @@ pub(super) struct Sessions {
 }
 
 impl Sessions {
+    /// None yet.
     pub fn new(cleanup: Cleanup, now: Time) -> Self {
         Self {
             cleanup,
@@ -85,7 +87,7 @@ impl Sessions {
     }
 
     /// The next one to delete; it counts as being deleted from now on.
-    pub fn next(&mut self) -> Option<(AttemptRef, Session)> {
+    pub fn take_next(&mut self) -> Option<(AttemptRef, Session)> {
         while let Some(attempt) = self.waiting.pop_first() {
             if let Some(session) = self.existing.get(&attempt).cloned() {
                 self.deleting.insert(attempt);
@@ -116,6 +118,11 @@ impl Sessions {
             Cleanup::Delete | Cleanup::Keep => "there was no time left to delete it",
             Cleanup::Impossible => "nothing here can delete it",
         }
+    }
+
+    /// Whether none is left that should be gone.
+    pub fn is_clean(&self) -> bool {
+        self.cleanup == Cleanup::Keep || self.existing.is_empty()
     }
 
     /// Those that should be gone and are not.
@@ -151,7 +158,7 @@ mod tests {
         let mut sessions = ended(Cleanup::Delete, 2);
         assert_eq!(sessions.turn(NOW), Turn::At(NOW + SILENCE));
         assert_eq!(sessions.turn(NOW + SILENCE), Turn::Now);
-        sessions.next();
+        sessions.take_next();
         assert_eq!(sessions.turn(NOW + SILENCE), Turn::Never, "one at a time");
     }
 
@@ -163,7 +170,7 @@ mod tests {
     #[test]
     fn sessions_that_nothing_can_delete_are_left_at_once() {
         let mut sessions = ended(Cleanup::Impossible, 2);
-        assert_eq!(sessions.next(), None);
+        assert_eq!(sessions.take_next(), None);
         assert_eq!(sessions.left().len(), 2);
         assert_eq!(sessions.reason_left(), "nothing here can delete it");
     }
@@ -171,7 +178,7 @@ mod tests {
     #[test]
     fn sessions_that_are_to_stay_are_neither_deleted_nor_left() {
         let mut sessions = ended(Cleanup::Keep, 1);
-        assert_eq!(sessions.next(), None);
+        assert_eq!(sessions.take_next(), None);
         assert!(sessions.left().is_empty());
     }
 }

@@ -14,6 +14,7 @@ use crate::core::plan::Plan;
 use crate::workflow::LiveSessions;
 
 mod bridge;
+mod children;
 mod convert;
 mod errors;
 mod results;
@@ -40,15 +41,19 @@ mod _core {
 
     use pyo3::prelude::*;
     use pyo3::types::PyDict;
+    use serde_json::json;
 
     use super::convert::{fields_from_py, to_py};
     use super::errors;
     use super::run::task_label;
     use crate::agents::{AgentType, registry, registry_mut};
+    use crate::cli::{Outcome, Script};
     use crate::core::hierarchy::DEFAULT_MODELS;
     use crate::core::task::TaskDraft;
     use crate::workflow::InputError;
 
+    #[pymodule_export]
+    use super::children::Children;
     #[pymodule_export]
     use super::results::Report;
     #[pymodule_export]
@@ -111,12 +116,20 @@ mod _core {
         Ok(added.into_iter().map(|agent_type| agent_type.name.to_string()).collect())
     }
 
-    /// The command `parallel-agents`. Returns its exit code; Ctrl-C stops the agents first.
+    /// The command `parallel-agents`. Returns its exit code, or the script that it asks to be run; Ctrl-C stops the
+    /// agents first.
     #[pyfunction]
-    fn main(py: Python<'_>, arguments: Vec<String>) -> i32 {
-        py.detach(|| {
+    fn main(py: Python<'_>, arguments: Vec<String>) -> PyResult<Bound<'_, PyAny>> {
+        let outcome = py.detach(|| {
             let interrupted = || Python::attach(|py| py.check_signals().is_err());
             crate::cli::run(&arguments, &interrupted)
-        })
+        });
+        match outcome {
+            Outcome::Code(code) => Ok(code.into_pyobject(py)?.into_any()),
+            Outcome::Script(script) => {
+                let Script { path, arguments, gateway } = script;
+                to_py(py, &json!({ "script": path, "arguments": arguments, "gateway": gateway }))
+            }
+        }
     }
 }

@@ -153,7 +153,7 @@ impl Rehearsal {
         let (ending, latency) =
             if latency > order.timeout { (Ending::TimedOut, order.timeout) } else { (ending, latency) };
         let usage = usage(&order, &ending);
-        let model = Some(order.model.clone());
+        let model = order.model.clone();
         self.running.insert(attempt, order);
         self.end(attempt, accepted + latency, ending, usage, model);
     }
@@ -187,7 +187,7 @@ impl Rehearsal {
         let (model, usage) = (order.model.clone(), usage(order, &Ending::TimedOut));
         // The end that was scheduled finds nothing to end; this one comes first.
         let stopped = Ending::Stopped { reason: "rehearsed".to_owned() };
-        self.end(attempt, now + Duration::from_millis(80), stopped, usage, Some(model));
+        self.end(attempt, now + Duration::from_millis(80), stopped, usage, model);
     }
 }
 
@@ -204,12 +204,10 @@ fn usage(order: &SpawnOrder, ending: &Ending) -> Usage {
     };
     let (input, output) = ((order.prompt.len() / 4) as u64, (written / 4) as u64);
     let tokens = Tokens { input, output, total: input + output, ..Tokens::default() };
-    let price = PRICES.iter().find(|(model, ..)| *model == &*order.model).map(|&(_, input, output)| Price {
-        input,
-        output,
-        cache_read: input,
-        cache_write: input,
-    });
+    let price = PRICES
+        .iter()
+        .find(|(model, ..)| Some(*model) == order.model.as_deref())
+        .map(|&(_, input, output)| Price { input, output, cache_read: input, cache_write: input });
     Usage { tokens: Some(tokens), cost: price.map(|price| price.of(tokens)) }
 }
 
@@ -247,7 +245,7 @@ mod tests {
             key: "k".into(),
             task_id: "t".into(),
             agent_type: "code_reviewer".into(),
-            model: "anthropic/claude-haiku-4-5".into(),
+            model: Some("anthropic/claude-haiku-4-5".into()),
             prompt: "12345678".into(),
             timeout: Duration::from_secs(3600),
         }

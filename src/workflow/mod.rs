@@ -10,6 +10,7 @@ use crate::core::task::TaskError;
 use crate::runtime::gateway::GatewayError;
 use crate::runtime::rehearsal::RehearsalError;
 
+mod children;
 mod narrate;
 mod options;
 mod prepare;
@@ -17,6 +18,7 @@ mod result;
 mod start;
 mod wait;
 
+pub use children::{ChildCall, ChildOrder, ChildQuery, Children};
 pub use narrate::{LiveSessions, Narrator};
 pub use options::RunOptions;
 pub use prepare::plan;

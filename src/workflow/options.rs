@@ -140,18 +140,20 @@ fn gateway_config(fields: Map<String, Value>) -> Result<GatewayConfig, InputErro
     Ok(config)
 }
 
-struct Reader {
+/// Reads options one by one, and refuses what is left over.
+pub(super) struct Reader {
     /// What stands before a field's name in errors.
-    prefix: &'static str,
-    fields: Map<String, Value>,
+    pub prefix: &'static str,
+    /// What has not been read yet.
+    pub fields: Map<String, Value>,
 }
 
 impl Reader {
-    fn take(&mut self, field: &str) -> Option<Value> {
+    pub fn take(&mut self, field: &str) -> Option<Value> {
         self.fields.shift_remove(field).filter(|value| !value.is_null())
     }
 
-    fn error(&self, field: &str, value: &Value, expected: impl Into<String>) -> InputError {
+    pub fn error(&self, field: &str, value: &Value, expected: impl Into<String>) -> InputError {
         InputError::Option {
             field: format!("{}{field}", self.prefix),
             value: abridged(&value.to_string(), 80),
@@ -159,7 +161,7 @@ impl Reader {
         }
     }
 
-    fn whole(&mut self, field: &str, min: u64, max: u64) -> Result<Option<u64>, InputError> {
+    pub fn whole(&mut self, field: &str, min: u64, max: u64) -> Result<Option<u64>, InputError> {
         let Some(value) = self.take(field) else { return Ok(None) };
         let count = value.as_u64().filter(|count| (min..=max).contains(count));
         count.map(Some).ok_or_else(|| {
@@ -168,7 +170,7 @@ impl Reader {
         })
     }
 
-    fn number(&mut self, field: &str, expected: &str) -> Result<Option<f64>, InputError> {
+    pub fn number(&mut self, field: &str, expected: &str) -> Result<Option<f64>, InputError> {
         let Some(value) = self.take(field) else { return Ok(None) };
         value.as_f64().map(Some).ok_or_else(|| self.error(field, &value, expected))
     }
@@ -184,7 +186,7 @@ impl Reader {
             .ok_or_else(|| self.error(field, &value, EXPECTED))
     }
 
-    fn text(&mut self, field: &str) -> Result<Option<String>, InputError> {
+    pub fn text(&mut self, field: &str) -> Result<Option<String>, InputError> {
         match self.take(field) {
             None => Ok(None),
             Some(Value::String(text)) if !text.trim().is_empty() => Ok(Some(text)),
@@ -206,7 +208,7 @@ impl Reader {
     }
 
     /// One of the named values; the first is the default.
-    fn choice<T: Copy>(&mut self, field: &str, choices: &[(&str, T)]) -> Result<T, InputError> {
+    pub fn choice<T: Copy>(&mut self, field: &str, choices: &[(&str, T)]) -> Result<T, InputError> {
         let Some(value) = self.take(field) else { return Ok(choices[0].1) };
         let name = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         choices.iter().find(|(choice, _)| *choice == name).map(|(_, choice)| *choice).ok_or_else(|| {
@@ -223,7 +225,7 @@ impl Reader {
         }
     }
 
-    fn done(self, known: &[&str]) -> Result<(), InputError> {
+    pub fn done(self, known: &[&str]) -> Result<(), InputError> {
         match self.fields.keys().next() {
             None => Ok(()),
             Some(field) => Err(InputError::UnknownOption {

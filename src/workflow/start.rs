@@ -145,7 +145,7 @@ pub fn start(
     Ok(RunHandle { events: receiver, cancels, live })
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     text.unwrap_or("panic without a message").to_owned()
 }
@@ -207,9 +207,9 @@ pub fn stepwise(plan: Arc<Plan>, settings: RunSettings, abilities: Abilities) ->
     Stepwise::new(machine, ToolRuntime::new(abilities), clock)
 }
 
-/// The one seed of a run.
+/// The one seed of a run, or of the children of a program.
 #[expect(clippy::disallowed_methods, reason = "a run's seed comes from here")]
-fn seed() -> u64 {
+pub(super) fn seed() -> u64 {
     fastrand::u64(..)
 }
 

@@ -126,7 +126,7 @@ pub fn refusal(random: &mut Rng) -> Sample {
 /// What an attempt used, and what that costs on its tier: a table, so that nothing has to be computed.
 pub fn usage(random: &mut Rng, task: &Task, order: &SpawnOrder) -> (Usage, Option<f64>) {
     let tiers = task.hierarchy.tiers();
-    let price = tiers.iter().find(|tier| tier.model == order.model).and_then(|tier| tier.price);
+    let price = tiers.iter().find(|tier| Some(&tier.model) == order.model.as_ref()).and_then(|tier| tier.price);
     let millions = random.u8(1..4);
     let (input, output) = (u64::from(millions) * 1_000_000, 1_000_000);
     let tokens = Tokens { input, output, total: input + output, ..Tokens::default() };

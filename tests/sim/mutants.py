@@ -148,8 +148,8 @@ MUTANTS = [
         "orders_say_what_was_planned",
         "every order names the first tier's model",
         RUN,
-        "            model: model.clone(),",
-        "            model: task.hierarchy.tiers()[0].model.clone(),",
+        "            model: Some(model.clone()),",
+        "            model: Some(task.hierarchy.tiers()[0].model.clone()),",
     ),
     Mutant(
         "orders_say_what_was_planned",

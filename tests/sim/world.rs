@@ -6,7 +6,6 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -213,7 +212,7 @@ impl<'scene> World<'scene> {
                 endings::usage(&mut self.random, task, &self.agents[&attempt].order)
             }
         };
-        let model_used: Option<Arc<str>> = self.random.bool().then(|| self.agents[&attempt].order.model.clone());
+        let model_used = self.random.bool().then(|| self.agents[&attempt].order.model.clone()).flatten();
         self.post(Report::Ended { attempt, ending, usage, model_used }, Some((meaning, cost)), now);
     }
 

@@ -93,7 +93,9 @@ impl Toolbox {
                 let names = self.spawn.names.bind(py);
                 let prompt = PyString::new(py, &order.prompt).into_any();
                 by_position = place(names, intern!(py, "task"), prompt, &keywords)?;
-                put(names, intern!(py, "model"), &keywords, || Ok(PyString::new(py, &order.model).into_any()))?;
+                if let Some(model) = &order.model {
+                    put(names, intern!(py, "model"), &keywords, || Ok(PyString::new(py, model).into_any()))?;
+                }
                 put(names, intern!(py, "runTimeoutSeconds"), &keywords, || seconds(py, order.timeout.as_secs_f64()))?;
                 put(names, intern!(py, "cleanup"), &keywords, || Ok(intern!(py, "keep").clone().into_any()))?;
                 put(names, intern!(py, "label"), &keywords, || Ok(PyString::new(py, label).into_any()))?;

@@ -20,6 +20,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::config::Endpoint;
 use super::frames::{BootId, ErrorFrame, Hello, started_run, text};
+use super::path_spawn::SPAWN_TOOL;
 use super::socket::{Socket, open};
 
 /// Agents that are being started at once. A gateway takes 256 requests of all its clients together and refuses the
@@ -79,7 +80,10 @@ impl Request {
     /// Only such ones are ever held back: a stop or a question about an agent must not wait for hundreds of others to
     /// be started.
     fn starts_agent(&self) -> bool {
-        matches!(self.method, "agent" | "tools.invoke")
+        match self.method {
+            "tools.invoke" => text(&self.params, "/name") == Some(SPAWN_TOOL),
+            method => method == "agent",
+        }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod config;
 pub mod error;
 mod frames;
 mod link;
+mod onlooker;
 mod outcome;
 mod path_agent;
 mod path_spawn;
@@ -44,7 +45,8 @@ use attempt::{Anchor, Attempt, Control, Stop};
 pub use config::{Endpoint, GatewayConfig, Path, Secret, Surroundings};
 pub use error::GatewayError;
 pub use frames::KnownModels;
-use link::{CallError, Link};
+use link::Link;
+pub use onlooker::Onlooker;
 use outcome::Outcome;
 use sessions::Deletion;
 
@@ -129,14 +131,17 @@ impl GatewayRuntime {
     /// # Errors
     /// The gateway's words, if it does not tell them.
     pub async fn models(&self) -> Result<KnownModels, String> {
-        match self.link.ask("models.list", &json!({})).await {
-            Ok(response) => Ok(KnownModels::read(&response.payload)),
-            Err(CallError::Rejected { error, .. }) => Err(error.message),
-            Err(CallError::Unreachable { reason }) => Err(reason),
-            Err(CallError::Cut { .. } | CallError::OtherBoot | CallError::Withdrawn | CallError::TooLarge { .. }) => {
-                Err("the gateway could not be asked".to_owned())
-            }
-        }
+        self.onlooker().ask("models.list", json!({})).await.map(|payload| KnownModels::read(&payload))
+    }
+
+    /// How agents are started from now on.
+    pub fn start_by(&mut self, path: Path) {
+        self.path = path;
+    }
+
+    /// For questions about any session of the gateway, beside the runs.
+    pub fn onlooker(&self) -> Onlooker {
+        Onlooker::new(self.link.clone())
     }
 
     fn start(&mut self, job: Job, work: impl Future<Output = ()> + Send + 'static) {

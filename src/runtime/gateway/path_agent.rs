@@ -33,14 +33,18 @@ impl Attempt {
             "message": self.order.prompt,
             "sessionKey": session_key,
             "idempotencyKey": self.order.key,
-            "timeout": seconds_up(self.order.timeout),
             "deliver": false,
             "lane": "subagent",
         });
-        if self.link.hello().is_admin() {
-            params["model"] = json!(self.order.model);
-        } else if let Some(outcome) = self.choose_model(&session_key).await {
-            return outcome;
+        if !self.order.timeout.is_zero() {
+            params["timeout"] = json!(seconds_up(self.order.timeout));
+        }
+        if let Some(model) = self.order.model.clone() {
+            if self.link.hello().is_admin() {
+                params["model"] = json!(model);
+            } else if let Some(outcome) = self.choose_model(&session_key, &model).await {
+                return outcome;
+            }
         }
         let mut boot = None;
         loop {
@@ -59,8 +63,8 @@ impl Attempt {
     }
 
     /// Without `operator.admin` a run cannot name its model, but its session can.
-    async fn choose_model(&mut self, session_key: &str) -> Option<Outcome> {
-        let params = json!({ "key": session_key, "model": self.order.model });
+    async fn choose_model(&mut self, session_key: &str, model: &str) -> Option<Outcome> {
+        let params = json!({ "key": session_key, "model": model });
         match self.link.ask("sessions.create", &params).await {
             Ok(_) if self.is_stop_asked() => Some(Attempt::not_started(CallError::Withdrawn)),
             Ok(_) => None,

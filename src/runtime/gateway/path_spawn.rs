@@ -18,6 +18,8 @@ use super::path_agent::seconds_up;
 use crate::core::action::Session;
 use crate::core::failure::Ending;
 
+/// The tool that starts a child session.
+pub(super) const SPAWN_TOOL: &str = "sessions_spawn";
 /// How long a spawn may take to show up under its label, on a gateway that may still be carrying it out. Half of a
 /// hundred spawns at once took longer than 3.6 s, and a second one beside a late first is paid for twice.
 const LABEL_PATIENCE: Duration = Duration::from_secs(60);
@@ -52,19 +54,20 @@ impl Attempt {
     }
 
     async fn spawn(&mut self, requester: &str) -> Spawned {
-        let params = json!({
-            "name": "sessions_spawn",
-            "args": {
-                "task": self.order.prompt,
-                "label": self.order.key,
-                "model": self.order.model,
-                "runTimeoutSeconds": seconds_up(self.order.timeout),
-                "cleanup": "keep",
-                // Otherwise every end starts a turn of the parent, which is paid for.
-                "expectsCompletionMessage": false,
-            },
-            "sessionKey": requester,
+        let mut args = json!({
+            "task": self.order.prompt,
+            "label": self.order.key,
+            "cleanup": "keep",
+            // Otherwise every end starts a turn of the parent, which is paid for.
+            "expectsCompletionMessage": false,
         });
+        if let Some(model) = &self.order.model {
+            args["model"] = json!(model);
+        }
+        if !self.order.timeout.is_zero() {
+            args["runTimeoutSeconds"] = json!(seconds_up(self.order.timeout));
+        }
+        let params = json!({ "name": SPAWN_TOOL, "args": args, "sessionKey": requester });
         let mut call = self.link.call("tools.invoke", params, None);
         loop {
             tokio::select! {

@@ -103,7 +103,7 @@ pub(super) fn order(key: &str) -> SpawnOrder {
         key: key.into(),
         task_id: "t".into(),
         agent_type: "a".into(),
-        model: "mock/haiku".into(),
+        model: Some("mock/haiku".into()),
         prompt: "hi".to_owned(),
         timeout: Duration::from_millis(59_500),
     }

@@ -156,3 +156,57 @@ async fn a_child_that_a_restart_interrupted_is_lost_once_the_gateway_says_so() {
     let Ending::Lost { reason } = ending(&reports) else { panic!("{reports:?}") };
     assert!(reason.contains("interrupted by a Gateway restart"), "{reason}");
 }
+
+#[tokio::test]
+async fn what_an_order_leaves_open_is_left_to_the_gateway_on_either_path() {
+    let (listener, config, endpoint) = listen().await;
+    let config = GatewayConfig { path: Path::Spawn, ..config };
+    let (peer, runtime) =
+        tokio::join!(Peer::greet(&listener, "boot-1", &WRITE), GatewayRuntime::connect_to(&config, endpoint));
+    let (mut peer, mut runtime) = (peer, runtime.expect("connects"));
+    let open = || SpawnOrder { model: None, timeout: Duration::ZERO, ..order(KEY) };
+    runtime.begin(Action::Spawn(open()), START);
+    let (_, params) = peer.expect("tools.invoke").await;
+    let expected = json!({"task": "hi", "label": KEY, "cleanup": "keep", "expectsCompletionMessage": false});
+    assert_eq!(params["args"], expected);
+    runtime.start_by(Path::Agent);
+    let attempt = AttemptRef { start_no: 2, ..ATTEMPT };
+    runtime.begin(Action::Spawn(SpawnOrder { attempt, ..open() }), START);
+    // Without a model there is none to choose for the session first, though the token grants no more than writing.
+    let (_, params) = peer.expect("agent").await;
+    assert_eq!((params.get("model"), params.get("timeout")), (None, None));
+}
+
+#[tokio::test]
+async fn an_onlooker_is_told_of_any_session_and_waits_for_no_start() {
+    let (listener, config, endpoint) = listen().await;
+    let connecting = GatewayRuntime::connect_to(&config, endpoint);
+    let (mut peer, runtime) = tokio::join!(Peer::greet(&listener, "boot-1", &ADMIN), connecting);
+    let mut runtime = runtime.expect("connects");
+    for task_index in 0..150 {
+        let attempt = AttemptRef { task_index, start_no: 1 };
+        runtime.begin(Action::Spawn(SpawnOrder { attempt, ..order(&format!("{task_index}")) }), START);
+    }
+    for _ in 0..100 {
+        peer.expect("agent").await;
+    }
+    let onlooker = runtime.onlooker();
+    let script = async {
+        let details = json!({"sessions": [{"key": "k"}], "count": 1});
+        let payload = json!({"ok": true, "toolName": "sessions_list", "output": {"details": details}});
+        let params = peer.serve("tools.invoke", &payload).await;
+        assert_eq!(params, json!({"name": "sessions_list", "args": {"limit": 5}}));
+        let denied =
+            json!({"ok": false, "error": {"code": "not_found", "message": "Tool not available: sessions_list"}});
+        peer.serve("tools.invoke", &denied).await;
+        peer.serve("sessions.get", &json!({"messages": [{"role": "user"}]})).await;
+        peer.serve("sessions.get", &json!({})).await;
+    };
+    let asking = async {
+        assert_eq!(onlooker.list(json!({"limit": 5})).await.expect("a page")["sessions"][0]["key"], "k");
+        assert_eq!(onlooker.list(json!({})).await.expect_err("denied"), "Tool not available: sessions_list");
+        assert_eq!(onlooker.messages("k").await.expect("messages").len(), 1);
+        assert!(onlooker.messages("k").await.expect("none").is_empty());
+    };
+    timeout(MINUTE / 4, async { tokio::join!(script, asking) }).await.expect("in time");
+}

@@ -157,7 +157,12 @@ pub fn orders_say_what_was_planned(view: &View<'_>, moment: &Moment<'_>) -> Verd
             let page = book.attempt(order.attempt).ok_or("it was never planned")?;
             let task = &book.plan().tasks()[order.attempt.task_index];
             holds!(!page.handed_out, "it was ordered before");
-            holds!(page.key == order.key && page.model == order.model, "planned were {} and {}", page.key, page.model);
+            holds!(
+                page.key == order.key && order.model.as_ref() == Some(&page.model),
+                "planned were {} and {}",
+                page.key,
+                page.model
+            );
             holds!(order.timeout == task.timeout && order.task_id == task.id, "it is not task {}", task.id);
         }
         Moment::Input(_) | Moment::Action(_) | Moment::Settled(_) => {}
