@@ -253,6 +253,26 @@ def test_sessions_that_stay_are_reported() -> None:
     assert all(each["reason"] for each in told.values())
 
 
+@BOTH
+@pytest.mark.parametrize("answers", ["dict", "object", "envelope", "text"])
+def test_sessions_are_deleted_where_something_can(asynchronous: bool, answers: str) -> None:
+    standin = StandIn()
+    orchestrator = Orchestrator(3, tools=standin.tools(asynchronous=asynchronous, answers=answers, sessions=True))
+    assert_all_completed(orchestrator.run_parallel(asks(5)), 5)
+    assert standin.left == []
+    assert orchestrator.sessions_left == []
+
+
+def test_a_session_that_cannot_be_deleted_is_reported_alone() -> None:
+    standin = StandIn()
+    standin.on("sessions", Raise(RuntimeError("the disk is full")), call_no=2, when="before")
+    orchestrator = Orchestrator(3, tools=standin.tools(sessions=True))
+    assert_all_completed(orchestrator.run_parallel(asks(5)), 5)
+    (told,) = orchestrator.sessions_left
+    assert "the disk is full" in told["reason"]
+    assert {told["session_key"]} == {each.key for each in standin.left}
+
+
 def test_sessions_that_were_to_be_kept_are_not_reported() -> None:
     orchestrator = Orchestrator(3, tools=StandIn().tools(), cleanup="keep")
     assert_all_completed(orchestrator.run_parallel(asks(5)), 5)

@@ -222,6 +222,17 @@ class StandIn:
             return {"status": "forbidden", "error": "Task outside session tree."}
         return {"status": "error", "error": "Unsupported action."}
 
+    def _sessions(self, action: str = "", **arguments: Any) -> dict[str, Any]:
+        child = self._by_key.get(str(arguments.get("sessionKey")))
+        if action != "delete":
+            return {"status": "error", "error": "Unsupported action."}
+        if child is None or child.deleted:
+            return {"status": "not_found", "deleted": False}
+        # The gateway aborts a run whose session is deleted.
+        self._end(child, self.now, "killed")
+        self._delete(child)
+        return {"status": "ok", "key": child.key, "deleted": True}
+
     # The gateway's own life.
 
     def _accept(self, arguments: dict[str, Any], model: str) -> Child:
@@ -287,10 +298,13 @@ class StandIn:
         while self._events and self._events[0][0] <= now:
             at, _, what, child = heapq.heappop(self._events)
             if what == "vanish":
-                child.deleted = True
-                self._rows.pop(child.key, None)
+                self._delete(child)
             else:
                 self._end(child, at, what)  # type: ignore[arg-type]
+
+    def _delete(self, child: Child) -> None:
+        child.deleted = True
+        self._rows.pop(child.key, None)
 
     def _touch(self, child: Child, now: float) -> None:
         child.row["updatedAt"] = int(now * 1000)
