@@ -142,13 +142,12 @@ class AgentResult:
 
     def __getattr__(self, name: str) -> Any:
         # Called for what is not there yet: a run's results are made into Python objects when they are read.
-        report = self.__dict__.get("_report")
-        if report is None or name not in _RESULT_FIELDS:
+        if name not in _RESULT_FIELDS:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        value = report.field(name)
+        value = self._report.field(name)
         if name == "status":
             value = AgentStatus(value)
-        self.__dict__[name] = value
+        setattr(self, name, value)
         return value
 
     def __getstate__(self) -> dict[str, Any]:
@@ -179,10 +178,13 @@ for _name in _RESULT_FIELDS:
         delattr(AgentResult, _name)
 
 
+_new = object.__new__
+
+
 def result_from_core(report: _core.Report) -> AgentResult:
     """The result that the core holds; its fields are read from there when they are first asked for."""
-    result = object.__new__(AgentResult)
-    result.__dict__["_report"] = report
+    result = _new(AgentResult)
+    result._report = report  # type: ignore[attr-defined]
     return result
 
 

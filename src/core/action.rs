@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::failure::Ending;
+use super::prompt::Prompt;
 use super::time::Time;
 use super::usage::Usage;
 
@@ -39,7 +40,7 @@ pub struct SpawnOrder {
     /// The model to run on; `None` leaves the choice to the runtime.
     pub model: Option<Arc<str>>,
     /// All that the agent is told.
-    pub prompt: String,
+    pub prompt: Prompt,
     /// Time for the attempt, from its start. Zero leaves it to the runtime.
     pub timeout: Duration,
 }
@@ -112,14 +113,36 @@ pub enum Report {
 
 /// A key for a [`SpawnOrder`]: a random UUID (version 4, RFC 9562).
 pub fn random_key(random: &mut fastrand::Rng) -> Arc<str> {
-    let (high, low) = (random.u64(..), random.u64(..));
-    let key = format!(
-        "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
-        high >> 32,
-        (high >> 16) & 0xffff,
-        high & 0x0fff,
-        (low >> 48) & 0x3fff | 0x8000,
-        low & 0xffff_ffff_ffff
-    );
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut bits = (u128::from(random.u64(..)) << 64) | u128::from(random.u64(..));
+    // Version 4, variant 1.
+    bits = (bits & !(0xf << 76)) | (0x4 << 76);
+    bits = (bits & !(0x3 << 62)) | (0x2 << 62);
+    let mut key = String::with_capacity(36);
+    for digit_no in 0..32 {
+        if matches!(digit_no, 8 | 12 | 16 | 20) {
+            key.push('-');
+        }
+        let digit = usize::try_from((bits >> (124 - 4 * digit_no)) & 0xf).unwrap_or_default();
+        key.push(char::from(DIGITS[digit]));
+    }
     key.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_a_random_uuid() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let keys: Vec<Arc<str>> = (0..100).map(|_| random_key(&mut random)).collect();
+        for key in &keys {
+            let parts: Vec<&str> = key.split('-').collect();
+            assert_eq!(parts.iter().map(|part| part.len()).collect::<Vec<_>>(), [8, 4, 4, 4, 12], "{key}");
+            assert!(parts[2].starts_with('4') && parts[3].starts_with(['8', '9', 'a', 'b']), "{key}");
+            assert!(key.chars().all(|digit| digit == '-' || digit.is_ascii_hexdigit()), "{key}");
+        }
+        assert_eq!(keys.iter().collect::<std::collections::BTreeSet<_>>().len(), keys.len());
+    }
 }

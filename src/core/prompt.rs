@@ -36,16 +36,56 @@ pub struct Objection {
     pub answer: Arc<str>,
 }
 
-/// The prompt of one attempt: the type's instructions, the task's brief, what the attempt adds, and last what the
-/// answer must look like.
-pub fn compose(task: &Task, materials: &[Material], objection: Option<&Objection>) -> String {
-    let Task { instructions, brief, contract, .. } = task;
-    let mut prompt = String::with_capacity(instructions.len() + brief.len() + contract.len() + 4);
-    if !instructions.is_empty() {
-        prompt.push_str(instructions);
-        prompt.push_str("\n\n");
+/// What an agent is told, in its parts. Most of it is shared by many; it is put together when it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prompt {
+    instructions: Arc<str>,
+    brief: Arc<str>,
+    added: String,
+    contract: Arc<str>,
+}
+
+impl Prompt {
+    /// The prompt of one attempt: the type's instructions, the task's brief, what the attempt adds, and last what the
+    /// answer must look like.
+    pub fn new(task: &Task, materials: &[Material], objection: Option<&Objection>) -> Self {
+        Self {
+            instructions: task.instructions.clone(),
+            brief: task.brief.clone(),
+            added: added(materials, objection),
+            contract: task.contract.clone(),
+        }
     }
-    prompt.push_str(brief);
+
+    /// A text as it stands.
+    pub fn plain(text: &str) -> Self {
+        Self { brief: text.into(), ..Self::default() }
+    }
+
+    /// All of it.
+    pub fn text(&self) -> String {
+        let mut text = String::with_capacity(self.bytes());
+        for part in self.parts() {
+            text.push_str(part);
+        }
+        text
+    }
+
+    /// How long it is.
+    pub fn bytes(&self) -> usize {
+        self.parts().iter().map(|part| part.len()).sum()
+    }
+
+    fn parts(&self) -> [&str; 6] {
+        let gap = |before: &str| if before.is_empty() { "" } else { "\n\n" };
+        let Self { instructions, brief, added, contract } = self;
+        [instructions, gap(instructions), brief, added, gap(contract), contract]
+    }
+}
+
+/// What an attempt adds to its task's prompt.
+fn added(materials: &[Material], objection: Option<&Objection>) -> String {
+    let mut prompt = String::new();
     if !materials.is_empty() {
         prompt.push_str(
             "\n\n## Results of other agents\n\
@@ -75,10 +115,6 @@ pub fn compose(task: &Task, materials: &[Material], objection: Option<&Objection
             "\n\n## Your previous answer was not usable\n{complaint}.\nWrite the whole answer again, corrected, and \
              nothing else. The previous answer, between the lines {mark}:\n{mark}\n{shown}\n{mark}\n",
         );
-    }
-    if !contract.is_empty() {
-        prompt.push_str("\n\n");
-        prompt.push_str(contract);
     }
     prompt
 }
@@ -118,8 +154,9 @@ mod tests {
             dependencies: Vec::new(),
             hierarchy: Arc::default(),
         };
-        let instructed = compose(&Task { instructions: "be kind".into(), ..task.clone() }, materials, objection);
-        let prompt = compose(&task, materials, objection);
+        let instructed =
+            Prompt::new(&Task { instructions: "be kind".into(), ..task.clone() }, materials, objection).text();
+        let prompt = Prompt::new(&task, materials, objection).text();
         assert_eq!(instructed, format!("be kind\n\n{prompt}"), "the instructions come first");
         prompt
     }

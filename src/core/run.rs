@@ -22,7 +22,7 @@ use super::hierarchy::Step;
 use super::limit::Limit;
 use super::output;
 use super::plan::Plan;
-use super::prompt::{self, Material, Objection};
+use super::prompt::{Material, Objection, Prompt};
 use super::record::{Live, Phase, Record, State};
 use super::sessions::{Sessions, Turn};
 use super::settings::RunSettings;
@@ -336,10 +336,12 @@ impl RunMachine {
     }
 
     fn complete(&mut self, index: usize, value: Value, raw: Arc<str>, now: Time) {
-        self.records[index].answer = Some(match &value {
-            Value::String(text) => text.as_str().into(),
-            other => other.to_string().into(),
-        });
+        if !self.plan.dependents(index).is_empty() {
+            self.records[index].answer = Some(match &value {
+                Value::String(text) => text.as_str().into(),
+                other => other.to_string().into(),
+            });
+        }
         self.end_task(index, End::Completed { output: Arc::new(value), raw }, now);
         for position in 0..self.plan.dependents(index).len() {
             let dependent = self.plan.dependents(index)[position];
@@ -589,7 +591,7 @@ impl RunMachine {
             task_id: task.id.clone(),
             agent_type: task.agent_type.clone(),
             model: Some(model.clone()),
-            prompt: prompt::compose(task, &materials, record.objection.as_ref()),
+            prompt: Prompt::new(task, &materials, record.objection.as_ref()),
             timeout: task.timeout,
         };
         record.state = State::Live(Live { attempt, phase: Phase::Ordered });

@@ -3,6 +3,7 @@
 //! A deletion costs the gateway about half of what an agent costs (0.13 s against 0.3 s), so beside agents one is made
 //! only in silence, or when so many wait that there would be no time for them at the end.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -30,8 +31,8 @@ pub enum Turn {
 #[derive(Debug)]
 pub struct Sessions {
     cleanup: Cleanup,
-    accepted: BTreeSet<AttemptRef>,
-    existing: BTreeMap<AttemptRef, Session>,
+    /// Every agent that the runtime took, with its session while that exists.
+    accepted: BTreeMap<AttemptRef, Option<Session>>,
     waiting: BTreeSet<AttemptRef>,
     deleting: BTreeSet<AttemptRef>,
     heard: Time,
@@ -40,14 +41,7 @@ pub struct Sessions {
 impl Sessions {
     /// None yet.
     pub fn new(cleanup: Cleanup, now: Time) -> Self {
-        Self {
-            cleanup,
-            accepted: BTreeSet::new(),
-            existing: BTreeMap::new(),
-            waiting: BTreeSet::new(),
-            deleting: BTreeSet::new(),
-            heard: now,
-        }
+        Self { cleanup, accepted: BTreeMap::new(), waiting: BTreeSet::new(), deleting: BTreeSet::new(), heard: now }
     }
 
     /// Something was heard of an agent.
@@ -57,21 +51,23 @@ impl Sessions {
 
     /// The runtime took an agent. Whether that is news: a repetition's session may be gone by now.
     pub fn accept(&mut self, attempt: AttemptRef, session: Session) -> bool {
-        let is_news = self.accepted.insert(attempt);
-        if is_news {
-            self.existing.insert(attempt, session);
+        match self.accepted.entry(attempt) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Some(session));
+                true
+            }
+            Entry::Occupied(_) => false,
         }
-        is_news
     }
 
     /// Whether the runtime ever took this agent.
     pub fn was_accepted(&self, attempt: AttemptRef) -> bool {
-        self.accepted.contains(&attempt)
+        self.accepted.contains_key(&attempt)
     }
 
     /// Its agent has ended: the session may go.
     pub fn release(&mut self, attempt: AttemptRef) {
-        let is_known = self.existing.contains_key(&attempt) && !self.deleting.contains(&attempt);
+        let is_known = matches!(self.accepted.get(&attempt), Some(Some(_))) && !self.deleting.contains(&attempt);
         if self.cleanup == Cleanup::Delete && is_known {
             self.waiting.insert(attempt);
         }
@@ -89,7 +85,7 @@ impl Sessions {
     /// The next one to delete; it counts as being deleted from now on.
     pub fn take_next(&mut self) -> Option<(AttemptRef, Session)> {
         while let Some(attempt) = self.waiting.pop_first() {
-            if let Some(session) = self.existing.get(&attempt).cloned() {
+            if let Some(Some(session)) = self.accepted.get(&attempt).cloned() {
                 self.deleting.insert(attempt);
                 return Some((attempt, session));
             }
@@ -104,12 +100,12 @@ impl Sessions {
 
     /// One is gone. Whether that is news.
     pub fn deleted(&mut self, attempt: AttemptRef) -> bool {
-        self.deleting.remove(&attempt) && self.existing.remove(&attempt).is_some()
+        self.deleting.remove(&attempt) && self.accepted.get_mut(&attempt).and_then(Option::take).is_some()
     }
 
     /// One could not be deleted and stays. `None` if nobody wanted it deleted.
     pub fn stays(&mut self, attempt: AttemptRef) -> Option<Session> {
-        if self.deleting.remove(&attempt) { self.existing.remove(&attempt) } else { None }
+        if self.deleting.remove(&attempt) { self.accepted.get_mut(&attempt).and_then(Option::take) } else { None }
     }
 
     /// Why those are left that are.
@@ -122,15 +118,15 @@ impl Sessions {
 
     /// Whether none is left that should be gone.
     pub fn is_clean(&self) -> bool {
-        self.cleanup == Cleanup::Keep || self.existing.is_empty()
+        self.cleanup == Cleanup::Keep || self.accepted.values().all(Option::is_none)
     }
 
     /// Those that should be gone and are not.
-    pub fn left(&mut self) -> BTreeMap<AttemptRef, Session> {
-        match self.cleanup {
-            Cleanup::Delete | Cleanup::Impossible => std::mem::take(&mut self.existing),
-            Cleanup::Keep => BTreeMap::new(),
+    pub fn left(&mut self) -> Vec<(AttemptRef, Session)> {
+        if self.cleanup == Cleanup::Keep {
+            return Vec::new();
         }
+        self.accepted.iter_mut().filter_map(|(attempt, session)| Some((*attempt, session.take()?))).collect()
     }
 }
 

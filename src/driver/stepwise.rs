@@ -54,7 +54,18 @@ impl Stepwise {
 
     /// Hands an answer over.
     pub fn answer(&mut self, answer: impl FnOnce(&mut ToolRuntime, Time)) {
-        answer(&mut self.tools, self.clock.now());
+        let now = self.clock.now();
+        self.answer_at(now, answer);
+    }
+
+    /// Hands one of many answers over that came at the same time.
+    pub fn answer_at(&mut self, now: Time, answer: impl FnOnce(&mut ToolRuntime, Time)) {
+        answer(&mut self.tools, now);
+    }
+
+    /// What time it is.
+    pub fn now(&self) -> Time {
+        self.clock.now()
     }
 
     /// Somebody wants the run to end.

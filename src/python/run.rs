@@ -56,7 +56,7 @@ impl Engine {
         let options = self.options.clone();
         let plan = workflow::plan(drafts, &registry(), options.hierarchy).map_err(|error| errors::input(py, &error))?;
         if let Some(toolbox) = &self.toolbox {
-            let run = ToolRun::start(py, plan, options.settings, toolbox.clone_ref(py))?;
+            let run = ToolRun::start(plan, options.settings, toolbox.clone_ref(py))?;
             return started.append(Py::new(py, run)?);
         }
         let runtime = options.runtime.name();

@@ -202,7 +202,7 @@ fn usage(order: &SpawnOrder, ending: &Ending) -> Usage {
         | Ending::Lost { .. }
         | Ending::Unstoppable { .. } => 0,
     };
-    let (input, output) = ((order.prompt.len() / 4) as u64, (written / 4) as u64);
+    let (input, output) = ((order.prompt.bytes() / 4) as u64, (written / 4) as u64);
     let tokens = Tokens { input, output, total: input + output, ..Tokens::default() };
     let price = PRICES
         .iter()
@@ -238,6 +238,7 @@ impl Runtime for Rehearsal {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::prompt::Prompt;
 
     fn order(task_index: usize) -> SpawnOrder {
         SpawnOrder {
@@ -246,7 +247,7 @@ mod tests {
             task_id: "t".into(),
             agent_type: "code_reviewer".into(),
             model: Some("anthropic/claude-haiku-4-5".into()),
-            prompt: "12345678".into(),
+            prompt: Prompt::plain("12345678"),
             timeout: Duration::from_secs(3600),
         }
     }

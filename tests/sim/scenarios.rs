@@ -207,12 +207,15 @@ fn an_objection_stands_in_the_second_prompt_on_the_tier_and_not_on_the_next() {
     let asked: Vec<(&str, bool)> = orders
         .iter()
         .map(|order| {
-            (order.model.as_deref().unwrap_or_default(), order.prompt.contains("Your previous answer was not usable"))
+            (
+                order.model.as_deref().unwrap_or_default(),
+                order.prompt.text().contains("Your previous answer was not usable"),
+            )
         })
         .collect();
     assert_eq!(asked, [("p/low", false), ("p/low", true), ("p/middle", false), ("p/middle", true)]);
-    assert!(orders[1].prompt.contains("answer 0 holds nothing"), "{}", orders[1].prompt);
-    assert!(orders[3].prompt.contains("the answer holds no JSON"), "{}", orders[3].prompt);
+    assert!(orders[1].prompt.text().contains("answer 0 holds nothing"), "{:?}", orders[1].prompt);
+    assert!(orders[3].prompt.text().contains("the answer holds no JSON"), "{:?}", orders[3].prompt);
 }
 
 #[test]

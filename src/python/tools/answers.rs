@@ -12,7 +12,7 @@ use crate::core::action::Session;
 use crate::core::failure::Refusal;
 use crate::core::output::abridged;
 use crate::core::usage::Tokens;
-use crate::runtime::tools::{Child, Reply, SpawnAnswer};
+use crate::runtime::tools::{Child, Reply, Row, SpawnAnswer};
 
 /// How many wrappings are taken off at the most.
 const WRAPPINGS_MAX: usize = 5;
@@ -55,12 +55,13 @@ pub(super) fn get<'py>(object: &Object<'py>, name: &Bound<'py, PyString>) -> PyR
     Ok(found.filter(|found| !found.is_none()))
 }
 
-fn get_text(object: &Object<'_>, name: &Bound<'_, PyString>) -> PyResult<Option<Arc<str>>> {
-    let found = get(object, name)?;
-    Ok(match found.as_ref().map(|found| found.cast::<PyString>()) {
-        Some(Ok(text)) => Some(text.to_str()?.into()),
-        Some(Err(_)) | None => None,
-    })
+/// The text of that name, as Python has it.
+fn get_str<'py>(object: &Object<'py>, name: &Bound<'py, PyString>) -> PyResult<Option<Bound<'py, PyString>>> {
+    Ok(get(object, name)?.and_then(|found| found.cast_into::<PyString>().ok()))
+}
+
+fn get_text<'py>(object: &Object<'py>, name: &Bound<'py, PyString>) -> PyResult<Option<Arc<str>>> {
+    get_str(object, name)?.map(|text| text.to_str().map(Into::into)).transpose()
 }
 
 fn get_count(object: &Object<'_>, name: &Bound<'_, PyString>) -> PyResult<Option<u64>> {
@@ -145,14 +146,15 @@ pub(super) fn spawned(answer: Object<'_>) -> PyResult<SpawnAnswer> {
         return Ok(SpawnAnswer::Unreadable(shown(&whole)));
     }
     let text = |name| get_text(&said, name);
-    let status = text(intern!(py, "status"))?;
+    let status = get_str(&said, intern!(py, "status"))?;
+    let status = status.as_ref().map(|status| status.to_str()).transpose()?;
     let key = match text(intern!(py, "childSessionKey"))? {
         Some(key) => Some(key),
         None => text(intern!(py, "sessionKey"))?,
     };
-    match (status.as_deref(), key) {
-        (Some("forbidden" | "error" | "failed" | "rejected" | "denied"), _) => {
-            let code = status.as_deref().unwrap_or_default().to_owned();
+    match (status, key) {
+        (Some(code @ ("forbidden" | "error" | "failed" | "rejected" | "denied")), _) => {
+            let code = code.to_owned();
             let message = match text(intern!(py, "error"))? {
                 Some(error) => error.to_string(),
                 None => text(intern!(py, "message"))?.map_or_else(|| shown(&said), |message| message.to_string()),
@@ -161,7 +163,7 @@ pub(super) fn spawned(answer: Object<'_>) -> PyResult<SpawnAnswer> {
         }
         (_, Some(key)) => {
             let run_id = text(intern!(py, "runId"))?.unwrap_or_else(|| key.clone());
-            let model = named_model(text(intern!(py, "resolvedProvider"))?, text(intern!(py, "resolvedModel"))?);
+            let model = named_model(&said, intern!(py, "resolvedProvider"), intern!(py, "resolvedModel"))?;
             Ok(SpawnAnswer::Accepted { session: Session { key, run_id }, model })
         }
         (_, None) => Ok(SpawnAnswer::Unreadable(shown(&whole))),
@@ -169,12 +171,19 @@ pub(super) fn spawned(answer: Object<'_>) -> PyResult<SpawnAnswer> {
 }
 
 /// `provider/model`, where both are told or the second says it all.
-fn named_model(provider: Option<Arc<str>>, model: Option<Arc<str>>) -> Option<Arc<str>> {
-    let model = model?;
-    match provider {
-        Some(provider) if !model.contains('/') => Some(format!("{provider}/{model}").into()),
-        Some(_) | None => Some(model),
+fn named_model<'py>(
+    object: &Object<'py>,
+    provider: &Bound<'py, PyString>,
+    model: &Bound<'py, PyString>,
+) -> PyResult<Option<Arc<str>>> {
+    let Some(model) = get_text(object, model)? else { return Ok(None) };
+    if model.contains('/') {
+        return Ok(Some(model));
     }
+    Ok(Some(match get_text(object, provider)? {
+        Some(provider) => format!("{provider}/{model}").into(),
+        None => model,
+    }))
 }
 
 /// A page of `sessions_list`: its rows, where the next one begins, and whether there is more.
@@ -211,12 +220,26 @@ fn list<'py>(object: &Object<'py>) -> Option<Vec<Object<'py>>> {
 }
 
 /// A row of the list, read as far as it matters.
-pub(super) struct RowText {
-    pub status: Option<Arc<str>>,
-    pub label: Option<Arc<str>>,
-    pub tokens: Option<u64>,
-    pub model: Option<Arc<str>>,
-    pub error: Option<Arc<str>>,
+pub(super) struct RowText<'py> {
+    status: Option<Bound<'py, PyString>>,
+    label: Option<Bound<'py, PyString>>,
+    tokens: Option<u64>,
+    model: Option<Arc<str>>,
+    error: Option<Bound<'py, PyString>>,
+}
+
+impl RowText<'_> {
+    pub fn row<'row>(&'row self, key: &'row str) -> PyResult<Row<'row>> {
+        let text = |found: &'row Option<Bound<'_, PyString>>| found.as_ref().map(|text| text.to_str()).transpose();
+        Ok(Row {
+            key,
+            status: text(&self.status)?,
+            label: text(&self.label)?,
+            tokens: self.tokens,
+            model: self.model.as_deref(),
+            error: text(&self.error)?,
+        })
+    }
 }
 
 /// The session that a row is about.
@@ -230,18 +253,19 @@ pub(super) fn row_key<'py>(row: &Object<'py>) -> PyResult<Option<Bound<'py, PySt
 }
 
 /// The rest of a row that somebody waits for.
-pub(super) fn row_text(row: &Object<'_>) -> PyResult<RowText> {
+pub(super) fn row_text<'py>(row: &Object<'py>) -> PyResult<RowText<'py>> {
     let py = row.py();
-    let text = |name| get_text(row, name);
+    let text = |name| get_str(row, name);
+    let error = match text(intern!(py, "lastRunError"))? {
+        Some(error) => Some(error),
+        None => text(intern!(py, "error"))?,
+    };
     Ok(RowText {
         status: text(intern!(py, "status"))?,
         label: text(intern!(py, "label"))?,
         tokens: get_count(row, intern!(py, "totalTokens"))?,
-        model: named_model(text(intern!(py, "modelProvider"))?, text(intern!(py, "model"))?),
-        error: match text(intern!(py, "lastRunError"))? {
-            Some(error) => Some(error),
-            None => text(intern!(py, "error"))?,
-        },
+        model: named_model(row, intern!(py, "modelProvider"), intern!(py, "model"))?,
+        error,
     })
 }
 
@@ -265,16 +289,16 @@ pub(super) fn reply(answer: Object<'_>) -> PyResult<Reply> {
     };
     let mut reply = Reply::default();
     for message in messages.iter().rev() {
-        let role = get_text(message, intern!(py, "role"))?;
+        let role = get_str(message, intern!(py, "role"))?;
         let content = get(message, intern!(py, "content"))?;
         let text = content.as_ref().map_or_else(|| Ok(String::new()), content_text)?;
-        match role.as_deref() {
+        match role.as_ref().map(|role| role.to_str()).transpose()? {
             Some("assistant") | None if !text.trim().is_empty() => {
-                reply.is_cut = is_cut_text(&text, is_cut || is_true(message, intern!(py, "truncated"))?);
+                reply.is_cut = text.len() >= HISTORY_CHARS
+                    && is_cut_text(&text, is_cut || is_true(message, intern!(py, "truncated"))?);
                 reply.text = text;
-                reply.model =
-                    named_model(get_text(message, intern!(py, "provider"))?, get_text(message, intern!(py, "model"))?)
-                        .filter(|model| model.contains('/'));
+                reply.model = named_model(message, intern!(py, "provider"), intern!(py, "model"))?
+                    .filter(|model| model.contains('/'));
                 usage(&messages, &mut reply)?;
                 break;
             }
@@ -323,10 +347,11 @@ fn content_text(content: &Object<'_>) -> PyResult<String> {
     for block in list(content).unwrap_or_default() {
         if let Ok(text) = block.cast::<PyString>() {
             joined.push_str(text.to_str()?);
-        } else if get_text(&block, intern!(py, "type"))?.is_none_or(|kind| &*kind == "text")
-            && let Some(text) = get_text(&block, intern!(py, "text"))?
+        } else if get_str(&block, intern!(py, "type"))?
+            .is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind == "text"))
+            && let Some(text) = get_str(&block, intern!(py, "text"))?
         {
-            joined.push_str(&text);
+            joined.push_str(text.to_str()?);
         }
     }
     Ok(joined)

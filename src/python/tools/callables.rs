@@ -1,8 +1,9 @@
 //! The injected callables, and how each of them wants to be called.
 
+use pyo3::exceptions::PyKeyError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
 
 use crate::core::output::abridged;
 use crate::runtime::tools::{Abilities, Call};
@@ -12,11 +13,63 @@ const PAGE_ROWS: u32 = 200;
 /// How many of a session's latest messages are read.
 const HISTORY_MESSAGES: u32 = 20;
 
-/// A callable and the names of its parameters, as `parallel_agents._tools` found them out.
-struct Callable {
+/// A callable and what it calls each parameter of ours, as `parallel_agents._tools` found out.
+struct Callable<const PARAMETERS: usize> {
     function: Py<PyAny>,
-    /// What it calls each parameter of ours; one that is missing is left out, one without a name goes by position.
-    names: Py<PyDict>,
+    names: [Name; PARAMETERS],
+}
+
+/// What a callable calls a parameter of ours.
+enum Name {
+    /// It does not take it.
+    None,
+    /// It goes by position.
+    Position,
+    /// It goes by this name.
+    Keyword(Py<PyString>),
+}
+
+impl<const PARAMETERS: usize> Callable<PARAMETERS> {
+    fn find(
+        callables: &Bound<'_, PyDict>,
+        name: &str,
+        parameters: [&str; PARAMETERS],
+    ) -> PyResult<Option<Callable<PARAMETERS>>> {
+        let Some(found) = callables.get_item(name)? else { return Ok(None) };
+        let (function, known) = found.extract::<(Py<PyAny>, Bound<'_, PyDict>)>()?;
+        let mut names = [const { Name::None }; PARAMETERS];
+        for (name, parameter) in names.iter_mut().zip(parameters) {
+            *name = match known.get_item(parameter)? {
+                None => Name::None,
+                Some(position) if position.is_none() => Name::Position,
+                Some(keyword) => Name::Keyword(keyword.cast_into::<PyString>()?.unbind()),
+            };
+        }
+        Ok(Some(Self { function, names }))
+    }
+
+    fn need(callables: &Bound<'_, PyDict>, name: &str, parameters: [&str; PARAMETERS]) -> PyResult<Self> {
+        Self::find(callables, name, parameters)?.ok_or_else(|| PyKeyError::new_err(name.to_owned()))
+    }
+}
+
+impl Name {
+    /// Puts a value where the callable takes it; one that goes by position comes back.
+    fn put<'py>(
+        &self,
+        keywords: &Bound<'py, PyDict>,
+        value: impl FnOnce(Python<'py>) -> PyResult<Bound<'py, PyAny>>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = keywords.py();
+        match self {
+            Self::None => Ok(None),
+            Self::Position => value(py).map(Some),
+            Self::Keyword(name) => {
+                keywords.set_item(name, value(py)?)?;
+                Ok(None)
+            }
+        }
+    }
 }
 
 /// A call that is ready to be made.
@@ -35,42 +88,39 @@ impl<'py> Prepared<'py> {
 /// All of them.
 #[pyclass(frozen, module = "parallel_agents._core")]
 pub(in crate::python) struct Toolbox {
-    spawn: Callable,
-    list: Callable,
-    history: Callable,
-    subagents: Option<Callable>,
-    sessions: Option<Callable>,
+    spawn: Callable<6>,
+    list: Callable<2>,
+    history: Callable<2>,
+    subagents: Option<Callable<0>>,
+    sessions: Option<Callable<0>>,
 }
+
+const SPAWN: [&str; 6] = ["task", "model", "runTimeoutSeconds", "cleanup", "label", "expectsCompletionMessage"];
 
 #[pymethods]
 impl Toolbox {
     /// Takes `name -> (function, names of its parameters)`.
     #[new]
     fn new(callables: &Bound<'_, PyDict>) -> PyResult<Self> {
-        let find = |name: &str| -> PyResult<Option<Callable>> {
-            let Some(found) = callables.get_item(name)? else { return Ok(None) };
-            let (function, names) = found.extract::<(Py<PyAny>, Py<PyDict>)>()?;
-            Ok(Some(Callable { function, names }))
-        };
-        let need = |name: &str| find(name)?.ok_or_else(|| pyo3::exceptions::PyKeyError::new_err(name.to_owned()));
         Ok(Self {
-            spawn: need("sessions_spawn")?,
-            list: need("sessions_list")?,
-            history: need("sessions_history")?,
-            subagents: find("subagents")?,
-            sessions: find("sessions")?,
+            spawn: Callable::need(callables, "sessions_spawn", SPAWN)?,
+            list: Callable::need(callables, "sessions_list", ["limit", "offset"])?,
+            history: Callable::need(callables, "sessions_history", ["sessionKey", "limit"])?,
+            subagents: Callable::find(callables, "subagents", [])?,
+            sessions: Callable::find(callables, "sessions", [])?,
         })
     }
 }
 
 impl Toolbox {
     /// What the callables can do.
-    pub fn abilities(&self, py: Python<'_>) -> PyResult<Abilities> {
-        Ok(Abilities {
-            label: self.spawn.names.bind(py).contains("label")?,
+    pub fn abilities(&self) -> Abilities {
+        let [.., label, _] = &self.spawn.names;
+        Abilities {
+            label: matches!(label, Name::Keyword(_)),
             stop: self.subagents.is_some(),
             delete: self.sessions.is_some(),
-        })
+        }
     }
 
     /// How a callable is named in messages.
@@ -88,95 +138,66 @@ impl Toolbox {
     pub(super) fn prepare<'py>(&self, py: Python<'py>, call: &Call) -> PyResult<Prepared<'py>> {
         let keywords = PyDict::new(py);
         let mut by_position = None;
-        let callable = match call {
+        let function = match call {
             Call::Spawn { order, label } => {
-                let names = self.spawn.names.bind(py);
-                let prompt = PyString::new(py, &order.prompt).into_any();
-                by_position = place(names, intern!(py, "task"), prompt, &keywords)?;
-                if let Some(model) = &order.model {
-                    put(names, intern!(py, "model"), &keywords, || Ok(PyString::new(py, model).into_any()))?;
+                let [task, model, timeout, cleanup, name, expects] = &self.spawn.names;
+                by_position = task.put(&keywords, |py| Ok(PyString::new(py, &order.prompt.text()).into_any()))?;
+                if let Some(wanted) = &order.model {
+                    model.put(&keywords, |py| Ok(PyString::new(py, wanted).into_any()))?;
                 }
-                put(names, intern!(py, "runTimeoutSeconds"), &keywords, || seconds(py, order.timeout.as_secs_f64()))?;
-                put(names, intern!(py, "cleanup"), &keywords, || Ok(intern!(py, "keep").clone().into_any()))?;
-                put(names, intern!(py, "label"), &keywords, || Ok(PyString::new(py, label).into_any()))?;
+                timeout.put(&keywords, |py| seconds(py, order.timeout.as_secs_f64()))?;
+                cleanup.put(&keywords, |py| Ok(intern!(py, "keep").clone().into_any()))?;
+                name.put(&keywords, |py| Ok(PyString::new(py, label).into_any()))?;
                 // Otherwise every end starts a turn of the parent, which is paid for.
-                put(names, intern!(py, "expectsCompletionMessage"), &keywords, || false_object(py))?;
-                &self.spawn
+                expects.put(&keywords, |py| Ok(PyBool::new(py, false).to_owned().into_any()))?;
+                &self.spawn.function
             }
             Call::List { offset } => {
-                let names = self.list.names.bind(py);
-                put(names, intern!(py, "limit"), &keywords, || Ok(PAGE_ROWS.into_pyobject(py)?.into_any()))?;
+                let [limit, first] = &self.list.names;
+                limit.put(&keywords, |py| Ok(PAGE_ROWS.into_pyobject(py)?.into_any()))?;
                 if let Some(offset) = offset {
-                    put(names, intern!(py, "offset"), &keywords, || Ok(offset.into_pyobject(py)?.into_any()))?;
+                    first.put(&keywords, |py| Ok(offset.into_pyobject(py)?.into_any()))?;
                 }
-                &self.list
+                &self.list.function
             }
             Call::History { key, .. } => {
-                let names = self.history.names.bind(py);
-                let key = PyString::new(py, key).into_any();
-                by_position = place(names, intern!(py, "sessionKey"), key, &keywords)?;
-                put(names, intern!(py, "limit"), &keywords, || Ok(HISTORY_MESSAGES.into_pyobject(py)?.into_any()))?;
-                &self.history
+                let [session, limit] = &self.history.names;
+                by_position = session.put(&keywords, |py| Ok(PyString::new(py, key).into_any()))?;
+                limit.put(&keywords, |py| Ok(HISTORY_MESSAGES.into_pyobject(py)?.into_any()))?;
+                &self.history.function
             }
             Call::Children => {
                 keywords.set_item(intern!(py, "action"), intern!(py, "list"))?;
-                self.subagents.as_ref().unwrap_or(&self.spawn)
+                optional(self.subagents.as_ref())?
             }
             Call::Cancel { task_id, .. } => {
                 keywords.set_item(intern!(py, "action"), intern!(py, "cancel"))?;
                 keywords.set_item(intern!(py, "taskId"), &**task_id)?;
-                self.subagents.as_ref().unwrap_or(&self.spawn)
+                optional(self.subagents.as_ref())?
             }
             Call::Delete { key, .. } => {
                 keywords.set_item(intern!(py, "action"), intern!(py, "delete"))?;
                 keywords.set_item(intern!(py, "sessionKey"), &**key)?;
-                self.sessions.as_ref().unwrap_or(&self.spawn)
+                optional(self.sessions.as_ref())?
             }
         };
         let arguments = match by_position {
             Some(argument) => PyTuple::new(py, [argument])?,
             None => PyTuple::empty(py),
         };
-        Ok(Prepared { function: callable.function.bind(py).clone(), arguments, keywords })
+        Ok(Prepared { function: function.bind(py).clone(), arguments, keywords })
     }
 
     /// Whether the list can be asked for a page other than the first.
-    pub fn has_pages(&self, py: Python<'_>) -> PyResult<bool> {
-        self.list.names.bind(py).contains(intern!(py, "offset"))
+    pub fn has_pages(&self) -> bool {
+        let [_, offset] = &self.list.names;
+        matches!(offset, Name::Keyword(_))
     }
 }
 
-/// Puts a parameter where the callable takes it: under its own name, or by position, which the caller does.
-fn place<'py>(
-    names: &Bound<'py, PyDict>,
-    parameter: &Bound<'py, PyString>,
-    value: Bound<'py, PyAny>,
-    keywords: &Bound<'py, PyDict>,
-) -> PyResult<Option<Bound<'py, PyAny>>> {
-    match names.get_item(parameter)? {
-        Some(name) if !name.is_none() => {
-            keywords.set_item(name, value)?;
-            Ok(None)
-        }
-        Some(_) | None => Ok(Some(value)),
-    }
-}
-
-/// Puts a parameter under the callable's own name, if it has one for it.
-fn put<'py>(
-    names: &Bound<'py, PyDict>,
-    parameter: &Bound<'py, PyString>,
-    keywords: &Bound<'py, PyDict>,
-    value: impl FnOnce() -> PyResult<Bound<'py, PyAny>>,
-) -> PyResult<()> {
-    match names.get_item(parameter)? {
-        Some(name) => keywords.set_item(name, value()?),
-        None => Ok(()),
-    }
-}
-
-fn false_object(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    Ok(false.into_pyobject(py)?.to_owned().into_any())
+/// The function of a callable that is only there if it was injected; nothing asks for it otherwise.
+fn optional(callable: Option<&Callable<0>>) -> PyResult<&Py<PyAny>> {
+    callable.map(|callable| &callable.function).ok_or_else(|| PyKeyError::new_err("it was not injected"))
 }
 
 /// Seconds as a whole number where they are one: runtimes take integers more readily.

@@ -18,7 +18,7 @@ use super::results::Results;
 use crate::core::plan::Plan;
 use crate::core::settings::{Cleanup, RunSettings};
 use crate::driver::{NOBODY_WAITS, Stepwise, Stopwatch};
-use crate::runtime::tools::{Call, Row, SpawnAnswer, ToolRuntime};
+use crate::runtime::tools::{Call, SpawnAnswer, ToolRuntime};
 use crate::workflow::{
     Level, LiveSessions, Narrator, RunEvent, Waiter, Waker, sessions_left_fields, stepwise, totals_fields, wait_pair,
 };
@@ -79,8 +79,8 @@ pub(super) struct ToolRun {
 }
 
 impl ToolRun {
-    pub fn start(py: Python<'_>, plan: Arc<Plan>, mut settings: RunSettings, toolbox: Py<Toolbox>) -> PyResult<Self> {
-        let abilities = toolbox.get().abilities(py)?;
+    pub fn start(plan: Arc<Plan>, mut settings: RunSettings, toolbox: Py<Toolbox>) -> PyResult<Self> {
+        let abilities = toolbox.get().abilities();
         if settings.cleanup == Cleanup::Delete && !abilities.delete {
             settings.cleanup = Cleanup::Impossible;
         }
@@ -90,7 +90,7 @@ impl ToolRun {
         let (waiter, waker) = wait_pair()?;
         Ok(Self {
             state: Mutex::new(State { run, narrator, news: VecDeque::new(), is_quiet: false }),
-            has_pages: toolbox.get().has_pages(py)?,
+            has_pages: toolbox.get().has_pages(),
             toolbox,
             results: Results::new(plan.clone(), RUNTIME),
             plan,
@@ -203,10 +203,9 @@ impl ToolRun {
     fn take_page(&self, py: Python<'_>, answer: Result<Bound<'_, PyAny>, String>, cost: Duration) {
         let since = Stopwatch::start();
         let page = read(py, answer, answers::page).and_then(|page| {
-            for row in &page.rows {
-                self.take_row(row).map_err(|error| answers::raised(py, &error))?;
-            }
-            Ok(page)
+            let plain = page.rows.iter().all(|row| row.is_exact_instance_of::<PyDict>());
+            let taken = if plain { self.take_dicts(&page.rows) } else { self.take_rows(&page.rows) };
+            taken.map(|()| page).map_err(|error| answers::raised(py, &error))
         });
         match page {
             Ok(page) => {
@@ -219,27 +218,32 @@ impl ToolRun {
         }
     }
 
-    /// Hands a row over if somebody waits for it. The run is not locked while foreign code may run.
-    fn take_row(&self, row: &Bound<'_, PyAny>) -> PyResult<()> {
-        let Some(key) = answers::row_key(row)? else { return Ok(()) };
-        let key = key.to_str()?;
-        let is_awaited = {
-            let tools = &mut lock(&self.state).run;
-            tools.awaits(key)
-        };
-        if !is_awaited {
-            return Ok(());
+    /// Hands the rows over that somebody waits for. Reading a dict runs no foreign code, so the run may be locked.
+    fn take_dicts(&self, rows: &[Bound<'_, PyAny>]) -> PyResult<()> {
+        let mut state = lock(&self.state);
+        let now = state.run.now();
+        for row in rows {
+            if let Some(key) = answers::row_key(row)? {
+                let key = key.to_str()?;
+                if state.run.awaits(key) {
+                    let text = answers::row_text(row)?;
+                    let row = text.row(key)?;
+                    state.run.answer_at(now, |tools, now| tools.row(&row, now));
+                }
+            }
         }
-        let answers::RowText { status, label, tokens, model, error } = answers::row_text(row)?;
-        let row = Row {
-            key,
-            status: status.as_deref(),
-            label: label.as_deref(),
-            tokens,
-            model: model.as_deref(),
-            error: error.as_deref(),
-        };
-        self.hand_over(|tools, now| tools.row(&row, now));
+        Ok(())
+    }
+
+    /// The same for rows whose reading may run foreign code: the run is not locked meanwhile.
+    fn take_rows(&self, rows: &[Bound<'_, PyAny>]) -> PyResult<()> {
+        for row in rows {
+            if let Some(key) = answers::row_key(row)? {
+                let text = answers::row_text(row)?;
+                let row = text.row(key.to_str()?)?;
+                self.hand_over(|tools, now| tools.row(&row, now));
+            }
+        }
         Ok(())
     }
 

@@ -30,7 +30,7 @@ impl Attempt {
     pub async fn run_by_agent(mut self) -> Outcome {
         let session_key: Arc<str> = format!("agent:{}:subagent:{}", self.agent_id, self.order.key).into();
         let mut params = json!({
-            "message": self.order.prompt,
+            "message": self.order.prompt.text(),
             "sessionKey": session_key,
             "idempotencyKey": self.order.key,
             "deliver": false,

@@ -55,7 +55,7 @@ impl Attempt {
 
     async fn spawn(&mut self, requester: &str) -> Spawned {
         let mut args = json!({
-            "task": self.order.prompt,
+            "task": self.order.prompt.text(),
             "label": self.order.key,
             "cleanup": "keep",
             // Otherwise every end starts a turn of the parent, which is paid for.

@@ -1,6 +1,7 @@
 //! A small server on loopback that answers with recorded frames, and what the tests of the runtime share. It stands for
 //! the gateway at the edge of the protocol only; the real one is tested in `tests/gateway`.
 
+use crate::core::prompt::Prompt;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -104,7 +105,7 @@ pub(super) fn order(key: &str) -> SpawnOrder {
         task_id: "t".into(),
         agent_type: "a".into(),
         model: Some("mock/haiku".into()),
-        prompt: "hi".to_owned(),
+        prompt: Prompt::plain("hi"),
         timeout: Duration::from_millis(59_500),
     }
 }

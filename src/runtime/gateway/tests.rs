@@ -1,6 +1,7 @@
 //! The runtime against a scripted gateway: what it sends, what it makes of the answers, and what it does when they stay
 //! out.
 
+use crate::core::prompt::Prompt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -377,7 +378,7 @@ async fn a_prompt_larger_than_the_gateway_takes_is_refused_unsent() {
     let (listener, config, endpoint) = listen().await;
     let gateway = tokio::spawn(async move { Peer::greet(&listener, "boot-1", &ADMIN).await.stay().await });
     let mut runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
-    let order = SpawnOrder { prompt: "x".repeat(27_000_000), ..order(KEY) };
+    let order = SpawnOrder { prompt: Prompt::plain(&"x".repeat(27_000_000)), ..order(KEY) };
     runtime.begin(Action::Spawn(order), START);
     let report = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
     let Report::Ended { ending: Ending::Refused(refusal), .. } = report else { panic!("{report:?}") };

@@ -21,6 +21,8 @@ mod pace;
 #[cfg(test)]
 mod tests;
 
+use foldhash::fast::RandomState as Hasher;
+
 use agent::{Agent, Finding, Phase};
 pub use answer::{Child, Reply, Row, SpawnAnswer, Standing};
 use pace::Pace;
@@ -105,10 +107,10 @@ struct Look {
 #[derive(Debug)]
 pub struct ToolRuntime {
     abilities: Abilities,
-    agents: HashMap<AttemptRef, Agent>,
-    by_key: HashMap<Arc<str>, AttemptRef>,
+    agents: HashMap<AttemptRef, Box<Agent>, Hasher>,
+    by_key: HashMap<Arc<str>, AttemptRef, Hasher>,
     /// Starts whose answer was lost: found again by their label.
-    by_label: HashMap<Arc<str>, AttemptRef>,
+    by_label: HashMap<Arc<str>, AttemptRef, Hasher>,
     orders: VecDeque<SpawnOrder>,
     urgent: VecDeque<Call>,
     deletes: VecDeque<(AttemptRef, Arc<str>)>,
@@ -135,9 +137,9 @@ impl ToolRuntime {
     pub fn new(abilities: Abilities) -> Self {
         Self {
             abilities,
-            agents: HashMap::new(),
-            by_key: HashMap::new(),
-            by_label: HashMap::new(),
+            agents: HashMap::default(),
+            by_key: HashMap::default(),
+            by_label: HashMap::default(),
             orders: VecDeque::new(),
             urgent: VecDeque::new(),
             deletes: VecDeque::new(),
@@ -206,8 +208,7 @@ impl ToolRuntime {
         }
         if let Some(order) = self.orders.pop_front() {
             let label = label(&order);
-            let agent = Agent::new(&order, label.clone(), now);
-            self.agents.insert(order.attempt, agent);
+            self.agents.insert(order.attempt, Box::new(Agent::new(&order, label.clone(), now)));
             return Some(Call::Spawn { order, label });
         }
         self.deletes.pop_front().map(|(attempt, key)| Call::Delete { attempt, key })
@@ -631,9 +632,8 @@ impl ToolRuntime {
 
 /// The task's id, in characters that every runtime takes, and enough of the attempt's key to be unique.
 fn label(order: &SpawnOrder) -> Arc<str> {
-    let plain = |character: char| match character {
-        'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' | '.' => character,
-        _ => '-',
+    let plain = |character: char| {
+        if character.is_ascii_alphanumeric() || "-_.".contains(character) { character } else { '-' }
     };
     let unique = order.key.get(..13).unwrap_or(&order.key);
     let mut label = String::with_capacity(LABEL_ID_CHARS + 1 + unique.len());

@@ -13,6 +13,7 @@ use super::order::{ChildOrder, ChildQuery};
 use super::record::{self, ChildEnd, StopCause};
 use crate::core::action::{Action, AttemptRef, Report, Session, SpawnOrder, random_key};
 use crate::core::failure::{Ending, Refusal};
+use crate::core::prompt::Prompt;
 use crate::core::sessions::{Sessions, Turn};
 use crate::core::settings::{Cleanup, RunSettings};
 use crate::core::time::Time;
@@ -297,7 +298,7 @@ impl ChildMachine {
             task_id: "".into(),
             agent_type: "".into(),
             model: child.order.model.clone(),
-            prompt: child.order.prompt.clone(),
+            prompt: Prompt::plain(&child.order.prompt),
             timeout: child.order.timeout,
         };
         self.act(Action::Spawn(order));
@@ -431,7 +432,7 @@ impl ChildMachine {
     fn closed(&mut self, call: CallId) {
         let Some(Closing { all, stopped }) = self.closing.remove(&call) else { return };
         self.timers.retain(|(_, timer)| *timer != Timer::Closed(call));
-        let late = self.sessions.left().into_values().map(|session| {
+        let late = self.sessions.left().into_iter().map(|(_, session)| {
             let reason = format!("{} s were not enough to delete it", CLOSE_PATIENCE.as_secs());
             (session.key, reason)
         });

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::agents::{PLAIN, Registry};
 use crate::core::hierarchy::ModelHierarchy;
-use crate::core::prompt::compose;
+use crate::core::prompt::Prompt;
 use crate::core::settings::Cleanup;
 use crate::core::task::{TIMEOUT_MAX, TaskDraft};
 use crate::workflow::options::Reader;
@@ -67,7 +67,7 @@ fn prompt(task: &str, agent_type: &str, registry: &Registry) -> Result<String, I
         "task_id": TASK, "agent_type": agent_type, "task_description": task, "output_format": format,
     });
     let plan = plan(vec![TaskDraft::from_json(0, draft)?], registry, ModelHierarchy::default())?;
-    Ok(compose(&plan.tasks()[0], &[], None))
+    Ok(Prompt::new(&plan.tasks()[0], &[], None).text())
 }
 
 /// Which sessions are asked for.

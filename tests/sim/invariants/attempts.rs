@@ -95,7 +95,7 @@ pub fn objections_go_to_the_same_tier_only(view: &View<'_>, moment: &Moment<'_>)
     let Moment::Action(Action::Spawn(order)) = moment else { return Ok(()) };
     let (book, index) = (view.book, order.attempt.task_index);
     let tier = book.attempt(order.attempt).ok_or("it was never planned")?.tier;
-    let objects = order.prompt.contains("## Your previous answer was not usable");
+    let objects = order.prompt.text().contains("## Your previous answer was not usable");
     let unusable = |attempt: &&AttemptRef| {
         let page = &book.attempts[*attempt];
         page.tier == tier && truth(page) == Truth::Failed(FailureKind::Output)
@@ -103,7 +103,10 @@ pub fn objections_go_to_the_same_tier_only(view: &View<'_>, moment: &Moment<'_>)
     match book.tasks[index].spent.iter().rfind(unusable) {
         Some(attempt) => {
             holds!(objects, "no objection to the answer of {attempt:?}");
-            holds!(order.prompt.contains(&token(*attempt)), "the objection does not show the answer of {attempt:?}");
+            holds!(
+                order.prompt.text().contains(&token(*attempt)),
+                "the objection does not show the answer of {attempt:?}"
+            );
         }
         None => holds!(!objects, "an objection to nothing"),
     }

@@ -61,12 +61,15 @@ pub fn dependencies_come_first_and_their_outputs_with_them(view: &View<'_>, mome
             let index = order.attempt.task_index;
             for &dependency in book.plan().dependencies(index) {
                 let word = book.tasks[dependency].spent.last().map(|attempt| token(*attempt)).unwrap_or_default();
-                holds!(order.prompt.contains(&word), "the prompt lacks {word:?}");
+                holds!(order.prompt.text().contains(&word), "the prompt lacks {word:?}");
             }
             let task = &book.plan().tasks()[index];
             let begin = format!("{}\n\n{}", task.instructions, task.brief);
-            holds!(order.prompt.starts_with(&begin), "the prompt does not begin with the instructions and the brief");
-            holds!(order.prompt.ends_with(&*task.contract), "the prompt does not end with the contract");
+            holds!(
+                order.prompt.text().starts_with(&begin),
+                "the prompt does not begin with the instructions and the brief"
+            );
+            holds!(order.prompt.text().ends_with(&*task.contract), "the prompt does not end with the contract");
         }
         Moment::Input(_) | Moment::Action(_) | Moment::Settled(_) => {}
     }
