@@ -12,6 +12,8 @@ import pytest
 from standin import Habits, Reply, StandIn
 
 SAMPLES = Path(__file__).parents[1] / "samples"
+SEEN = json.loads((SAMPLES / "tool_histories.json").read_text(encoding="utf-8"))
+"""What a real gateway's tools answered about agents that ended in each way."""
 
 
 def rows_of(tools: Any, **arguments: Any) -> dict[str, dict[str, Any]]:
@@ -62,19 +64,19 @@ def test_queued_agents_wait_in_order() -> None:
     assert (first.ended, second.ended) == (second.started, third.started)
 
 
-def test_a_run_timeout_ends_an_agent_and_one_that_had_to_wait_is_called_timed_out_at_its_end() -> None:
-    standin = StandIn(Habits(lane=1, speed=100))
+def test_one_that_had_to_wait_is_told_as_on_a_real_gateway() -> None:
+    standin = StandIn(Habits(lane=1, speed=20, settling_seconds=0.5))
     tools = standin.tools()
-    tools.sessions_spawn(task="[[stuck]]", runTimeoutSeconds=5)
+    tools.sessions_spawn(task="[[sleep=4.5]]", runTimeoutSeconds=20)
     key = tools.sessions_spawn(task="[[sleep=3]] [[say=late]]", runTimeoutSeconds=4)["childSessionKey"]
-    seen = set[str | None]()
-    while standin.alive:
-        seen.add(rows_of(tools)[key].get("status"))
+    seen: list[str] = []
+    while "timeout" not in seen:
+        status = rows_of(tools)[key]["status"]
+        if status not in seen[-1:]:
+            seen.append(status)
         time.sleep(0.001)
-    assert standin.children[0].fate == "timeout"
+    assert seen == SEEN["statuses_of_one_that_had_to_wait"]
     assert (standin.children[1].fate, text_of(tools, key)) == ("done", "late")
-    assert seen - {"timeout"} == {"queued", "running"}
-    assert rows_of(tools)[key]["status"] == "timeout"
 
 
 def test_a_timeout_may_be_premature() -> None:
@@ -109,18 +111,41 @@ def test_texts_are_cut_in_histories_and_every_history_says_that_one_was() -> Non
     assert text_of(tools, key) == "short"
 
 
-def test_what_an_agent_leaves_behind_tells_how_it_ended() -> None:
+ENDINGS = {"short": "[[say=fine]]", "cut": "[[length=7000]]", "empty": "[[empty]]", "failed": "[[http=400]]"}
+ENDINGS |= {"timed_out": "[[stuck]]"}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_an_agent_leaves_behind_is_what_it_leaves_on_a_real_gateway(ending: str) -> None:
     standin = StandIn(Habits(speed=100))
     tools = standin.tools()
-    marks = {"stop": "[[say=fine]]", "error": "[[http=400]]", "aborted": "[[stuck]]"}
-    for mark in marks.values():
-        tools.sessions_spawn(task=mark, runTimeoutSeconds=1)
+    key = tools.sessions_spawn(task=ENDINGS[ending], runTimeoutSeconds=1)["childSessionKey"]
     wait_for_ends(standin)
-    for (reason, mark), child in zip(marks.items(), standin.children, strict=True):
-        assert child.prompt == mark
-        last = tools.sessions_history(sessionKey=child.key)["messages"][-1]
-        assert (last["role"], last["stopReason"]) == ("assistant", reason)
-    assert [bool(text_of(tools, child.key)) for child in standin.children] == [True, True, False]
+    history, seen = tools.sessions_history(sessionKey=key), SEEN[ending]["history"]
+    assert rows_of(tools)[key]["status"] == SEEN[ending]["status"]
+    flags = ("truncated", "droppedMessages", "contentTruncated", "contentRedacted")
+    assert [history[flag] for flag in flags] == [seen[flag] for flag in flags]
+    for message, real in zip(history["messages"], seen["messages"], strict=True):
+        assert message["role"] == real["role"]
+        assert message.get("stopReason") == real.get("stopReason")
+        assert message.get("errorMessage") == real.get("errorMessage")
+        assert type(message["content"]) is type(real["content"])
+        assert len(message["content"]) == len(real["content"]) or real["role"] == "user"
+        if real["role"] == "assistant" and real["content"]:
+            assert message["content"][0]["text"][:10] == real["content"][0]["text"][:10]
+            assert message["content"][0]["text"][-5:] == real["content"][0]["text"][-5:] or ending == "cut"
+
+
+def test_what_cannot_be_done_is_refused_in_the_real_gateways_words() -> None:
+    standin = StandIn()
+    tools = standin.tools(subagents=True)
+    unknown = SEEN["unknown_session"]
+    assert tools.sessions_history(sessionKey="agent:main:subagent:nope") == unknown
+    tools.sessions_spawn(task="[[stuck]]", label="mine")
+    task_id = tools.subagents(action="list")["tasks"][0]["taskId"]
+    assert tools.subagents(action="cancel", taskId=task_id) == {**SEEN["cancel"], "taskId": task_id}
+    assert tools.subagents(action="cancel", taskId=task_id) == {**SEEN["cancel_again"], "taskId": task_id}
+    assert tools.subagents(action="cancel", taskId="bogus") == SEEN["cancel_unknown"]
 
 
 def test_the_list_comes_in_pages_the_latest_activity_first() -> None:

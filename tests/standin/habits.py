@@ -18,6 +18,7 @@ class Habits:
         agents: The agents that are configured; another `agent_id` is refused with status `forbidden`.
         children_max: Children that may be alive at once; one more is refused with status `forbidden`.
         lane: Agents that work at once; the others wait, first come first served.
+        settling_seconds: So long after its acceptance an agent that waits is still called `running`.
         vanish_seconds: How long a session with `cleanup="delete"` stays after its end.
         text_chars_max: What a history shows of one text before it is cut.
         keeps_run_timeouts: Whether `runTimeoutSeconds` ends an agent.
@@ -37,6 +38,7 @@ class Habits:
     agents: tuple[str, ...] = ("main",)
     children_max: int | None = None
     lane: int | None = None
+    settling_seconds: float = 0.0
     vanish_seconds: float = 2.0
     text_chars_max: int = 4000
     keeps_run_timeouts: bool = True

@@ -201,8 +201,14 @@ class StandIn:
                 message["content"] = self._shown(content)
             elif content:
                 message["content"] = [{"type": "text", "text": self._shown(content[0]["text"])}]
-        # The real one says so of every history, whether or not a text in it was cut.
-        cut = {"truncated": True, "droppedMessages": False, "contentTruncated": True, "contentRedacted": False}
+        # The real one says so of every history with an answer in it, whether or not a text was cut.
+        is_marked = len(messages) > 1 or len(child.prompt) > self.habits.text_chars_max
+        cut = {
+            "truncated": is_marked,
+            "droppedMessages": False,
+            "contentTruncated": is_marked,
+            "contentRedacted": False,
+        }
         return {"sessionKey": key, "messages": messages, **cut, "pendingInputs": {"items": [], "total": 0}}
 
     def _subagents(self, action: str = "list", **arguments: Any) -> dict[str, Any]:
@@ -327,7 +333,7 @@ class StandIn:
         if child.fate in ("killed", "timeout"):
             return child.fate
         if child.started is None:
-            return "queued"
+            return "queued" if self.now - child.accepted >= self.habits.settling_seconds else "running"
         if early is not None and self.now >= child.ends - early:
             return "timeout"
         if child.fate == "failed":
