@@ -76,13 +76,15 @@ class Watch:
             begun = monotonic()
             rows = self._look(set(waiting))
             for key, seen in list(waiting.items()):
-                row = rows.get(key)
-                is_over = seen.is_over(row, begun)
-                # Of a session that is said to be out of time nobody but its history knows whether it is.
-                text = self.text(key) if is_over or _answers.says_timeout(row) else None
+                is_over = seen.is_over(rows.get(key), begun)
+                text = self.text(key) if is_over or seen.may_have_answered(begun) else None
                 if is_over or text is not None:
                     texts[key] = text
                     del waiting[key]
+            # While another one works, those that are said to be out of time may be waiting for its place.
+            if all(seen.is_given_up(begun) for seen in waiting.values()):
+                texts |= {key: self.text(key) for key in waiting}
+                waiting.clear()
             now = monotonic()
             left = timeout - (now - start)
             if not waiting or left <= 0:
@@ -136,19 +138,32 @@ class _Seen:
     def __init__(self) -> None:
         self._absent = 0
         self._timed_out: float | None = None
+        self._read_again = 0.0
 
     def is_over(self, row: object, now: float) -> bool:
-        """Whether it has ended, by a look at `now` that showed this row, or none."""
+        """Whether it has ended for certain, by a look at `now` that showed this row, or none."""
         if row is None:
             self._absent += 1
             return self._absent >= ABSENT_LOOKS_MAX
         self._absent = 0
         if not _answers.says_timeout(row):
+            self._timed_out = None
             return _answers.has_ended(row)
-        # The gateway has a second clock, which counts the queue as well: the agent may still be at work.
+        # This status counts the time in a queue as well: the agent may still be at work, and the row never say so.
         if self._timed_out is None:
             self._timed_out = now
-        return now - self._timed_out >= TIMEOUT_GRACE
+        return False
+
+    def may_have_answered(self, now: float) -> bool:
+        """Whether to read what it wrote, although it is only said to be out of time: at pauses that grow."""
+        if self._timed_out is None or now < self._read_again:
+            return False
+        self._read_again = now + max(PAUSE_MIN, (now - self._timed_out) / 4)
+        return True
+
+    def is_given_up(self, now: float) -> bool:
+        """Whether it has been said to be out of time for long enough."""
+        return self._timed_out is not None and now - self._timed_out >= TIMEOUT_GRACE
 
 
 async def _awaited(answer: Any) -> Any:

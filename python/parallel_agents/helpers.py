@@ -165,12 +165,16 @@ def parallel_spawn(entries: Iterable[Mapping[str, Any]], **options: Any) -> list
     return list(orchestrator.run_parallel(tasks).values())
 
 
-def poll_until_complete(session_keys: Iterable[str | None], timeout: float = 120) -> list[str | None]:
+def poll_until_complete(
+    session_keys: Iterable[str | None], timeout: float = 120, *, tools: object = None
+) -> list[str | None]:
     """Waits until sessions have ended, by one shared look for all of them at growing intervals.
 
     Args:
         session_keys: The sessions, as a spawn's answer names them.
         timeout: Seconds to wait at the most. The last look comes at their end.
+        tools: An object with `sessions_list` and `sessions_history` that knows the sessions, such as the
+            `openclaw.tools()` that spawned them. Default: the module `tools`, then a gateway.
 
     Returns:
         What each agent wrote last, in the order of the keys; `None` for one that has not ended or wrote nothing.
@@ -183,16 +187,16 @@ def poll_until_complete(session_keys: Iterable[str | None], timeout: float = 120
     texts: dict[str, str | None] = {key: _texts[key] for key in keys if key in _texts}
     awaited = [key for key in keys if key is not None and key not in texts]
     if awaited:
-        with Watch(_session_tools()) as watch:
-            texts.update(watch.until_ended(awaited, timeout))
+        texts |= _watched(tools, lambda watch: watch.until_ended(awaited, timeout))
     return [None if key is None else texts.get(key) for key in keys]
 
 
-def collect_agent_results(session_keys: Iterable[str | None]) -> list[str | None]:
+def collect_agent_results(session_keys: Iterable[str | None], *, tools: object = None) -> list[str | None]:
     """What agents wrote last. Looks once and waits for nothing.
 
     Args:
         session_keys: The sessions, as a spawn's answer names them. `None` among them stays `None`.
+        tools: As for `poll_until_complete`.
 
     Returns:
         Their texts, in the order of the keys; `None` where there is none.
@@ -204,8 +208,7 @@ def collect_agent_results(session_keys: Iterable[str | None]) -> list[str | None
     texts: dict[str, str | None] = {key: _texts[key] for key in keys if key in _texts}
     unknown = dict.fromkeys(key for key in keys if key is not None and key not in texts)
     if unknown:
-        with Watch(_session_tools()) as watch:
-            texts.update({key: watch.text(key) for key in unknown})
+        texts |= _watched(tools, lambda watch: {key: watch.text(key) for key in unknown})
     return [None if key is None else texts.get(key) for key in keys]
 
 
@@ -213,13 +216,17 @@ def _orchestrator(**options: Any) -> Orchestrator:
     return Orchestrator(**options)
 
 
-def _session_tools() -> Any:
-    tools = importable()
+def _watched(tools: object, read: Callable[[Watch], dict[str, str | None]]) -> dict[str, str | None]:
+    """What `read` finds with these tools, with injected ones, or with those of a gateway for as long as it takes."""
+    if tools is None:
+        tools = importable()
     if tools is not None:
-        return tools
-    import importlib
+        with Watch(tools) as watch:
+            return read(watch)
+    from . import openclaw
 
-    return importlib.import_module(".openclaw", __package__).tools()
+    with openclaw.tools() as made, Watch(made) as watch:
+        return read(watch)
 
 
 class _Recorder:

@@ -45,11 +45,9 @@ impl Stepwise {
 
     /// The next call to make now, if there is one.
     pub fn next_call(&mut self, observe: &mut impl FnMut(Fact)) -> Option<Call> {
-        self.settle(observe);
-        if self.machine.is_finished() {
-            return None;
-        }
-        self.tools.next_call(self.clock.now())
+        let now = self.clock.now();
+        self.settle(observe, now);
+        if self.machine.is_finished() { None } else { self.tools.next_call(now) }
     }
 
     /// Hands an answer over.
@@ -70,8 +68,9 @@ impl Stepwise {
 
     /// Somebody wants the run to end.
     pub fn cancel(&mut self, reason: &str, observe: &mut impl FnMut(Fact)) {
-        self.machine.handle_cancel(reason, self.clock.now());
-        self.settle(observe);
+        let now = self.clock.now();
+        self.machine.handle_cancel(reason, now);
+        self.settle(observe, now);
     }
 
     /// Whether the run is over. All its facts have been observed.
@@ -96,14 +95,18 @@ impl Stepwise {
         self.tools.awaits(key).is_some() || self.tools.seeks_labels()
     }
 
+    /// Whether further rows of the look under way say nothing.
+    pub fn has_seen_all(&self) -> bool {
+        self.tools.has_seen_all()
+    }
+
     /// Attempts whose start is under way and no longer wanted.
     pub fn withdrawn(&mut self) -> Vec<AttemptRef> {
         self.tools.withdrawn()
     }
 
     /// Carries everything to where it belongs until nothing is left to carry.
-    fn settle(&mut self, observe: &mut impl FnMut(Fact)) {
-        let now = self.clock.now();
+    fn settle(&mut self, observe: &mut impl FnMut(Fact), now: Time) {
         if self.machine.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.machine.handle_time(now);
         }

@@ -58,8 +58,9 @@ pub(super) fn draft_from_task(task: &Bound<'_, PyAny>) -> PyResult<Option<TaskDr
     let (Ok(input_data), Ok(dependencies)) = (input_data.cast::<PyDict>(), dependencies.cast::<PyList>()) else {
         return Ok(None);
     };
+    let dependencies = if dependencies.is_empty() { Ok(Vec::new()) } else { dependencies.extract::<Vec<String>>() };
     let (Ok(input_data), Ok(dependencies), Ok(priority)) =
-        (fields_from_py(input_data), dependencies.extract::<Vec<String>>(), priority.extract::<i64>())
+        (fields_from_py(input_data), dependencies, priority.extract::<i64>())
     else {
         return Ok(None);
     };

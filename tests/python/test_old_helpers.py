@@ -110,12 +110,13 @@ def test_the_module_is_an_attribute_of_the_package_without_an_import_of_its_own(
             {"max_retries": 2, "timeout_seconds": 90, "wait_time": 30, "use_hierarchy": True},
         ),
         ("poll_until_complete", {"timeout": 120}),
+        ("collect_agent_results", {}),
     ],
 )
 def test_parameters_and_defaults_are_the_documented_ones(name: str, defaults: dict[str, Any]) -> None:
     first, *others = inspect.signature(getattr(helpers, name)).parameters.values()
     assert first.default is first.empty
-    assert {each.name: each.default for each in others} == defaults
+    assert {each.name: each.default for each in others if each.kind is not each.KEYWORD_ONLY} == defaults
 
 
 class TestHierarchy:
@@ -295,6 +296,7 @@ def test_without_a_runtime_one_spawn_raises_and_several_say_so() -> None:
         lambda: helpers.spawn_with_model_hierarchy("Name three teas."),
         lambda: helpers.spawn_with_retry("Name three teas.", model="own/model"),
         lambda: helpers.parallel_spawn([{"type": "research", "topic": "tea"}]),
+        lambda: helpers.poll_until_complete(["agent:main:subagent:1"]),
     ):
         with pytest.raises(GatewayError):
             call()
@@ -506,7 +508,19 @@ class TestPolling:
         sessions.words = {True: "timeout", False: "timeout"}
         sessions.inject(monkeypatch)
         assert helpers.poll_until_complete(["late"]) == ["did late"]
-        assert 1 <= clock.now < 1.2
+        assert 1 <= clock.now < 1.4
+
+    def test_a_timeout_is_doubted_while_another_agent_works(
+        self, monkeypatch: pytest.MonkeyPatch, clock: Clock
+    ) -> None:
+        sessions = Sessions(clock, queued=20.0, other=20.5)
+        row = sessions.row
+        monkeypatch.setattr(
+            sessions, "row", lambda key: {"key": key, "status": "timeout"} if key[0] == "q" else row(key)
+        )
+        sessions.inject(monkeypatch)
+        assert helpers.poll_until_complete(["queued", "other"]) == ["did queued", "did other"]
+        assert sessions.read.count("queued") < 25
 
     def test_a_session_that_is_missing_now_and_then_is_not_gone(
         self, monkeypatch: pytest.MonkeyPatch, clock: Clock
@@ -641,6 +655,15 @@ class TestCollecting:
     def test_a_history_is_asked_for_as_its_signature_wants(self, monkeypatch: pytest.MonkeyPatch, history: Any) -> None:
         inject(monkeypatch, sessions_list=list, sessions_history=history)
         assert helpers.collect_agent_results(["k"]) == ["did k"]
+
+    def test_tools_that_are_handed_over_go_before_those_that_are_injected(
+        self, monkeypatch: pytest.MonkeyPatch, clock: Clock
+    ) -> None:
+        injected, handed = Sessions(clock), Sessions(clock, a=0.0)
+        injected.inject(monkeypatch)
+        assert helpers.poll_until_complete(["a"], tools=handed) == ["did a"]
+        assert helpers.collect_agent_results(["a"], tools=handed) == ["did a"]
+        assert (injected.read, injected.looks) == ([], [])
 
     def test_a_history_that_cannot_be_had_is_logged(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, clock: Clock

@@ -8,8 +8,6 @@ use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
 use crate::core::output::abridged;
 use crate::runtime::tools::{Abilities, Call};
 
-/// Rows of one page of the list: the most that the gateway's own tool gives.
-const PAGE_ROWS: u32 = 200;
 /// How many of a session's latest messages are read.
 const HISTORY_MESSAGES: u32 = 20;
 
@@ -152,9 +150,9 @@ impl Toolbox {
                 expects.put(&keywords, |py| Ok(PyBool::new(py, false).to_owned().into_any()))?;
                 &self.spawn.function
             }
-            Call::List { offset } => {
+            Call::List { offset, limit: rows } => {
                 let [limit, first] = &self.list.names;
-                limit.put(&keywords, |py| Ok(PAGE_ROWS.into_pyobject(py)?.into_any()))?;
+                limit.put(&keywords, |py| Ok(rows.into_pyobject(py)?.into_any()))?;
                 if let Some(offset) = offset {
                     first.put(&keywords, |py| Ok(offset.into_pyobject(py)?.into_any()))?;
                 }

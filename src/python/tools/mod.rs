@@ -148,7 +148,8 @@ impl ToolRun {
 
     /// Makes a call on this thread. An exception that is no `Exception` interrupts it, and is passed on.
     fn make(&self, py: Python<'_>, call: Call) -> PyResult<()> {
-        let since = Stopwatch::start();
+        // Only what a look costs matters.
+        let since = matches!(call, Call::List { .. }).then(Stopwatch::start);
         let answer = self.prepare(py, &call).and_then(|prepared| prepared.make()).and_then(|answer| {
             if is_awaitable(&answer)? {
                 py.import("parallel_agents._tools")?.call_method1("awaited", (answer,))
@@ -156,7 +157,7 @@ impl ToolRun {
                 Ok(answer)
             }
         });
-        self.answer(py, call, answer, since.elapsed())
+        self.answer(py, call, answer, since.map(Stopwatch::elapsed).unwrap_or_default())
     }
 
     fn answer(&self, py: Python<'_>, call: Call, answer: PyResult<Bound<'_, PyAny>>, cost: Duration) -> PyResult<()> {
@@ -223,6 +224,9 @@ impl ToolRun {
         let mut state = lock(&self.state);
         let now = state.run.now();
         for row in rows {
+            if state.run.has_seen_all() {
+                break;
+            }
             if let Some(key) = answers::row_key(row)? {
                 let key = key.to_str()?;
                 if state.run.awaits(key) {
@@ -290,26 +294,25 @@ impl ToolRun {
         lock(&self.state).is_quiet = quiet;
         let mut calls = 0_u32;
         loop {
-            let call = self.take_call();
-            let pause = {
-                let state = lock(&self.state);
-                if state.has_news() || state.run.is_finished() {
-                    drop(state);
-                    // What was taken is made all the same: it counts as made.
-                    return call.map_or(Ok(()), |call| self.make(py, call));
-                }
-                state.run.pause()
-            };
-            if let Some(call) = call {
+            if let Some(call) = self.take_call() {
                 self.make(py, call)?;
                 calls = calls.wrapping_add(1);
                 if calls.is_multiple_of(CALLS_PER_SIGNAL_CHECK) {
                     py.check_signals()?;
                 }
-            } else {
-                py.detach(|| self.waiter.wait(pause))?;
-                py.check_signals()?;
+                if !lock(&self.state).has_news() {
+                    continue;
+                }
             }
+            let pause = {
+                let state = lock(&self.state);
+                if state.has_news() || state.run.is_finished() {
+                    return Ok(());
+                }
+                state.run.pause()
+            };
+            py.detach(|| self.waiter.wait(pause))?;
+            py.check_signals()?;
         }
     }
 

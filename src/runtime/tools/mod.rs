@@ -38,6 +38,8 @@ const HISTORY_PAUSES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1_600)];
 /// Complete looks that must miss a session, or a label, until it counts as gone.
 const MISSES_MAX: u32 = 2;
+/// Rows of one page of the list: the most that the gateway's own tool gives.
+const PAGE_ROWS: usize = 200;
 /// How much of a task's id stands in its label.
 const LABEL_ID_CHARS: usize = 40;
 
@@ -66,6 +68,8 @@ pub enum Call {
     List {
         /// `None` for the first page.
         offset: Option<u64>,
+        /// How many rows, at the most.
+        limit: usize,
     },
     /// The messages of a session. [`ToolRuntime::replied`].
     History {
@@ -101,6 +105,7 @@ struct Look {
     ended: usize,
     /// Agents that no page has shown yet.
     missing: usize,
+    pages: u32,
 }
 
 /// The agents of one run behind callables.
@@ -119,6 +124,8 @@ pub struct ToolRuntime {
     notices: VecDeque<String>,
     look: Option<Look>,
     looks: u32,
+    /// How many pages the latest look took.
+    pages: u32,
     pace: Pace,
     /// Agents whose end a look may show.
     awaited: usize,
@@ -148,6 +155,7 @@ impl ToolRuntime {
             notices: VecDeque::new(),
             look: None,
             looks: 0,
+            pages: 0,
             pace: Pace::new(),
             awaited: 0,
             tells_status: None,
@@ -203,8 +211,10 @@ impl ToolRuntime {
         if self.look.is_none() && self.awaited > 0 && self.pace.is_due(!self.orders.is_empty(), now) {
             self.looks = self.looks.wrapping_add(1);
             let (no, awaited) = (self.looks, self.awaited);
-            self.look = Some(Look { no, cost: Duration::ZERO, awaited, ended: 0, missing: awaited });
-            return Some(Call::List { offset: None });
+            self.look = Some(Look { no, cost: Duration::ZERO, awaited, ended: 0, missing: awaited, pages: 0 });
+            // The latest come first. Where that was not enough, whole pages are asked for.
+            let limit = if self.pages > 1 { PAGE_ROWS } else { (awaited + awaited / 4 + 10).min(PAGE_ROWS) };
+            return Some(Call::List { offset: None, limit });
         }
         if let Some(order) = self.orders.pop_front() {
             let label = label(&order);
@@ -277,6 +287,11 @@ impl ToolRuntime {
     /// Whether somebody waits for this session.
     pub fn awaits(&self, key: &str) -> Option<AttemptRef> {
         self.by_key.get(key).copied()
+    }
+
+    /// Whether the look under way has shown every agent: further rows say nothing.
+    pub fn has_seen_all(&self) -> bool {
+        self.look.as_ref().is_none_or(|look| look.missing == 0)
     }
 
     /// Whether a row's label matters now.
@@ -361,13 +376,15 @@ impl ToolRuntime {
         self.list_failures = None;
         let Some(look) = &mut self.look else { return };
         look.cost += cost;
+        look.pages += 1;
         if look.missing > 0
             && let Some(offset) = next
         {
-            self.urgent.push_back(Call::List { offset: Some(offset) });
+            self.urgent.push_back(Call::List { offset: Some(offset), limit: PAGE_ROWS });
             return;
         }
         let Some(look) = self.look.take() else { return };
+        self.pages = look.pages;
         self.pace.looked(look.cost, look.awaited, look.ended, now);
         if look.missing < look.awaited {
             self.tells_status.get_or_insert(false);

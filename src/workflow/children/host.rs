@@ -59,7 +59,8 @@ pub(super) fn start(
 /// Nothing more is taken; what was taken is answered.
 fn refuse_all(commands: &mut UnboundedReceiver<Command>, error: &Arc<RunError>) {
     commands.close();
-    while let Ok(command) = commands.try_recv() {
+    // Also what is being sent right now.
+    while let Some(command) = commands.blocking_recv() {
         match command {
             Command::Spawn { reply, .. }
             | Command::List { reply, .. }

@@ -201,26 +201,19 @@ impl Children {
             // A thread of the process that this one was forked from may hold any lock in it.
             std::mem::forget(other);
         }
-        loop {
-            let is_new = house.is_none();
-            let commands = match &*house {
-                Some(house) => house.commands.clone(),
-                None => house.insert(self.open_house()?).commands.clone(),
-            };
+        if let Some(House { commands, .. }) = &*house {
             match commands.send(command) {
-                Ok(()) => return Ok(ChildCall { id, answer, waiter, commands }),
-                Err(_) if is_new => return Err(RunError::Internal("the thread for calls ended at once".to_owned())),
+                Ok(()) => return Ok(ChildCall { id, answer, waiter, commands: commands.clone() }),
                 // It has just ended without a connection; a new one may find the gateway.
                 Err(SendError(unsent)) => command = unsent,
             }
-            *house = None;
         }
-    }
-
-    fn open_house(&self) -> Result<House, RunError> {
         let (commands, receiver) = unbounded_channel();
+        // Before the thread starts, which may end at once; the receiver is still here.
+        let _ = commands.send(command);
         host::start(self.config.clone(), receiver, self.notices.clone())?;
-        Ok(House { process_id: process::id(), commands })
+        *house = Some(House { process_id: process::id(), commands: commands.clone() });
+        Ok(ChildCall { id, answer, waiter, commands })
     }
 }
 
