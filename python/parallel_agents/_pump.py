@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -78,8 +77,13 @@ class Pump:
             # Others on the loop have their turn all the same.
             await asyncio.sleep(0)
             return
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), pause)
+        # Not `wait_for`: before Python 3.12 it swallows a cancellation that comes together with the wake-up.
+        timer = None if pause is None else asyncio.get_running_loop().call_later(pause, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            if timer is not None:
+                timer.cancel()
         self._wake.clear()
 
     def _make(self, number: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conformance import SCENARIOS, How, World
 from conformance.world import session_keys
-from parallel_agents import AgentResult, AgentTask, Orchestrator
+from parallel_agents import AgentResult, AgentTask, Orchestrator, openclaw
 from parallel_agents import Gateway as GatewayOptions
 
 from .case import Case
@@ -76,13 +76,22 @@ class SpawnWorld(GatewayWorld):
 class CallablesWorld(GatewayWorld):
     """Through the callables over the gateway, handed over one by one like those of any other runtime."""
 
-    def make(self, max_concurrent: int, options: dict[str, Any]) -> Orchestrator:
-        from parallel_agents import openclaw
+    def __init__(self, use_gateway: UseGateway, case: Case) -> None:
+        super().__init__(use_gateway, case)
+        self._tools: list[openclaw.Tools] = []
 
+    def make(self, max_concurrent: int, options: dict[str, Any]) -> Orchestrator:
         tools = openclaw.tools()
-        names = ("sessions_spawn", "sessions_list", "sessions_history", "subagents")
-        callables: dict[str, Any] = {name: getattr(tools, name) for name in names if hasattr(tools, name)}
+        self._tools.append(tools)
+        names = ("sessions_spawn", "sessions_list", "sessions_history", "subagents", "sessions")
+        callables: dict[str, Any] = {name: getattr(tools, name) for name in names}
         return Orchestrator(max_concurrent, **callables, **options)
+
+    def existing(self, results: dict[str, AgentResult]) -> set[str]:
+        # They delete in a quiet moment, or when they are closed.
+        for tools in self._tools:
+            tools.close()
+        return super().existing(results)
 
 
 WORLDS = {"agent": GatewayWorld, "spawn": SpawnWorld, "callables": CallablesWorld}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import faulthandler
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+SECONDS_MAX = 30
 
 # What the scenarios assert is told as in a test module.
 pytest.register_assert_rewrite("conformance.scenarios")
@@ -34,7 +37,16 @@ def no_gateway(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, closed_port: int
 
 @pytest.fixture
 def ends() -> Iterator[None]:
-    """Ends the whole test run, with every thread's stack, if a test has not ended by itself after a minute."""
-    faulthandler.dump_traceback_later(60, exit=True)
+    """Fails a test that has not ended by itself after half a minute; if it cannot be failed, ends the whole run."""
+
+    def fail(signal_no: int, frame: object) -> None:
+        # No `Exception`: what is being tested must not take it for a failure of a callable.
+        pytest.fail(f"it has not ended after {SECONDS_MAX} s")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(SECONDS_MAX)
+    faulthandler.dump_traceback_later(2 * SECONDS_MAX, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)

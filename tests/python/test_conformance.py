@@ -15,6 +15,8 @@ WORLDS: dict[str, Callable[[], World]] = {
     "sync with subagents": lambda: InjectedWorld(subagents=True),
     "async": lambda: InjectedWorld(asynchronous=True),
     "async with subagents": lambda: InjectedWorld(asynchronous=True, subagents=True),
+    "sync with all": lambda: InjectedWorld(subagents=True, sessions=True),
+    "async with all": lambda: InjectedWorld(asynchronous=True, subagents=True, sessions=True),
     "strict": lambda: InjectedWorld(signature="strict", answers="envelope"),
 }
 

@@ -12,6 +12,8 @@ import pytest
 from standin import Habits, Reply, StandIn
 
 SAMPLES = Path(__file__).parents[1] / "samples"
+SEEN = json.loads((SAMPLES / "tool_histories.json").read_text(encoding="utf-8"))
+"""What a real gateway's tools answered about agents that ended in each way."""
 
 
 def rows_of(tools: Any, **arguments: Any) -> dict[str, dict[str, Any]]:
@@ -19,8 +21,8 @@ def rows_of(tools: Any, **arguments: Any) -> dict[str, dict[str, Any]]:
 
 
 def text_of(tools: Any, key: str) -> str | None:
-    messages = tools.sessions_history(sessionKey=key)["messages"]
-    return str(messages[-1]["content"][0]["text"]) if messages[-1]["role"] == "assistant" else None
+    last = tools.sessions_history(sessionKey=key)["messages"][-1]
+    return str(last["content"][0]["text"]) if last["role"] == "assistant" else None
 
 
 def wait_for_ends(standin: StandIn) -> None:
@@ -52,28 +54,29 @@ def test_refusals_are_told_as_the_real_gateway_tells_them() -> None:
     assert tools.sessions_spawn(task="x", model="own/model") == full
 
 
-def test_queued_agents_wait_in_order_and_have_no_status() -> None:
+def test_queued_agents_wait_in_order() -> None:
     standin = StandIn(Habits(lane=1, speed=100))
     tools = standin.tools()
     keys = [tools.sessions_spawn(task=f"[[sleep=1]] [[say={number}]]")["childSessionKey"] for number in range(3)]
-    assert [rows_of(tools)[key].get("status") for key in keys] == ["running", None, None]
+    assert [rows_of(tools)[key].get("status") for key in keys] == ["running", "queued", "queued"]
     wait_for_ends(standin)
     first, second, third = standin.children
     assert (first.ended, second.ended) == (second.started, third.started)
 
 
-def test_a_run_timeout_ends_an_agent_and_a_queued_one_is_called_timed_out_too_early() -> None:
-    standin = StandIn(Habits(lane=1, speed=100))
+def test_one_that_had_to_wait_is_told_as_on_a_real_gateway() -> None:
+    standin = StandIn(Habits(lane=1, speed=20, settling_seconds=0.5))
     tools = standin.tools()
-    tools.sessions_spawn(task="[[stuck]]", runTimeoutSeconds=5)
+    tools.sessions_spawn(task="[[sleep=4.5]]", runTimeoutSeconds=20)
     key = tools.sessions_spawn(task="[[sleep=3]] [[say=late]]", runTimeoutSeconds=4)["childSessionKey"]
-    seen = set[str | None]()
-    while standin.alive:
-        seen.add(rows_of(tools)[key].get("status"))
+    seen: list[str] = []
+    while "timeout" not in seen:
+        status = rows_of(tools)[key]["status"]
+        if status not in seen[-1:]:
+            seen.append(status)
         time.sleep(0.001)
-    assert standin.children[0].fate == "timeout"
+    assert seen == SEEN["statuses_of_one_that_had_to_wait"]
     assert (standin.children[1].fate, text_of(tools, key)) == ("done", "late")
-    assert seen == {None, "timeout"}
 
 
 def test_a_timeout_may_be_premature() -> None:
@@ -94,18 +97,55 @@ def test_a_session_with_cleanup_delete_vanishes_after_its_end() -> None:
     while standin.left:
         time.sleep(0.001)
     assert key not in rows_of(tools)
-    assert tools.sessions_history(sessionKey=key)["messages"] == []
+    assert tools.sessions_history(sessionKey=key) == {"status": "error", "error": f"No session found: {key}"}
 
 
-def test_texts_are_cut_in_histories_and_the_prompt_counts_as_one() -> None:
+def test_texts_are_cut_in_histories_and_every_history_says_that_one_was() -> None:
     tools = StandIn().tools()
-    key = tools.sessions_spawn(task="[[length=7000]]")["childSessionKey"]
-    history = tools.sessions_history(sessionKey=key)
-    assert history["contentTruncated"]
-    assert len(history["messages"][-1]["content"][0]["text"]) == 4014
-    key = tools.sessions_spawn(task="[[say=short]]" + "x" * 5000)["childSessionKey"]
-    assert tools.sessions_history(sessionKey=key)["contentTruncated"]
+    key = tools.sessions_spawn(task="[[length=7000]]" + "x" * 5000)["childSessionKey"]
+    prompt, answer = (message["content"] for message in tools.sessions_history(sessionKey=key)["messages"])
+    assert len(prompt) == len(answer[0]["text"]) == 4014
+    assert prompt.endswith("\n…(truncated)…")
+    key = tools.sessions_spawn(task="[[say=short]]")["childSessionKey"]
+    assert tools.sessions_history(sessionKey=key)["contentTruncated"] is True
     assert text_of(tools, key) == "short"
+
+
+ENDINGS = {"short": "[[say=fine]]", "cut": "[[length=7000]]", "empty": "[[empty]]", "failed": "[[http=400]]"}
+ENDINGS |= {"timed_out": "[[stuck]]"}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_an_agent_leaves_behind_is_what_it_leaves_on_a_real_gateway(ending: str) -> None:
+    standin = StandIn(Habits(speed=100))
+    tools = standin.tools()
+    key = tools.sessions_spawn(task=ENDINGS[ending], runTimeoutSeconds=1)["childSessionKey"]
+    wait_for_ends(standin)
+    history, seen = tools.sessions_history(sessionKey=key), SEEN[ending]["history"]
+    assert rows_of(tools)[key]["status"] == SEEN[ending]["status"]
+    flags = ("truncated", "droppedMessages", "contentTruncated", "contentRedacted")
+    assert [history[flag] for flag in flags] == [seen[flag] for flag in flags]
+    for message, real in zip(history["messages"], seen["messages"], strict=True):
+        assert message["role"] == real["role"]
+        assert message.get("stopReason") == real.get("stopReason")
+        assert message.get("errorMessage") == real.get("errorMessage")
+        assert type(message["content"]) is type(real["content"])
+        assert len(message["content"]) == len(real["content"]) or real["role"] == "user"
+        if real["role"] == "assistant" and real["content"]:
+            assert message["content"][0]["text"][:10] == real["content"][0]["text"][:10]
+            assert message["content"][0]["text"][-5:] == real["content"][0]["text"][-5:] or ending == "cut"
+
+
+def test_what_cannot_be_done_is_refused_in_the_real_gateways_words() -> None:
+    standin = StandIn()
+    tools = standin.tools(subagents=True)
+    unknown = SEEN["unknown_session"]
+    assert tools.sessions_history(sessionKey="agent:main:subagent:nope") == unknown
+    tools.sessions_spawn(task="[[stuck]]", label="mine")
+    task_id = tools.subagents(action="list")["tasks"][0]["taskId"]
+    assert tools.subagents(action="cancel", taskId=task_id) == {**SEEN["cancel"], "taskId": task_id}
+    assert tools.subagents(action="cancel", taskId=task_id) == {**SEEN["cancel_again"], "taskId": task_id}
+    assert tools.subagents(action="cancel", taskId="bogus") == SEEN["cancel_unknown"]
 
 
 def test_the_list_comes_in_pages_the_latest_activity_first() -> None:
@@ -129,6 +169,8 @@ def test_subagents_lists_by_label_and_cancels_by_task_id() -> None:
     assert told == {"status": "cancelled", "taskId": task["taskId"], "found": True, "cancelled": True}
     assert standin.alive == []
     assert rows_of(tools)[key]["status"] == "killed"
+    again = tools.subagents(action="cancel", taskId=task["taskId"])
+    assert (again["status"], again["reason"]) == ("error", "Task is already terminal.")
     assert tools.subagents(action="kill", target=key) == {"status": "error", "error": "Unsupported action."}
 
 

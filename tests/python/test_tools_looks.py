@@ -101,9 +101,11 @@ def test_queued_agents_are_waited_for() -> None:
     assert len(standin.children) == 9
 
 
-def test_time_in_a_queue_is_not_counted_against_the_agent() -> None:
-    standin = StandIn(Habits(lane=1))
-    run(standin, asks(4, "[[sleep=0.3]]", timeout_seconds=0.5), max_concurrent=4)
+@pytest.mark.parametrize("settling", [0.0, 0.05], ids=["queued at once", "called running at first"])
+@pytest.mark.parametrize("subagents", [False, True], ids=["unstoppable", "stoppable"])
+def test_time_in_a_queue_is_not_counted_against_the_agent(settling: float, subagents: bool) -> None:
+    standin = StandIn(Habits(lane=1, settling_seconds=settling))
+    run(standin, asks(4, "[[sleep=0.3]]", timeout_seconds=0.5), max_concurrent=4, subagents=subagents)
     assert len(standin.children) == 4
 
 

@@ -122,6 +122,17 @@ def test_what_had_finished_before_a_cancel_is_kept() -> None:
     assert standin.alive == []
 
 
+@BOTH
+def test_an_answer_that_crosses_a_cancel_is_kept(asynchronous: bool) -> None:
+    standin = StandIn()
+    orchestrator = Orchestrator(3, tools=standin.tools(asynchronous=asynchronous, subagents=True))
+    # The first two have answered by then, and nobody has looked.
+    standin.on("sessions_spawn", orchestrator.cancel, call_no=3)
+    results = orchestrator.run_parallel([*asks(2), ask("stuck", "[[stuck]]", **STUCK), ask("next")])
+    assert statuses(results) == {"t0": "completed", "t1": "completed", "stuck": "cancelled", "next": "cancelled"}
+    assert standin.alive == []
+
+
 def test_leaving_an_iteration_early_stops_the_children() -> None:
     standin = StandIn()
     orchestrator = Orchestrator(3, tools=standin.tools(subagents=True))
@@ -213,8 +224,9 @@ def test_cancelling_the_coroutine_ends_a_tool_that_hangs() -> None:
     assert standin.alive == []
 
 
-def test_a_timeout_stops_its_agent_before_the_next_one_starts() -> None:
-    standin = StandIn(Habits(keeps_run_timeouts=False))
+@pytest.mark.parametrize("told", [False, True], ids=["ignored", "told and not kept"])
+def test_a_timeout_stops_its_agent_before_the_next_one_starts(told: bool) -> None:
+    standin = StandIn(Habits(keeps_run_timeouts=False, tells_run_timeouts=told))
     orchestrator = Orchestrator(tools=standin.tools(subagents=True))
     results = orchestrator.run_parallel([ask("t0", "[[claude-haiku-4-5: stuck]]", timeout_seconds=0.2)])
     assert_all_completed(results, 1)
@@ -241,6 +253,26 @@ def test_sessions_that_stay_are_reported() -> None:
     assert all(each["reason"] for each in told.values())
 
 
+@BOTH
+@pytest.mark.parametrize("answers", ["dict", "object", "envelope", "text"])
+def test_sessions_are_deleted_where_something_can(asynchronous: bool, answers: str) -> None:
+    standin = StandIn()
+    orchestrator = Orchestrator(3, tools=standin.tools(asynchronous=asynchronous, answers=answers, sessions=True))
+    assert_all_completed(orchestrator.run_parallel(asks(5)), 5)
+    assert standin.left == []
+    assert orchestrator.sessions_left == []
+
+
+def test_a_session_that_cannot_be_deleted_is_reported_alone() -> None:
+    standin = StandIn()
+    standin.on("sessions", Raise(RuntimeError("the disk is full")), call_no=2, when="before")
+    orchestrator = Orchestrator(3, tools=standin.tools(sessions=True))
+    assert_all_completed(orchestrator.run_parallel(asks(5)), 5)
+    (told,) = orchestrator.sessions_left
+    assert "the disk is full" in told["reason"]
+    assert {told["session_key"]} == {each.key for each in standin.left}
+
+
 def test_sessions_that_were_to_be_kept_are_not_reported() -> None:
     orchestrator = Orchestrator(3, tools=StandIn().tools(), cleanup="keep")
     assert_all_completed(orchestrator.run_parallel(asks(5)), 5)
@@ -262,19 +294,19 @@ HANGS = f"""
 import sys
 sys.path.insert(0, {str(child.REPOSITORY / "tests")!r})
 from parallel_agents import Orchestrator, RunInterrupted
-from python.injected import ask, asks, hang
+from python.injected import ask, asks, hang, hang_async
 from standin import StandIn
 
 standin = StandIn()
 
 def hang_and_tell():
     print("running", file=sys.stderr, flush=True)
-    hang()
+    return hang_async() if ASYNC else hang()
 
 standin.on("TOOL", hang_and_tell, call_no=2)
 orchestrator = Orchestrator(3, tools=standin.tools(subagents=True, asynchronous=ASYNC))
 try:
-    orchestrator.run_parallel([ask("quick"), *asks(3, "[[sleep=0.5]]")])
+    orchestrator.run_parallel([ask("quick"), *asks(2, "[[sleep=0.3]]"), ask("stuck", "[[stuck]]")])
 except RunInterrupted as interrupted:
     print(sorted(result.status.value for result in interrupted.results.values()), len(standin.alive))
     sys.exit(5)

@@ -17,10 +17,12 @@ class Habits:
         models: The models it knows; another is refused with status `error`. `None`: any is known.
         agents: The agents that are configured; another `agent_id` is refused with status `forbidden`.
         children_max: Children that may be alive at once; one more is refused with status `forbidden`.
-        lane: Agents that work at once; the others wait, first come first served, and their rows have no `status`.
+        lane: Agents that work at once; the others wait, first come first served.
+        settling_seconds: So long after its acceptance an agent that waits is still called `running`.
         vanish_seconds: How long a session with `cleanup="delete"` stays after its end.
         text_chars_max: What a history shows of one text before it is cut.
         keeps_run_timeouts: Whether `runTimeoutSeconds` ends an agent.
+        tells_run_timeouts: Whether the row of one that goes on all the same says `timeout` from then on.
         premature_timeout_seconds: So long before an agent ends its row already says `timeout`, and keeps saying so.
         rows_default: Rows of a page that was asked for without a limit.
         rows_max: Rows that a page has at most.
@@ -36,9 +38,11 @@ class Habits:
     agents: tuple[str, ...] = ("main",)
     children_max: int | None = None
     lane: int | None = None
+    settling_seconds: float = 0.0
     vanish_seconds: float = 2.0
     text_chars_max: int = 4000
     keeps_run_timeouts: bool = True
+    tells_run_timeouts: bool = False
     premature_timeout_seconds: float | None = None
     rows_default: int = 100
     rows_max: int = 200

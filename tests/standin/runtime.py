@@ -21,7 +21,7 @@ from .habits import Answers, Habits, Reply, Request
 from .shapes import Effect, Shape, Tools, make_tools
 
 CUT_MARK = "\n…(truncated)…"
-SCRIPTED_ERROR = "HTTP {status} scripted status {status}"
+SCRIPTED_ERROR = "scripted, HTTP {status}"
 # The row that every look at a real gateway shows first: the session that the callables belong to.
 _OTHER = {"kind": "other", "channel": "unknown", "archived": False, "status": "running", "totalTokens": 4000}
 
@@ -192,22 +192,24 @@ class StandIn:
     def _sessions_history(self, key: str | None = None, **arguments: Any) -> dict[str, Any]:
         key = str(key or arguments.get("sessionKey") or arguments.get("session_key"))
         child = self._by_key.get(key)
-        messages: list[dict[str, Any]] = []
-        cut = False
-        if child is not None and not child.deleted:
-            for role, text in self._transcript(child):
-                shown, was_cut = self._shown(text)
-                cut = cut or was_cut
-                messages.append({"role": role, "content": [{"type": "text", "text": shown}]})
-        return {
-            "sessionKey": key,
-            "messages": messages,
-            "truncated": cut,
+        if child is None or child.deleted:
+            return {"status": "error", "error": f"No session found: {key}"}
+        messages = list(self._transcript(child))
+        for message in messages:
+            content = message["content"]
+            if isinstance(content, str):
+                message["content"] = self._shown(content)
+            elif content:
+                message["content"] = [{"type": "text", "text": self._shown(content[0]["text"])}]
+        # The real one says so of every history with an answer in it, whether or not a text was cut.
+        is_marked = len(messages) > 1 or len(child.prompt) > self.habits.text_chars_max
+        cut = {
+            "truncated": is_marked,
             "droppedMessages": False,
-            "contentTruncated": cut,
+            "contentTruncated": is_marked,
             "contentRedacted": False,
-            "bytes": sum(len(message["content"][0]["text"]) for message in messages),
         }
+        return {"sessionKey": key, "messages": messages, **cut, "pendingInputs": {"items": [], "total": 0}}
 
     def _subagents(self, action: str = "list", **arguments: Any) -> dict[str, Any]:
         if action == "list":
@@ -219,10 +221,23 @@ class StandIn:
                 if _task_id(child) == task_id:
                     was_alive = child.alive
                     self._end(child, self.now, "killed")
-                    word = "cancelled" if was_alive else "error"
-                    return {"status": word, "taskId": task_id, "found": True, "cancelled": was_alive}
-            return {"status": "error", "taskId": task_id, "found": False, "cancelled": False}
+                    if was_alive:
+                        return {"status": "cancelled", "taskId": task_id, "found": True, "cancelled": True}
+                    reason = "Task is already terminal."
+                    return {"status": "error", "taskId": task_id, "found": True, "cancelled": False, "reason": reason}
+            return {"status": "forbidden", "error": "Task outside session tree."}
         return {"status": "error", "error": "Unsupported action."}
+
+    def _sessions(self, action: str = "", **arguments: Any) -> dict[str, Any]:
+        child = self._by_key.get(str(arguments.get("sessionKey")))
+        if action != "delete":
+            return {"status": "error", "error": "Unsupported action."}
+        if child is None or child.deleted:
+            return {"status": "not_found", "deleted": False}
+        # The gateway aborts a run whose session is deleted.
+        self._end(child, self.now, "killed")
+        self._delete(child)
+        return {"status": "ok", "key": child.key, "deleted": True}
 
     # The gateway's own life.
 
@@ -289,10 +304,13 @@ class StandIn:
         while self._events and self._events[0][0] <= now:
             at, _, what, child = heapq.heappop(self._events)
             if what == "vanish":
-                child.deleted = True
-                self._rows.pop(child.key, None)
+                self._delete(child)
             else:
                 self._end(child, at, what)  # type: ignore[arg-type]
+
+    def _delete(self, child: Child) -> None:
+        child.deleted = True
+        self._rows.pop(child.key, None)
 
     def _touch(self, child: Child, now: float) -> None:
         child.row["updatedAt"] = int(now * 1000)
@@ -310,29 +328,38 @@ class StandIn:
             row["status"] = status
 
     def _status(self, child: Child) -> str | None:
-        """The registry's word, which counts a run's time from its acceptance and may call it too late or too early."""
-        if child.fate in ("failed", "killed", "timeout"):
+        """The registry's word. It counts a run's time from its acceptance, and calls one that had to wait timed out."""
+        limit, early = child.run_timeout, self.habits.premature_timeout_seconds
+        if child.fate in ("killed", "timeout"):
             return child.fate
-        over = self.now if child.ended is None else child.ended
-        if self.habits.keeps_run_timeouts and 0 < child.run_timeout < over - child.accepted:
+        if child.started is None:
+            return "queued" if self.now - child.accepted >= self.habits.settling_seconds else "running"
+        if early is not None and self.now >= child.ends - early:
             return "timeout"
-        early = self.habits.premature_timeout_seconds
-        if early is not None and child.started is not None and self.now >= child.ends - early:
-            return "timeout"
-        if child.fate == "done":
-            return self.habits.done
-        return None if child.started is None else "running"
+        if child.fate == "failed":
+            return "failed"
+        if child.ended is None:
+            is_told = self.habits.tells_run_timeouts and 0 < limit < self.now - child.started
+            return "timeout" if is_told else "running"
+        return "timeout" if 0 < limit < child.ended - child.accepted else self.habits.done
 
-    def _transcript(self, child: Child) -> Iterator[tuple[str, str]]:
-        yield "user", child.prompt
-        if child.fate == "done" and child.reply.text:
-            yield "assistant", child.reply.text
-        elif child.fate == "failed":
-            yield "custom", str(child.reply.error)
+    def _transcript(self, child: Child) -> Iterator[dict[str, Any]]:
+        yield {"role": "user", "content": child.prompt}
+        if child.fate in (None, "killed"):
+            return
+        text, more = child.reply.text, {"stopReason": "stop"}
+        if child.fate == "failed":
+            text, more = f"⚠️ LLM request failed ({child.reply.error}).", {"stopReason": "error"}
+        elif child.fate == "timeout":
+            text, more = "", {"stopReason": "aborted", "errorMessage": "request timed out"}
+        is_empty = child.fate == "done" and not text
+        provider, model = child.model.split("/", 1) if "/" in child.model else ("", child.model)
+        message = {"role": "assistant", "content": [] if is_empty else [{"type": "text", "text": text}]}
+        yield {**message, "provider": provider, "model": model, **more}
 
-    def _shown(self, text: str) -> tuple[str, bool]:
+    def _shown(self, text: str) -> str:
         limit = self.habits.text_chars_max
-        return (text, False) if len(text) <= limit else (text[:limit] + CUT_MARK, True)
+        return text if len(text) <= limit else text[:limit] + CUT_MARK
 
     def _task_row(self, child: Child) -> dict[str, Any]:
         words = {

@@ -37,7 +37,8 @@ class Shape:
         content: Whether a message's content is a list of `blocks` or a `string`.
         key: What rows call a session's key.
         spawned_key: What a spawn calls it.
-        subagents: Whether there is a `subagents` as well.
+        subagents: Whether there is a `subagents` as well, which lists agents and stops them.
+        sessions: Whether there is a `sessions` as well, which deletes them.
     """
 
     asynchronous: bool = False
@@ -47,6 +48,7 @@ class Shape:
     key: Literal["key", "sessionKey"] = "key"
     spawned_key: Literal["childSessionKey", "sessionKey"] = "childSessionKey"
     subagents: bool = False
+    sessions: bool = False
 
 
 class Tools:
@@ -56,6 +58,7 @@ class Tools:
     sessions_list: Callable[..., Any]
     sessions_history: Callable[..., Any]
     subagents: Callable[..., Any]
+    sessions: Callable[..., Any]
 
     def by_name(self) -> dict[str, Any]:
         """The same as keyword arguments for an `Orchestrator`."""
@@ -79,7 +82,7 @@ def make_tools(work: Work, shape: Shape) -> Tools:
     tools = Tools()
     for function in make(run, shape.asynchronous):
         name = function.__name__
-        if name != "subagents" or shape.subagents:
+        if getattr(shape, name, True):
             setattr(tools, name, function)
     return tools
 
@@ -143,7 +146,10 @@ def _open(run: Run, asynchronous: bool) -> list[Callable[..., Any]]:
     def subagents(**arguments: Any) -> Any:
         return run("subagents", arguments)
 
-    return _as_coroutines([sessions_spawn, sessions_list, sessions_history, subagents], asynchronous)
+    def sessions(**arguments: Any) -> Any:
+        return run("sessions", arguments)
+
+    return _as_coroutines([sessions_spawn, sessions_list, sessions_history, subagents, sessions], asynchronous)
 
 
 def _named(run: Run, asynchronous: bool) -> list[Callable[..., Any]]:
@@ -172,7 +178,10 @@ def _named(run: Run, asynchronous: bool) -> list[Callable[..., Any]]:
     def subagents(*, action: str, taskId: str | None = None) -> Any:  # noqa: N803
         return run("subagents", {"action": action, "taskId": taskId})
 
-    return _as_coroutines([sessions_spawn, sessions_list, sessions_history, subagents], asynchronous)
+    def sessions(*, action: str, sessionKey: str) -> Any:  # noqa: N803
+        return run("sessions", {"action": action, "sessionKey": sessionKey})
+
+    return _as_coroutines([sessions_spawn, sessions_list, sessions_history, subagents, sessions], asynchronous)
 
 
 def _strict(run: Run, asynchronous: bool) -> list[Callable[..., Any]]:
@@ -189,7 +198,10 @@ def _strict(run: Run, asynchronous: bool) -> list[Callable[..., Any]]:
     def subagents(action: str, taskId: str = "") -> Any:  # noqa: N803
         return run("subagents", {"action": action, "taskId": taskId})
 
-    return _as_coroutines([sessions_spawn, sessions_list, sessions_history, subagents], asynchronous)
+    def sessions(action: str, sessionKey: str) -> Any:  # noqa: N803
+        return run("sessions", {"action": action, "sessionKey": sessionKey})
+
+    return _as_coroutines([sessions_spawn, sessions_list, sessions_history, subagents, sessions], asynchronous)
 
 
 def _as_coroutines(functions: list[Callable[..., Any]], asynchronous: bool) -> list[Callable[..., Any]]:
@@ -222,7 +234,7 @@ def shaped(details: dict[str, Any], tool: str, shape: Shape) -> Any:
             return {"ok": True, "result": {"content": [{"type": "text", "text": json.dumps(fields, indent=2)}]}}
         case "bare":
             lists = {"sessions_list": "sessions", "sessions_history": "messages"}
-            return fields[lists[tool]] if tool in lists else fields
+            return fields.get(lists[tool], []) if tool in lists else fields
 
 
 def _renamed(details: dict[str, Any], tool: str, shape: Shape) -> dict[str, Any]:
@@ -231,9 +243,13 @@ def _renamed(details: dict[str, Any], tool: str, shape: Shape) -> dict[str, Any]
         fields[shape.spawned_key] = fields.pop("childSessionKey")
     if tool == "sessions_list" and shape.key != "key":
         fields["sessions"] = [{shape.key: row["key"], **_without(row, "key")} for row in fields["sessions"]]
-    if tool == "sessions_history" and shape.content == "string":
-        fields["messages"] = [{**message, "content": message["content"][0]["text"]} for message in fields["messages"]]
+    if tool == "sessions_history" and shape.content == "string" and "messages" in fields:
+        fields["messages"] = [{**message, "content": _joined(message["content"])} for message in fields["messages"]]
     return fields
+
+
+def _joined(content: str | list[dict[str, Any]]) -> str:
+    return content if isinstance(content, str) else "".join(block["text"] for block in content)
 
 
 def _without(row: dict[str, Any], name: str) -> dict[str, Any]:
