@@ -74,8 +74,8 @@ def test_all_pages_are_read_until_each_awaited_session_was_seen() -> None:
     standin = StandIn(Habits(rows_default=10, rows_max=20))
     run(standin, asks(90, "[[sleep=0.1]]"), max_concurrent=90)
     pages = standin.calls_of("sessions_list")
-    assert max(look.pages for look in standin.looks) >= 5
-    assert all(call.arguments.get("limit") == 200 for call in pages)
+    assert max(look.pages for look in standin.looks) == 5
+    assert all(90 <= call.arguments["limit"] <= 200 for call in pages if not call.arguments.get("offset"))
     offsets = {call.arguments["offset"] for call in pages if call.arguments.get("offset")}
     assert offsets <= {20, 40, 60, 80}
 
