@@ -107,9 +107,10 @@ impl Stepwise {
         self.tools.seeks_labels()
     }
 
-    /// Attempts whose start is under way and no longer wanted.
-    pub fn withdrawn(&mut self) -> Vec<AttemptRef> {
-        self.tools.withdrawn()
+    /// Attempts whose start is under way and no longer wanted, and whether other calls may hang while agents are to be
+    /// stopped.
+    pub fn withdrawn(&mut self) -> (Vec<AttemptRef>, bool) {
+        (self.tools.withdrawn(), self.tools.is_hurried())
     }
 
     /// Carries everything to where it belongs until nothing is left to carry.

@@ -12,11 +12,11 @@ use crate::core::action::Session;
 use crate::core::failure::Refusal;
 use crate::core::output::abridged;
 use crate::core::usage::Tokens;
-use crate::runtime::tools::{Child, Reply, Row, SpawnAnswer};
+use crate::runtime::tools::{Child, Reply, Row, SpawnAnswer, Standing};
 
 /// How many wrappings are taken off at the most.
 const WRAPPINGS_MAX: usize = 5;
-/// From how many characters on a text may have been cut: what `sessions_history` shows at the most.
+/// How much of a text `sessions_history` shows, in characters, before the mark of a cut.
 const HISTORY_CHARS: usize = 4_000;
 /// How much of an answer that cannot be read is shown.
 const SHOWN_CHARS: usize = 200;
@@ -284,15 +284,15 @@ pub(super) fn reply(answer: Object<'_>) -> PyResult<Reply> {
         Body::Said(said) => said,
         Body::Refused(refusal) => return Err(PyValueError::new_err(refusal.message)),
     };
-    let (messages, is_cut) = match list(&said) {
-        Some(messages) => (Some(messages), false),
-        None if said.is_none() => (Some(Vec::new()), false),
-        None => (
-            get(&said, intern!(py, "messages"))?.as_ref().and_then(list),
-            is_true(&said, intern!(py, "contentTruncated"))?,
-        ),
+    let messages = match list(&said) {
+        Some(messages) => Some(messages),
+        None if said.is_none() => Some(Vec::new()),
+        None => get(&said, intern!(py, "messages"))?.as_ref().and_then(list),
     };
     let Some(messages) = messages else {
+        if get_text(&said, intern!(py, "error"))?.is_some_and(|error| error.starts_with("No session found")) {
+            return Ok(Reply::default());
+        }
         return Err(PyValueError::new_err(format!("it answered {}, expected a list of messages", shown(&said))));
     };
     let mut reply = Reply::default();
@@ -301,31 +301,52 @@ pub(super) fn reply(answer: Object<'_>) -> PyResult<Reply> {
         let content = get(message, intern!(py, "content"))?;
         let text = content.as_ref().map_or_else(|| Ok(String::new()), content_text)?;
         match role.as_ref().map(|role| role.to_str()).transpose()? {
-            Some("assistant") | None if !text.trim().is_empty() => {
-                reply.is_cut = text.len() >= HISTORY_CHARS
-                    && is_cut_text(&text, is_cut || is_true(message, intern!(py, "truncated"))?);
-                reply.text = text;
-                // One that says no more than who said what says nothing of what it used.
-                if message.cast::<PyDict>().map_or(true, |message| message.len() > 2) {
-                    reply.model = named_model(message, intern!(py, "provider"), intern!(py, "model"))?
-                        .filter(|model| model.contains('/'));
+            Some("assistant") | None => {
+                // One that says no more than who said what says nothing of how it came about.
+                let is_bare = message.cast::<PyDict>().is_ok_and(|message| message.len() <= 2);
+                if is_bare && text.trim().is_empty() {
+                    continue;
+                }
+                if !is_bare {
+                    told_of(message, &text, &mut reply)?;
                     usage(&messages, &mut reply)?;
                 }
+                if text.trim().is_empty() && reply.failure.is_none() && !reply.is_aborted {
+                    continue;
+                }
+                reply.is_cut = text.len() >= HISTORY_CHARS && is_cut_text(&text, message)?;
+                reply.text = text;
                 break;
             }
-            Some("assistant" | "user") | None => {}
+            Some("user") => {}
             Some(_) => reply.remark = reply.remark.or(Some(text).filter(|text| !text.trim().is_empty())),
         }
     }
     Ok(reply)
 }
 
-/// Whether a text is only a beginning. The mark of a cut may be about another message of the same answer, so the text
-/// must also be as long as a cut one is.
-fn is_cut_text(text: &str, is_marked: bool) -> bool {
-    let characters = text.chars().count();
-    let ends_in_mark = text.trim_end().ends_with("(truncated)...") || text.trim_end().ends_with("(truncated)…");
-    characters >= HISTORY_CHARS && (is_marked || ends_in_mark)
+/// Reads what an agent's message tells beside its text: the model, and whether the run ended badly.
+fn told_of(message: &Object<'_>, text: &str, reply: &mut Reply) -> PyResult<()> {
+    let py = message.py();
+    reply.model =
+        named_model(message, intern!(py, "provider"), intern!(py, "model"))?.filter(|model| model.contains('/'));
+    let stop = get_str(message, intern!(py, "stopReason"))?;
+    match stop.as_ref().map(|stop| stop.to_str()).transpose()? {
+        Some("error") => {
+            let words = get_text(message, intern!(py, "errorMessage"))?.map(|words| words.to_string());
+            reply.failure = Some(if text.trim().is_empty() { words.unwrap_or_default() } else { text.to_owned() });
+        }
+        Some("aborted") => reply.is_aborted = true,
+        Some(_) | None => {}
+    }
+    Ok(())
+}
+
+/// Whether a text is only a beginning. The whole answer's `contentTruncated` says nothing: a gateway sets it always.
+fn is_cut_text(text: &str, message: &Object<'_>) -> PyResult<bool> {
+    let end = text.trim_end();
+    let ends_in_mark = end.ends_with("(truncated)...") || end.ends_with("(truncated)…");
+    Ok(ends_in_mark || is_true(message, intern!(message.py(), "truncated"))?)
 }
 
 /// Sums what the messages say they used, if they say it.
@@ -381,6 +402,12 @@ pub(super) fn children(answer: Object<'_>) -> PyResult<Vec<Child>> {
     };
     let mut children = Vec::with_capacity(rows.len());
     for row in rows {
+        // Those that have ended are listed, too, and cannot be stopped any more.
+        let status = get_str(&row, intern!(py, "status"))?;
+        let status = status.as_ref().map(|status| status.to_str()).transpose()?;
+        if matches!(Row { status, ..Row::default() }.standing(), Standing::Done | Standing::Failed | Standing::Killed) {
+            continue;
+        }
         if let (Some(label), Some(task_id)) =
             (get_text(&row, intern!(py, "label"))?, get_text(&row, intern!(py, "taskId"))?)
         {
@@ -403,5 +430,8 @@ pub(super) fn done(answer: Object<'_>) -> PyResult<Result<(), String>> {
     };
     let status = if said.is_none() { None } else { get_text(&said, intern!(py, "status"))? };
     let is_refused = matches!(status.as_deref(), Some("error" | "forbidden" | "failed" | "unsupported" | "not_found"));
-    Ok(if is_refused { Err(shown(&whole)) } else { Ok(()) })
+    // One that has ended meanwhile needs no stop.
+    let is_over =
+        is_refused && get_text(&said, intern!(py, "reason"))?.is_some_and(|reason| reason.contains("already terminal"));
+    Ok(if is_refused && !is_over { Err(shown(&whole)) } else { Ok(()) })
 }

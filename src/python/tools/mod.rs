@@ -188,7 +188,7 @@ impl ToolRun {
             }
             Call::Children => {
                 let children = read(py, answer, answers::children);
-                self.hand_over(|tools, _| tools.children(children));
+                self.hand_over(|tools, now| tools.children(children, now));
             }
             Call::Cancel { attempt, .. } => {
                 let done = read(py, answer, answers::done).and_then(|done| done);
@@ -265,7 +265,7 @@ impl ToolRun {
             Call::Spawn { order, .. } => tools.spawned(order.attempt, SpawnAnswer::Interrupted, now),
             Call::List { .. } => tools.look_interrupted(now),
             Call::History { attempt, .. } => tools.reading_interrupted(attempt),
-            Call::Children => tools.children(Err("it was interrupted".to_owned())),
+            Call::Children => tools.children(Err("it was interrupted".to_owned()), now),
             Call::Cancel { attempt, .. } => tools.cancelled(attempt, Err("it was interrupted".to_owned()), now),
             Call::Delete { attempt, .. } => tools.deleted(attempt, Err("it was interrupted".to_owned())),
         });
@@ -367,11 +367,16 @@ impl ToolRun {
         }
     }
 
-    /// Numbers of calls whose answers nobody waits for any more.
+    /// Numbers of calls that are to be interrupted: starts that are no longer wanted, and, once agents are to be stopped,
+    /// looks and readings that may hang.
     fn withdrawn(&self) -> Vec<u64> {
-        let attempts = lock(&self.state).run.withdrawn();
+        let (attempts, is_hurried) = lock(&self.state).run.withdrawn();
+        let is_withdrawn = |call: &Call| match call {
+            Call::Spawn { order, .. } => attempts.contains(&order.attempt),
+            Call::List { .. } | Call::History { .. } => is_hurried,
+            Call::Children | Call::Cancel { .. } | Call::Delete { .. } => false,
+        };
         let open = lock(&self.open);
-        let is_withdrawn = |call: &Call| matches!(call, Call::Spawn { order, .. } if attempts.contains(&order.attempt));
         open.by_no.iter().filter(|(_, (call, _))| is_withdrawn(call)).map(|(number, _)| *number).collect()
     }
 

@@ -17,6 +17,8 @@ pub(super) enum Phase {
     Unsure(Ending),
     /// It is under way.
     Awaited,
+    /// It has ended this way, as soon as it is certain that nothing of it runs.
+    Ending(Ending),
     /// It seems to have ended; its messages are being read.
     Reading {
         finding: Finding,
@@ -51,7 +53,9 @@ pub(super) struct Agent {
     pub seen_in: u32,
     /// Complete looks in a row that did not show it.
     pub misses: u32,
-    /// Since when it is seen to work.
+    /// Since when every look says that it works.
+    pub running_since: Option<Time>,
+    /// Since when it works, for certain.
     pub started_at: Option<Time>,
     pub is_stopping: bool,
     /// It was asked to stop.
@@ -75,6 +79,7 @@ impl Agent {
             accepted_at: now,
             seen_in: 0,
             misses: 0,
+            running_since: None,
             started_at: None,
             is_stopping: false,
             is_cancelled: false,

@@ -84,6 +84,10 @@ pub struct Reply {
     pub text: String,
     /// The text is only the beginning.
     pub is_cut: bool,
+    /// The run ended badly, in these words; the text is no answer then.
+    pub failure: Option<String>,
+    /// The run was broken off, in time or out of it; the text is no answer then.
+    pub is_aborted: bool,
     /// The last message that is not the agent's: the reason of a failure may stand there.
     pub remark: Option<String>,
     /// The model that wrote it, as `provider/id`.

@@ -19,6 +19,7 @@ use crate::core::usage::{Tokens, Usage};
 mod agent;
 mod answer;
 mod pace;
+mod stopping;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,8 @@ const HISTORY_PAUSES: [Duration; 3] =
 const MISSES_MAX: u32 = 2;
 /// Rows of one page of the list: the most that the gateway's own tool gives.
 const PAGE_ROWS: usize = 200;
+/// For how long a row must say that an agent works.
+const SETTLING: Duration = Duration::from_millis(500);
 /// How much of a task's id stands in its label.
 const LABEL_ID_CHARS: usize = 40;
 
@@ -138,6 +141,7 @@ pub struct ToolRuntime {
     children_asked: bool,
     /// Starts under way that are no longer wanted.
     withdrawn: Vec<AttemptRef>,
+    is_hurried: bool,
 }
 
 impl ToolRuntime {
@@ -164,6 +168,7 @@ impl ToolRuntime {
             list_failures: None,
             children_asked: false,
             withdrawn: Vec::new(),
+            is_hurried: false,
         }
     }
 
@@ -185,11 +190,6 @@ impl ToolRuntime {
     /// Something that a person may want to know.
     pub fn next_notice(&mut self) -> Option<String> {
         self.notices.pop_front()
-    }
-
-    /// Starts under way that are no longer wanted: their calls may be interrupted, if that can be done.
-    pub fn withdrawn(&mut self) -> Vec<AttemptRef> {
-        std::mem::take(&mut self.withdrawn)
     }
 
     /// How many looks there were.
@@ -355,7 +355,10 @@ impl ToolRuntime {
                 Finding::TimedOut { is_certain }
             }
             // A list that tells no status at all, in a whole look, does not say either that an agent waits in a queue.
-            Standing::Unknown if self.tells_status != Some(false) => return,
+            Standing::Unknown if self.tells_status != Some(false) => {
+                agent.running_since = None;
+                return;
+            }
             Standing::Running | Standing::Unknown => return self.started(attempt, now),
         };
         look.ended += usize::from(!matches!(finding, Finding::TimedOut { is_certain: false }));
@@ -366,9 +369,14 @@ impl ToolRuntime {
         if let Some(agent) = self.agents.get_mut(&attempt)
             && agent.started_at.is_none()
         {
-            agent.started_at = Some(now);
+            // A gateway says "running" first of one that then waits in its queue.
+            let since = *agent.running_since.get_or_insert(now);
+            if now.since(since) < SETTLING.min(agent.timeout / 4) {
+                return;
+            }
+            agent.started_at = Some(since);
             self.progress_at = now;
-            self.reports.push_back(Report::Started { attempt, since: now });
+            self.reports.push_back(Report::Started { attempt, since });
         }
     }
 
@@ -422,7 +430,7 @@ impl ToolRuntime {
                 Phase::Awaited if agent.seen_in > 0 || agent.has_had_its_time(now) => {
                     self.read(attempt, Finding::Vanished);
                 }
-                Phase::Awaited | Phase::Calling | Phase::Reading { .. } => {}
+                Phase::Awaited | Phase::Calling | Phase::Reading { .. } | Phase::Ending(_) => {}
             }
         }
     }
@@ -499,27 +507,38 @@ impl ToolRuntime {
         agent.tokens = reply.tokens.or(agent.tokens);
         agent.cost = reply.cost;
         self.progress_at = now;
-        let has_text = !reply.text.trim().is_empty();
+        let has_ended_badly = reply.failure.is_some() || reply.is_aborted;
+        let has_answer = !reply.text.trim().is_empty() && !has_ended_badly;
         let took = now.since(agent.accepted_at);
         match finding {
-            Finding::Done | Finding::Vanished | Finding::TimedOut { .. } if has_text => {
+            Finding::Done | Finding::Vanished | Finding::TimedOut { .. } if has_answer => {
                 self.pace.ended(took);
                 self.end(attempt, if reply.is_cut { Ending::Cut(reply.text) } else { Ending::Replied(reply.text) });
             }
-            Finding::Done => self.end(attempt, Ending::Replied(reply.text)),
-            Finding::Failed(error) => {
-                let said = error.or(reply.remark).unwrap_or_else(|| "it gave no reason".to_owned());
-                self.end(attempt, Ending::Failed { message: format!("the agent failed: {}", abridged(&said, 500)) });
-            }
+            Finding::Done if !has_ended_badly => self.end(attempt, Ending::Replied(reply.text)),
             Finding::Killed => self.end(attempt, Ending::Stopped { reason: "killed".to_owned() }),
-            Finding::TimedOut { is_certain: true } => self.end(attempt, Ending::TimedOut),
+            // It broke off by itself: no stop is needed.
+            Finding::TimedOut { .. } if reply.is_aborted => self.end(attempt, Ending::TimedOut),
+            Finding::TimedOut { is_certain: true } if !has_ended_badly => self.time_out(attempt),
+            Finding::Failed(error) => {
+                let said = Some(reply.text).filter(|text| !text.trim().is_empty());
+                self.fail(attempt, error.or(reply.failure).or(reply.remark).or(said));
+            }
+            Finding::Done | Finding::TimedOut { .. } | Finding::Vanished if has_ended_badly => {
+                self.fail(attempt, reply.failure);
+            }
             Finding::Vanished if agent.seen_in > 0 => {
                 let reason = "its session is no longer listed and holds no answer".to_owned();
                 self.end(attempt, Ending::Lost { reason });
             }
             Finding::Vanished if agent.has_had_its_time(now) => self.end(attempt, Ending::TimedOut),
-            Finding::Vanished | Finding::TimedOut { is_certain: false } => self.await_again(attempt),
+            Finding::Vanished | Finding::TimedOut { .. } | Finding::Done => self.await_again(attempt),
         }
+    }
+
+    fn fail(&mut self, attempt: AttemptRef, words: Option<String>) {
+        let words = words.unwrap_or_else(|| "it gave no reason".to_owned());
+        self.end(attempt, Ending::Failed { message: format!("the agent failed: {}", abridged(&words, 500)) });
     }
 
     fn await_again(&mut self, attempt: AttemptRef) {
@@ -545,98 +564,6 @@ impl ToolRuntime {
         if self.agents.contains_key(&attempt) || self.orders.iter().any(|order| order.attempt == attempt) {
             self.reports.push_back(Report::Queued { attempt });
         }
-    }
-
-    fn stop(&mut self, attempt: AttemptRef, now: Time) {
-        if let Some(index) = self.orders.iter().position(|order| order.attempt == attempt) {
-            self.orders.remove(index);
-            let ending = Ending::Stopped { reason: "it had not started yet".to_owned() };
-            let usage = Usage { tokens: Some(Tokens::default()), cost: Some(0.0) };
-            self.reports.push_back(Report::Ended { attempt, ending, usage, model_used: None });
-            return;
-        }
-        if let Some(agent) = self.agents.get_mut(&attempt) {
-            agent.is_stopping = true;
-            match agent.phase {
-                Phase::Calling => self.withdrawn.push(attempt),
-                Phase::Unsure(_) => {}
-                Phase::Awaited | Phase::Reading { .. } => self.stop_child(attempt, now),
-            }
-        }
-    }
-
-    fn stop_child(&mut self, attempt: AttemptRef, now: Time) {
-        let Some(agent) = self.agents.get(&attempt) else { return };
-        if matches!(agent.phase, Phase::Reading { .. }) {
-            // It has ended; what it said is on its way.
-            return;
-        }
-        if self.abilities.stop {
-            if !self.children_asked {
-                self.children_asked = true;
-                self.urgent.push_front(Call::Children);
-            }
-        } else if !agent.has_had_its_time(now) {
-            let left = (agent.accepted_at + agent.timeout).since(now).as_secs_f64();
-            self.give_up(attempt, &format!("nothing here can stop it; its own time ends in {left:.0} s"));
-        }
-        // One that has had its time is about to be ended by its own runtime.
-    }
-
-    /// The children that can be stopped, or why they could not be asked for.
-    pub fn children(&mut self, answer: Result<Vec<Child>, String>) {
-        self.children_asked = false;
-        let is_waiting = |agent: &Agent| agent.is_stopping && !agent.is_cancelled && agent.phase == Phase::Awaited;
-        let mut stopping: Vec<AttemptRef> =
-            self.agents.iter().filter(|(_, agent)| is_waiting(agent)).map(|(attempt, _)| *attempt).collect();
-        stopping.sort_unstable();
-        let children = match answer {
-            Ok(children) => children,
-            Err(error) => {
-                for attempt in stopping {
-                    self.give_up(attempt, &format!("`subagents` failed: {error}"));
-                }
-                return;
-            }
-        };
-        for attempt in stopping {
-            let Some(agent) = self.agents.get_mut(&attempt) else { continue };
-            let child = children.iter().find(|child| *child.label == *agent.label);
-            // One that is not among them has ended, and the next look shows how.
-            if let Some(Child { task_id, .. }) = child {
-                agent.is_cancelled = true;
-                self.urgent.push_back(Call::Cancel { attempt, task_id: task_id.clone() });
-            }
-        }
-    }
-
-    /// A child was asked to stop, or could not be.
-    pub fn cancelled(&mut self, attempt: AttemptRef, answer: Result<(), String>, now: Time) {
-        match answer {
-            // The next look shows how it ended.
-            Ok(()) => self.pace.hurry(now),
-            Err(error) => self.give_up(attempt, &format!("`subagents` failed: {error}")),
-        }
-    }
-
-    /// A session was deleted, or could not be.
-    pub fn deleted(&mut self, attempt: AttemptRef, answer: Result<(), String>) {
-        self.reports.push_back(match answer {
-            Ok(()) => Report::Deleted { attempt },
-            Err(reason) => Report::DeleteFailed { attempt, reason },
-        });
-    }
-
-    /// Nothing more can be found out about an agent that may be running.
-    fn give_up(&mut self, attempt: AttemptRef, reason: &str) {
-        let Some(agent) = self.agents.get(&attempt) else { return };
-        if agent.is_awaited() {
-            self.awaited -= 1;
-        }
-        self.by_label.remove(&agent.label);
-        let session = agent.session.as_ref().map_or(&*agent.label, |session| &*session.key);
-        let reason = format!("{reason}; session `{session}` may still be running");
-        self.end(attempt, Ending::Unstoppable { reason });
     }
 
     fn end(&mut self, attempt: AttemptRef, ending: Ending) {

@@ -142,7 +142,7 @@ impl World {
                     label: child.label.as_str().into(),
                     task_id: key.as_str().into(),
                 });
-                self.tools.children(Ok(children.collect()));
+                self.tools.children(Ok(children.collect()), self.now);
             }
             Call::Cancel { attempt, task_id } => {
                 self.calls.push("cancel");
