@@ -76,7 +76,13 @@ impl Prompt {
         self.parts().iter().map(|part| part.len()).sum()
     }
 
-    fn parts(&self) -> [&str; 6] {
+    /// What stands at the beginning and at the end, which many prompts share.
+    pub fn shared(&self) -> [&Arc<str>; 2] {
+        [&self.instructions, &self.contract]
+    }
+
+    /// Its parts, which make the text when they stand side by side; the first and the last are the shared ones.
+    pub fn parts(&self) -> [&str; 6] {
         let gap = |before: &str| if before.is_empty() { "" } else { "\n\n" };
         let Self { instructions, brief, added, contract } = self;
         [instructions, gap(instructions), brief, added, gap(contract), contract]

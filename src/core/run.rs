@@ -43,6 +43,9 @@ enum Timer {
     StopPatience(AttemptRef),
 }
 
+/// Starts that may be under way at once, not yet answered: a burst of thousands takes no room, and no gateway takes more.
+const STARTS_MAX: usize = 256;
+
 /// The machine. See the module's documentation.
 #[derive(Debug)]
 pub struct RunMachine {
@@ -52,6 +55,8 @@ pub struct RunMachine {
     ready: BTreeSet<(Reverse<i64>, usize)>,
     limit: Limit,
     live: usize,
+    /// How many of those are ordered and nothing else.
+    ordered: usize,
     unended: usize,
     timers: BTreeSet<(Time, Timer)>,
     facts: VecDeque<Fact>,
@@ -92,6 +97,7 @@ impl RunMachine {
             records,
             ready: BTreeSet::new(),
             live: 0,
+            ordered: 0,
             timers: BTreeSet::from([(now + settings.run_time_max, Timer::RunDeadline)]),
             facts: VecDeque::new(),
             facts_made: 0,
@@ -266,10 +272,8 @@ impl RunMachine {
             return;
         }
         self.limit.accepted();
-        if let Some(live) = self.live_mut(attempt)
-            && live.phase == Phase::Ordered
-        {
-            live.phase = Phase::Accepted;
+        if self.phase(attempt) == Some(Phase::Ordered) {
+            self.enter(attempt, Phase::Accepted);
         }
     }
 
@@ -277,9 +281,7 @@ impl RunMachine {
         if !matches!(self.phase(attempt), Some(Phase::Ordered | Phase::Accepted)) {
             return;
         }
-        if let Some(live) = self.live_mut(attempt) {
-            live.phase = Phase::Working;
-        }
+        self.enter(attempt, Phase::Working);
         self.fact(now, Event::AttemptStarted { attempt, since });
         let timeout = self.plan.tasks()[attempt.task_index].timeout;
         self.timers.insert((since + timeout + self.settings.grace, Timer::Timeout(attempt)));
@@ -291,7 +293,11 @@ impl RunMachine {
         let task = &self.plan.tasks()[index];
         let stopping = match self.phase(attempt) {
             Some(Phase::Stopping(why)) => Some(why),
-            Some(Phase::Ordered | Phase::Accepted | Phase::Working) | None => None,
+            Some(Phase::Ordered) => {
+                self.ordered -= 1;
+                None
+            }
+            Some(Phase::Accepted | Phase::Working) | None => None,
         };
         // What was never started cost nothing; anything else that is not told is unknown.
         let truncated = matches!(ending, Ending::Cut(_));
@@ -494,10 +500,8 @@ impl RunMachine {
 
     fn stop(&mut self, attempt: AttemptRef, why: StopReason, now: Time) {
         let was_waiting = self.take_back(attempt);
-        if let Some(live) = self.live_mut(attempt) {
-            // What never started has not run out of time, whatever the run has.
-            live.phase = Phase::Stopping(if was_waiting { StopReason::Cancel } else { why });
-        }
+        // What never started has not run out of time, whatever the run has.
+        self.enter(attempt, Phase::Stopping(if was_waiting { StopReason::Cancel } else { why }));
         if was_waiting {
             let nothing = Usage { tokens: Some(Tokens::default()), cost: Some(0.0) };
             self.ended(attempt, Ending::Stopped { reason: "not started yet".to_owned() }, nothing, None, now);
@@ -529,7 +533,7 @@ impl RunMachine {
         if self.finished {
             return;
         }
-        while self.cancelled.is_none() && self.limit.admits(self.live, now) {
+        while self.cancelled.is_none() && self.ordered < STARTS_MAX && self.limit.admits(self.live, now) {
             let Some((_, index)) = self.ready.pop_first() else { break };
             self.start(index, now);
         }
@@ -603,6 +607,7 @@ impl RunMachine {
         };
         record.state = State::Live(Live { attempt, phase: Phase::Ordered });
         self.live += 1;
+        self.ordered += 1;
         self.look_later(attempt, now);
         self.fact(now, Event::AttemptPlanned { attempt, attempt_no, tier, model, key });
         self.act(Action::Spawn(order));
@@ -632,10 +637,14 @@ impl RunMachine {
         self.ready.insert((Reverse(self.plan.tasks()[index].priority), index));
     }
 
-    fn live_mut(&mut self, attempt: AttemptRef) -> Option<&mut Live> {
-        match &mut self.records.get_mut(attempt.task_index)?.state {
-            State::Live(live) if live.attempt == attempt => Some(live),
-            State::Live(_) | State::Blocked { .. } | State::Ready | State::Delayed | State::Ended => None,
+    /// The current attempt of a task goes on to its next phase.
+    fn enter(&mut self, attempt: AttemptRef, phase: Phase) {
+        let State::Live(live) = &mut self.records[attempt.task_index].state else { return };
+        if live.attempt == attempt {
+            if live.phase == Phase::Ordered {
+                self.ordered -= 1;
+            }
+            live.phase = phase;
         }
     }
 

@@ -7,6 +7,12 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
 use serde_json::{Map, Number, Value};
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+
+use foldhash::fast::RandomState;
+
+use super::lock;
 use crate::core::task::{TaskDraft, TaskParts};
 
 /// How deep data may nest. `serde_json` reads no deeper.
@@ -157,6 +163,27 @@ fn refused(path: &str, problem: &str) -> PyErr {
     PyTypeError::new_err(format!("{place} {problem}"))
 }
 
+/// Names of fields that were seen before, as Python objects: answers of one kind share them.
+static KEYS: LazyLock<Mutex<HashMap<Box<str>, Py<PyString>, RandomState>>> = LazyLock::new(Mutex::default);
+/// How many are remembered, and how long one may be, in bytes.
+const KEYS_MAX: usize = 1_024;
+const KEY_BYTES_MAX: usize = 64;
+
+fn key<'py>(py: Python<'py>, name: &str) -> Bound<'py, PyString> {
+    if name.len() > KEY_BYTES_MAX {
+        return PyString::new(py, name);
+    }
+    let mut keys = lock(&KEYS);
+    if let Some(known) = keys.get(name) {
+        return known.bind(py).clone();
+    }
+    let new = PyString::new(py, name);
+    if keys.len() < KEYS_MAX {
+        keys.insert(name.into(), new.clone().unbind());
+    }
+    new
+}
+
 /// A JSON value as a Python object.
 pub(super) fn to_py<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     Ok(match value {
@@ -175,7 +202,7 @@ pub(super) fn to_py<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, 
         Value::Object(fields) => {
             let dict = PyDict::new(py);
             for (name, field) in fields {
-                dict.set_item(name, to_py(py, field)?)?;
+                dict.set_item(key(py, name), to_py(py, field)?)?;
             }
             dict.into_any()
         }

@@ -22,7 +22,7 @@ use crate::agents::registry;
 use crate::core::plan::Plan;
 use crate::core::task::TaskDraft;
 use crate::workflow::{
-    self, InputError, LiveSessions, RunError, RunEvent, RunHandle, RunOptions, RunSummary, Waiter,
+    self, InputError, LiveSessions, Planner, RunError, RunEvent, RunHandle, RunOptions, RunSummary, Waiter,
     sessions_left_fields, totals_fields, wait_pair,
 };
 
@@ -47,15 +47,20 @@ impl Engine {
     /// Checks the tasks, starts a run of them and puts it into `started`. Nothing is spent if they cannot be run.
     /// `tasks` are `AgentTask`s or what `fields` makes a dict of.
     fn start(&self, py: Python<'_>, tasks: Vec<Bound<'_, PyAny>>, started: &Bound<'_, PyList>) -> PyResult<()> {
-        let mut drafts = Vec::with_capacity(tasks.len());
-        for (index, task) in tasks.iter().enumerate() {
-            drafts.push(match draft_from_task(task)? {
-                Some(draft) => draft,
-                None => draft_from_fields(index, task)?,
-            });
-        }
         let options = self.options.clone();
-        let plan = workflow::plan(drafts, &registry(), options.hierarchy).map_err(|error| errors::input(py, &error))?;
+        let plan = {
+            // Reading a task may run foreign code, which may ask for agent types: the registry is not kept locked.
+            let registry = registry().clone();
+            let mut planner = Planner::new(&registry, options.hierarchy);
+            for task in &tasks {
+                let draft = match draft_from_task(task)? {
+                    Some(draft) => draft,
+                    None => draft_from_fields(planner.count(), task)?,
+                };
+                planner.add(draft).map_err(|error| errors::input(py, &error))?;
+            }
+            planner.finish().map_err(|error| errors::input(py, &error))?
+        };
         if let Some(toolbox) = &self.toolbox {
             let run = ToolRun::start(plan, options.settings, toolbox.clone_ref(py))?;
             return started.append(Py::new(py, run)?);

@@ -21,7 +21,7 @@ mod wait;
 pub use children::{ChildCall, ChildOrder, ChildQuery, Children};
 pub use narrate::{LiveSessions, Narrator};
 pub use options::RunOptions;
-pub use prepare::plan;
+pub use prepare::{Planner, plan};
 pub use result::{result_field, result_fields, sessions_left_fields, summary_fields, totals_fields};
 pub use start::{Level, RunEvent, RunHandle, RunSummary, RuntimeChoice, SessionLeft, start, stepwise};
 pub use wait::{Waiter, Waker, wait_pair};

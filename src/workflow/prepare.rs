@@ -12,19 +12,60 @@ use crate::core::task::{PROMPT_BYTES_MAX, TaskDraft, TaskError};
 
 /// The plan of `drafts`: their agent types found in `registry`, their prompts rendered, their schemas compiled. Tasks
 /// without models of their own use `hierarchy`; tasks without an id are named after their type and place.
-pub fn plan(drafts: Vec<TaskDraft>, registry: &Registry, hierarchy: ModelHierarchy) -> Result<Arc<Plan>, InputError> {
-    let hierarchy = Arc::new(hierarchy);
-    // Only a task without an id has to know those of the others.
-    let given: HashSet<String> = if drafts.iter().all(|draft| draft.task_id.is_some()) {
-        HashSet::new()
-    } else {
-        drafts.iter().filter_map(|draft| draft.task_id.clone()).collect()
-    };
-    let mut tasks = Vec::with_capacity(drafts.len());
-    for (index, draft) in drafts.into_iter().enumerate() {
-        tasks.push(task(index, draft, registry, &hierarchy, &given)?);
+pub fn plan(
+    drafts: impl IntoIterator<Item = TaskDraft>,
+    registry: &Registry,
+    hierarchy: ModelHierarchy,
+) -> Result<Arc<Plan>, InputError> {
+    let mut planner = Planner::new(registry, hierarchy);
+    for draft in drafts {
+        planner.add(draft)?;
     }
-    Ok(Arc::new(Plan::new(tasks)?))
+    planner.finish()
+}
+
+/// Makes a plan of drafts that come one by one.
+#[derive(Debug)]
+pub struct Planner<'registry> {
+    registry: &'registry Registry,
+    hierarchy: Arc<ModelHierarchy>,
+    tasks: Vec<Task>,
+    /// The places of those that have no id yet.
+    unnamed: Vec<usize>,
+}
+
+impl<'registry> Planner<'registry> {
+    /// A plan without tasks.
+    pub fn new(registry: &'registry Registry, hierarchy: ModelHierarchy) -> Self {
+        Self { registry, hierarchy: Arc::new(hierarchy), tasks: Vec::new(), unnamed: Vec::new() }
+    }
+
+    /// How many tasks there are.
+    pub fn count(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Adds the next task.
+    pub fn add(&mut self, draft: TaskDraft) -> Result<(), InputError> {
+        let index = self.tasks.len();
+        if draft.task_id.is_none() {
+            self.unnamed.push(index);
+        }
+        self.tasks.push(task(index, draft, self.registry, &self.hierarchy)?);
+        Ok(())
+    }
+
+    /// Names the tasks that have no id, and checks how all of them fit together.
+    pub fn finish(mut self) -> Result<Arc<Plan>, InputError> {
+        if !self.unnamed.is_empty() {
+            let given: HashSet<Arc<str>> = self.tasks.iter().map(|task| task.id.clone()).collect();
+            for index in self.unnamed {
+                let task = &mut self.tasks[index];
+                task.id = generated_id(&task.agent_type, index, &given).into();
+            }
+        }
+        Ok(Arc::new(Plan::new(self.tasks)?))
+    }
 }
 
 fn task(
@@ -32,28 +73,26 @@ fn task(
     draft: TaskDraft,
     registry: &Registry,
     hierarchy: &Arc<ModelHierarchy>,
-    given: &HashSet<String>,
 ) -> Result<Task, TaskError> {
-    let label = draft.label(index);
+    let label = || draft.label(index);
     let agent_type = registry.get(&draft.agent_type).map_err(|_| TaskError::AgentType {
-        task: label.clone(),
+        task: label(),
         agent_type: draft.agent_type.clone(),
         hint: registry.hint(&draft.agent_type),
     })?;
     let (brief, contract) = agents::render(&agent_type, &draft);
     let bytes = agent_type.instructions.len() + brief.len() + contract.len();
     if bytes > PROMPT_BYTES_MAX {
-        return Err(TaskError::TooLarge { task: label, bytes });
+        return Err(TaskError::TooLarge { task: label(), bytes });
     }
-    let schema_error = |source| TaskError::Schema { task: label.clone(), source };
-    let schema = match (draft.output_format, draft.output_schema) {
-        (OutputFormat::Json, Some(source)) => Some(Schema::new(source).map_err(schema_error)?),
+    let schema_error = |source| TaskError::Schema { task: label(), source };
+    let schema = match (draft.output_format, &draft.output_schema) {
+        (OutputFormat::Json, Some(source)) => Some(Schema::new(source.clone()).map_err(schema_error)?),
         (OutputFormat::Json, None) => agent_type.schema().map_err(schema_error)?.cloned(),
         (OutputFormat::Markdown | OutputFormat::Code | OutputFormat::Text, _) => None,
     };
-    let id = draft.task_id.unwrap_or_else(|| generated_id(&draft.agent_type, index, given));
     Ok(Task {
-        id: id.into(),
+        id: draft.task_id.unwrap_or_default().into(),
         agent_type: agent_type.name.clone(),
         instructions: agent_type.instructions.clone(),
         brief: brief.into(),
@@ -68,9 +107,9 @@ fn task(
 }
 
 /// `code_reviewer-3` for the third task; never one that the caller has given to another task.
-fn generated_id(agent_type: &str, index: usize, given: &HashSet<String>) -> String {
+fn generated_id(agent_type: &str, index: usize, given: &HashSet<Arc<str>>) -> String {
     let mut id = format!("{agent_type}-{}", index + 1);
-    while given.contains(&id) {
+    while given.contains(id.as_str()) {
         id.push('\'');
     }
     id

@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::core::action::{Session, SpawnOrder};
 use crate::core::failure::Ending;
 use crate::core::time::Time;
-use crate::core::usage::Tokens;
 
 /// How far an agent has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,11 +13,11 @@ pub(super) enum Phase {
     /// Its start is being called.
     Calling,
     /// Its start was not answered. What it comes to if it never happened.
-    Unsure(Ending),
+    Unsure(Box<Ending>),
     /// It is under way.
     Awaited,
     /// It has ended this way, as soon as it is certain that nothing of it runs.
-    Ending(Ending),
+    Ending(Box<Ending>),
     /// It seems to have ended; its messages are being read.
     Reading {
         finding: Finding,
@@ -65,8 +64,8 @@ pub(super) struct Agent {
     /// When its messages are read again though that is in doubt: at pauses that double.
     pub doubt_until: Time,
     pub model_used: Option<Arc<str>>,
-    pub tokens: Option<Tokens>,
-    pub cost: Option<f64>,
+    /// The tokens of its context, as the list tells.
+    pub tokens: Option<u64>,
 }
 
 impl Agent {
@@ -87,7 +86,6 @@ impl Agent {
             doubt_until: Time::default(),
             model_used: None,
             tokens: None,
-            cost: None,
         }
     }
 

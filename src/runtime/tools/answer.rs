@@ -98,6 +98,13 @@ pub struct Reply {
     pub cost: Option<f64>,
 }
 
+impl Reply {
+    /// Whether the text is an answer.
+    pub(super) fn is_answer(&self) -> bool {
+        !self.text.trim().is_empty() && self.failure.is_none() && !self.is_aborted
+    }
+}
+
 /// A child that can be stopped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Child {

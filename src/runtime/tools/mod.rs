@@ -280,7 +280,7 @@ impl ToolRuntime {
             return self.end(attempt, ending);
         }
         let Some(agent) = self.agents.get_mut(&attempt) else { return };
-        agent.phase = Phase::Unsure(ending);
+        agent.phase = Phase::Unsure(Box::new(ending));
         self.by_label.insert(agent.label.clone(), attempt);
         self.awaited += 1;
         self.pace.hurry(now);
@@ -329,7 +329,7 @@ impl ToolRuntime {
             return;
         }
         if let Some(tokens) = row.tokens {
-            agent.tokens = Some(Tokens { total: tokens, ..Tokens::default() });
+            agent.tokens = Some(tokens);
         }
         if agent.model_used.is_none() {
             agent.model_used = row.model.map(Into::into);
@@ -421,7 +421,7 @@ impl ToolRuntime {
             let Some(agent) = self.agents.get_mut(&attempt) else { continue };
             match &agent.phase {
                 Phase::Unsure(ending) => {
-                    let ending = ending.clone();
+                    let ending = Ending::clone(ending);
                     self.by_label.remove(&agent.label);
                     self.awaited -= 1;
                     self.end(attempt, ending);
@@ -501,44 +501,35 @@ impl ToolRuntime {
             }
         };
         let finding = finding.clone();
-        if let Some(model) = reply.model {
-            agent.model_used = Some(model);
+        let usage = Usage { tokens: reply.tokens, cost: reply.cost };
+        if let Some(model) = &reply.model {
+            agent.model_used = Some(model.clone());
         }
-        agent.tokens = reply.tokens.or(agent.tokens);
-        agent.cost = reply.cost;
         self.progress_at = now;
-        let has_ended_badly = reply.failure.is_some() || reply.is_aborted;
-        let has_answer = !reply.text.trim().is_empty() && !has_ended_badly;
         let took = now.since(agent.accepted_at);
-        match finding {
-            Finding::Done | Finding::Vanished | Finding::TimedOut { .. } if has_answer => {
+        let has_had_its_time = agent.has_had_its_time(now);
+        let was_listed = agent.seen_in > 0;
+        let ending = match finding {
+            Finding::Killed => Ending::Stopped { reason: "killed".to_owned() },
+            Finding::Failed(error) => failed(error, reply),
+            Finding::Done | Finding::Vanished | Finding::TimedOut { .. } if reply.is_answer() => {
                 self.pace.ended(took);
-                self.end(attempt, if reply.is_cut { Ending::Cut(reply.text) } else { Ending::Replied(reply.text) });
+                if reply.is_cut { Ending::Cut(reply.text) } else { Ending::Replied(reply.text) }
             }
-            Finding::Done if !has_ended_badly => self.end(attempt, Ending::Replied(reply.text)),
-            Finding::Killed => self.end(attempt, Ending::Stopped { reason: "killed".to_owned() }),
             // It broke off by itself: no stop is needed.
-            Finding::TimedOut { .. } if reply.is_aborted => self.end(attempt, Ending::TimedOut),
-            Finding::TimedOut { is_certain: true } if !has_ended_badly => self.time_out(attempt),
-            Finding::Failed(error) => {
-                let said = Some(reply.text).filter(|text| !text.trim().is_empty());
-                self.fail(attempt, error.or(reply.failure).or(reply.remark).or(said));
+            Finding::TimedOut { .. } if reply.is_aborted => Ending::TimedOut,
+            Finding::Done | Finding::Vanished | Finding::TimedOut { .. } if reply.failure.is_some() => {
+                failed(None, reply)
             }
-            Finding::Done | Finding::TimedOut { .. } | Finding::Vanished if has_ended_badly => {
-                self.fail(attempt, reply.failure);
+            Finding::Done => Ending::Replied(String::new()),
+            Finding::Vanished if was_listed => {
+                Ending::Lost { reason: "its session is no longer listed and holds no answer".to_owned() }
             }
-            Finding::Vanished if agent.seen_in > 0 => {
-                let reason = "its session is no longer listed and holds no answer".to_owned();
-                self.end(attempt, Ending::Lost { reason });
-            }
-            Finding::Vanished if agent.has_had_its_time(now) => self.end(attempt, Ending::TimedOut),
-            Finding::Vanished | Finding::TimedOut { .. } | Finding::Done => self.await_again(attempt),
-        }
-    }
-
-    fn fail(&mut self, attempt: AttemptRef, words: Option<String>) {
-        let words = words.unwrap_or_else(|| "it gave no reason".to_owned());
-        self.end(attempt, Ending::Failed { message: format!("the agent failed: {}", abridged(&words, 500)) });
+            Finding::Vanished if has_had_its_time => Ending::TimedOut,
+            Finding::TimedOut { is_certain: true } => return self.time_out(attempt),
+            Finding::Vanished | Finding::TimedOut { is_certain: false } => return self.await_again(attempt),
+        };
+        self.end_with(attempt, ending, usage);
     }
 
     fn await_again(&mut self, attempt: AttemptRef) {
@@ -567,11 +558,16 @@ impl ToolRuntime {
     }
 
     fn end(&mut self, attempt: AttemptRef, ending: Ending) {
+        self.end_with(attempt, ending, Usage::default());
+    }
+
+    fn end_with(&mut self, attempt: AttemptRef, ending: Ending, usage: Usage) {
         let Some(agent) = self.agents.remove(&attempt) else { return };
         if let Some(session) = &agent.session {
             self.by_key.remove(&session.key);
         }
-        let usage = Usage { tokens: agent.tokens, cost: agent.cost };
+        let tokens = agent.tokens.map(|total| Tokens { total, ..Tokens::default() });
+        let usage = Usage { tokens: usage.tokens.or(tokens), cost: usage.cost };
         self.reports.push_back(Report::Ended { attempt, ending, usage, model_used: agent.model_used });
     }
 }
@@ -587,4 +583,12 @@ fn label(order: &SpawnOrder) -> Arc<str> {
     label.push('-');
     label.push_str(unique);
     label.into()
+}
+
+/// The end of an agent that failed, in the words of its row, of its message, or of a message beside it.
+fn failed(error: Option<String>, reply: Reply) -> Ending {
+    let said = Some(reply.text).filter(|text| !text.trim().is_empty());
+    let words = error.or(reply.failure).or(reply.remark).or(said);
+    let words = words.unwrap_or_else(|| "it gave no reason".to_owned());
+    Ending::Failed { message: format!("the agent failed: {}", abridged(&words, 500)) }
 }

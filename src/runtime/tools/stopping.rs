@@ -81,7 +81,7 @@ impl ToolRuntime {
     /// Nothing of an agent runs any more. The next look shows how it ended, unless that is known.
     fn has_stopped(&mut self, attempt: AttemptRef, now: Time) {
         match self.agents.get(&attempt).map(|agent| &agent.phase) {
-            Some(Phase::Ending(ending)) => self.end(attempt, ending.clone()),
+            Some(Phase::Ending(ending)) => self.end(attempt, Ending::clone(ending)),
             Some(Phase::Calling | Phase::Unsure(_) | Phase::Awaited | Phase::Reading { .. }) => self.pace.hurry(now),
             None => {}
         }
@@ -114,7 +114,7 @@ impl ToolRuntime {
         if !self.abilities.stop || agent.is_cancelled {
             return self.end(attempt, Ending::TimedOut);
         }
-        agent.phase = Phase::Ending(Ending::TimedOut);
+        agent.phase = Phase::Ending(Box::new(Ending::TimedOut));
         self.ask_for_children();
     }
 
