@@ -86,9 +86,9 @@ class Pump:
                 timer.cancel()
         self._wake.clear()
 
-    def _make(self, number: int, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _make(self, number: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         try:
-            answer = self._call(function, args, kwargs)
+            answer = self._call(function, arguments)
         except Exception as error:
             self._run.raised(number, error)
         except BaseException as error:
@@ -100,18 +100,18 @@ class Pump:
             else:
                 self._run.answered(number, answer)
 
-    def _call(self, function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         from ._tools import _is_async
 
         if self._threads is None or _is_async(function):
-            return function(*args, **kwargs)
+            return function(*arguments)
         import contextvars
         import functools
         from concurrent.futures import ThreadPoolExecutor
 
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="parallel-agents-tools")
-        call = functools.partial(contextvars.copy_context().run, function, *args, **kwargs)
+        call = functools.partial(contextvars.copy_context().run, function, *arguments)
         return asyncio.get_running_loop().run_in_executor(self._pool, call)
 
     async def _finish(self, number: int, awaitable: Awaitable[Any]) -> None:

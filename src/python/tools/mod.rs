@@ -339,18 +339,14 @@ impl ToolRun {
     }
 
     /// The next call that an event loop is to make now: its number, the callable, its arguments.
-    #[expect(clippy::type_complexity, reason = "a tuple is what Python takes apart most easily")]
-    fn next_call<'py>(
-        &self,
-        py: Python<'py>,
-    ) -> PyResult<Option<(u64, Bound<'py, PyAny>, Bound<'py, PyTuple>, Bound<'py, PyDict>)>> {
+    fn next_call<'py>(&self, py: Python<'py>) -> PyResult<Option<(u64, Bound<'py, PyAny>, Bound<'py, PyTuple>)>> {
         let Some(call) = self.take_call() else { return Ok(None) };
-        let Prepared { function, arguments, keywords } = self.prepare(py, &call)?;
+        let Prepared { function, arguments } = self.prepare(py, &call)?;
         let mut open = lock(&self.open);
         open.latest_no += 1;
         let number = open.latest_no;
         open.by_no.insert(number, (call, Stopwatch::start()));
-        Ok(Some((number, function, arguments, keywords)))
+        Ok(Some((number, function, arguments)))
     }
 
     /// A call was answered.
