@@ -96,9 +96,18 @@ class Pump:
             raise
         else:
             if hasattr(answer, "__await__"):
-                self._tasks[number] = asyncio.ensure_future(self._finish(number, answer))
+                self._tasks[number] = task = asyncio.ensure_future(self._finish(number, answer))
+                task.add_done_callback(lambda _: self._never_begun(number, answer))
             else:
                 self._run.answered(number, answer)
+
+    def _never_begun(self, number: int, awaitable: Awaitable[Any]) -> None:
+        # A task that is cancelled before its first step never gets to say so itself.
+        if self._tasks.pop(number, None) is not None:
+            if hasattr(awaitable, "close"):
+                awaitable.close()
+            self._run.raised(number, asyncio.CancelledError())
+            self._wake.set()
 
     def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         from ._tools import _is_async

@@ -170,10 +170,10 @@ for _name in _RESULT_FIELDS:
 
 def results_from_core(reports: list[_core.Report | None], ids: list[str], known: dict[str, AgentResult]) -> None:
     """Adds the results that the core holds to `known`; their fields are read from there when first asked for."""
-    new = object.__new__
+    new, kind = object.__new__, AgentResult
     for task_id, report in zip(ids, reports, strict=True):
         if report is not None and task_id not in known:
-            known[task_id] = result = new(AgentResult)
+            known[task_id] = result = new(kind)
             result._report = report  # type: ignore[attr-defined]
 
 

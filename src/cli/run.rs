@@ -25,7 +25,7 @@ const CAPTION_CHARS: usize = 1_000;
 struct Finished {
     plan: Arc<Plan>,
     runtime: &'static str,
-    reports: Vec<TaskReport>,
+    reports: Vec<Arc<TaskReport>>,
     summary: RunSummary,
     interrupted: bool,
 }
@@ -61,7 +61,7 @@ pub(super) fn run(
     }
     let finished = play(drafts, options, interrupted, &say)?;
     say(&finished.totals());
-    let result = |report: &TaskReport| {
+    let result = |report: &Arc<TaskReport>| {
         let task = &finished.plan.tasks()[report.task_index];
         Value::Object(result_fields(task, report, finished.runtime))
     };
@@ -130,7 +130,7 @@ fn play(
                 Level::Warning => format!("warning: {text}"),
             }),
             Ok(RunEvent::TaskEnded(report)) => {
-                reports.push(*report);
+                reports.push(report);
                 tell(&line(&plan, &reports));
             }
             Ok(RunEvent::Ended(summary)) => break summary,
@@ -154,7 +154,7 @@ fn play(
 }
 
 /// One line for the task that ended last.
-fn line(plan: &Plan, reports: &[TaskReport]) -> String {
+fn line(plan: &Plan, reports: &[Arc<TaskReport>]) -> String {
     let Some(report) = reports.last() else { return String::new() };
     let task = &plan.tasks()[report.task_index];
     let model = report.attempts.last().map_or_else(String::new, |attempt| {

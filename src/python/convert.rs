@@ -164,7 +164,8 @@ fn refused(path: &str, problem: &str) -> PyErr {
 }
 
 /// Names of fields that were seen before, as Python objects: answers of one kind share them.
-static KEYS: LazyLock<Mutex<HashMap<Box<str>, Py<PyString>, RandomState>>> = LazyLock::new(Mutex::default);
+static KEYS: LazyLock<Mutex<Keys>> = LazyLock::new(Mutex::default);
+type Keys = HashMap<Box<str>, Py<PyString>, RandomState>;
 /// How many are remembered, and how long one may be, in bytes.
 const KEYS_MAX: usize = 1_024;
 const KEY_BYTES_MAX: usize = 64;

@@ -83,9 +83,9 @@ impl Results {
     }
 
     /// A task has ended.
-    pub fn keep(&self, report: Box<TaskReport>) {
+    pub fn keep(&self, report: Arc<TaskReport>) {
         let index = report.task_index;
-        lock(&self.ended)[index] = Some(Arc::from(report));
+        lock(&self.ended)[index] = Some(report);
     }
 
     /// The report of a task, if it has ended.

@@ -23,6 +23,9 @@ pub struct Contract {
 
 impl Contract {
     /// An action is begun.
+    ///
+    /// # Panics
+    /// In unoptimised builds, if the contract rules it out.
     pub fn begun(&mut self, action: &Action) {
         if cfg!(debug_assertions) {
             let kept = self.note_action(action);
@@ -31,6 +34,9 @@ impl Contract {
     }
 
     /// A report came.
+    ///
+    /// # Panics
+    /// In unoptimised builds, if it breaks the contract.
     pub fn reported(&mut self, report: &Report) {
         if cfg!(debug_assertions) {
             let kept = self.note_report(report);
@@ -49,9 +55,8 @@ impl Contract {
                 None => Err("only what was started is looked at or stopped"),
             },
             Action::Delete { attempt, .. } => match self.attempts.insert(*attempt, Stage::Deleting) {
-                Some(Stage::Ended) => Ok(()),
-                // Given up by the machine, which waits no longer.
-                Some(Stage::Ordered | Stage::Accepted) => Ok(()),
+                // One that has not ended was given up by the machine, which waits no longer.
+                Some(Stage::Ended | Stage::Ordered | Stage::Accepted) => Ok(()),
                 Some(Stage::Deleting | Stage::Over) => Err("a session is deleted once"),
                 None => Err("only what was started is deleted"),
             },
@@ -74,8 +79,9 @@ impl Contract {
         let Some(stage) = self.attempts.get_mut(attempt) else { return Err("no report comes before its action") };
         let before = std::mem::replace(stage, next);
         match (before, next) {
-            (Stage::Ordered, Stage::Accepted) | (Stage::Ordered | Stage::Accepted, Stage::Ended) => Ok(()),
-            (Stage::Deleting, Stage::Over) => Ok(()),
+            (Stage::Ordered, Stage::Accepted)
+            | (Stage::Ordered | Stage::Accepted, Stage::Ended)
+            | (Stage::Deleting, Stage::Over) => Ok(()),
             // An agent that was given up ends while its session is being deleted.
             (Stage::Deleting, Stage::Accepted | Stage::Ended) => {
                 self.attempts.insert(*attempt, Stage::Deleting);

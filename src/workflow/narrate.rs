@@ -42,7 +42,7 @@ impl Narrator {
         self.narrate(fact, tell);
         if let Some(report) = self.reporter.apply(fact) {
             self.summary.execution_time += report.execution_time();
-            tell(RunEvent::TaskEnded(Box::new(report)));
+            tell(RunEvent::TaskEnded(Arc::new(report)));
         }
     }
 

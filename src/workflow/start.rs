@@ -70,7 +70,7 @@ pub enum RunEvent {
         text: String,
     },
     /// A task has ended. Comes exactly once for each task.
-    TaskEnded(Box<TaskReport>),
+    TaskEnded(Arc<TaskReport>),
     /// The run is over. The last event, unless it failed.
     Ended(RunSummary),
     /// The run could not be carried out; nothing was spent. The last event.

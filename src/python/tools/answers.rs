@@ -259,15 +259,13 @@ pub(super) fn row_text<'py>(row: &Object<'py>, with_label: bool) -> PyResult<Row
     let py = row.py();
     let text = |name| get_str(row, name);
     let status = text(intern!(py, "status"))?;
-    let has_failed =
-        status.as_ref().is_some_and(|status| status.to_str().is_ok_and(|status| "failed error".contains(status)));
-    let error = match has_failed {
-        false => None,
-        true => match text(intern!(py, "lastRunError"))? {
-            Some(error) => Some(error),
-            None => text(intern!(py, "error"))?,
-        },
-    };
+    let mut error = None;
+    if status.as_ref().is_some_and(|status| matches!(status.to_str(), Ok("failed" | "error"))) {
+        error = text(intern!(py, "lastRunError"))?;
+        if error.is_none() {
+            error = text(intern!(py, "error"))?;
+        }
+    }
     Ok(RowText {
         status,
         label: if with_label { text(intern!(py, "label"))? } else { None },

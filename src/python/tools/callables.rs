@@ -20,8 +20,8 @@ impl<const PARAMETERS: usize> Callable<PARAMETERS> {
         parameters: [&str; PARAMETERS],
     ) -> PyResult<Option<Callable<PARAMETERS>>> {
         let Some(found) = calls.get_item(name)? else { return Ok(None) };
-        let (function, taken) = found.extract::<(Py<PyAny>, Vec<String>)>()?;
-        let takes = parameters.map(|parameter| taken.iter().any(|each| each == parameter));
+        let (function, names) = found.extract::<(Py<PyAny>, Vec<String>)>()?;
+        let takes = parameters.map(|parameter| names.iter().any(|each| each == parameter));
         Ok(Some(Self { function, takes }))
     }
 

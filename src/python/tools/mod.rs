@@ -49,6 +49,8 @@ struct State {
     is_quiet: bool,
 }
 
+type NumberedCall<'py> = (u64, Bound<'py, PyAny>, Bound<'py, PyTuple>);
+
 #[derive(Default)]
 struct OpenCalls {
     latest_no: u64,
@@ -205,7 +207,7 @@ impl ToolRun {
     fn take_page(&self, py: Python<'_>, answer: Result<Bound<'_, PyAny>, String>, cost: Duration) {
         let since = Stopwatch::start();
         let page = read(py, answer, answers::page).and_then(|page| {
-            let plain = page.rows.iter().all(|row| row.is_exact_instance_of::<PyDict>());
+            let plain = page.rows.iter().all(PyAnyMethods::is_exact_instance_of::<PyDict>);
             let taken = if plain { self.take_dicts(&page.rows) } else { self.take_rows(&page.rows) };
             taken.map(|()| page).map_err(|error| answers::raised(py, &error))
         });
@@ -339,7 +341,7 @@ impl ToolRun {
     }
 
     /// The next call that an event loop is to make now: its number, the callable, its arguments.
-    fn next_call<'py>(&self, py: Python<'py>) -> PyResult<Option<(u64, Bound<'py, PyAny>, Bound<'py, PyTuple>)>> {
+    fn next_call<'py>(&self, py: Python<'py>) -> PyResult<Option<NumberedCall<'py>>> {
         let Some(call) = self.take_call() else { return Ok(None) };
         let Prepared { function, arguments } = self.prepare(py, &call)?;
         let mut open = lock(&self.open);
