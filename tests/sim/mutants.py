@@ -363,15 +363,16 @@ MUTANTS = [
         "stale_reports_change_nothing",
         "an acceptance counts each time it is heard of",
         SESSIONS,
-        "let is_news = self.accepted.insert(attempt);",
-        "self.accepted.insert(attempt);\nlet is_news = true;",
+        "Entry::Occupied(_) => false,",
+        "Entry::Occupied(_) => true,",
     ),
     Mutant(
         "stale_reports_change_nothing",
         "a deletion counts each time it is heard of",
         SESSIONS,
-        "self.deleting.remove(&attempt) && self.existing.remove(&attempt).is_some()",
-        "self.deleting.remove(&attempt);\nself.deleting.pop_first();\nself.existing.remove(&attempt).is_some()",
+        "self.deleting.remove(&attempt) && self.accepted.get_mut(&attempt).and_then(Option::take).is_some()",
+        "self.deleting.remove(&attempt);\nself.deleting.pop_first();\n"
+        "self.accepted.get_mut(&attempt).and_then(Option::take).is_some()",
     ),
     Mutant(
         "a_finished_run_is_silent",

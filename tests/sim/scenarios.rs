@@ -435,3 +435,16 @@ fn a_permanent_failure_ends_the_task_and_not_its_siblings() {
     assert!(matches!(run.end_of(0), End::Failed { reason, .. } if reason.contains("OPENCLAW_GATEWAY_TOKEN")));
     assert!(matches!(run.end_of(1), End::Completed { .. }));
 }
+
+#[test]
+fn a_burst_of_thousands_is_started_as_fast_as_starts_are_answered() {
+    let tasks = (0..1_000).map(|index| task(&format!("t{index}"), &[])).collect();
+    let mut run = Run::with(tasks, RunSettings { concurrency_max: 1_000, ..RunSettings::default() }, 7);
+    assert_eq!(run.actions.len(), 256, "all of these are under way at once");
+    let first: Vec<Action> = run.actions.drain(..).collect();
+    for action in &first {
+        let Action::Spawn(order) = action else { panic!("{action:?}") };
+        run.accept(order.attempt);
+    }
+    assert_eq!(run.actions.len(), 256, "each answer makes room for one more");
+}

@@ -505,7 +505,6 @@ impl ToolRuntime {
         if let Some(model) = &reply.model {
             agent.model_used = Some(model.clone());
         }
-        self.progress_at = now;
         let took = now.since(agent.accepted_at);
         let has_had_its_time = agent.has_had_its_time(now);
         let was_listed = agent.seen_in > 0;
@@ -529,6 +528,7 @@ impl ToolRuntime {
             Finding::TimedOut { is_certain: true } => return self.time_out(attempt),
             Finding::Vanished | Finding::TimedOut { is_certain: false } => return self.await_again(attempt),
         };
+        self.progress_at = now;
         self.end_with(attempt, ending, usage);
     }
 

@@ -37,6 +37,7 @@ struct World {
     list_fails: bool,
     history_failures: usize,
     text_of_new: &'static str,
+    ends_badly: bool,
 }
 
 impl World {
@@ -52,6 +53,7 @@ impl World {
             list_fails: false,
             history_failures: 0,
             text_of_new: "",
+            ends_badly: false,
         }
     }
 
@@ -132,8 +134,9 @@ impl World {
                 let failed = self.history_failures > 0;
                 self.history_failures = self.history_failures.saturating_sub(1);
                 let text = self.children.get(&*key).map_or("", |child| child.text).to_owned();
-                let answer =
-                    if failed { Err("OSError: away".to_owned()) } else { Ok(Reply { text, ..Reply::default() }) };
+                let failure = self.ends_badly.then(|| text.clone());
+                let reply = Reply { text, failure, ..Reply::default() };
+                let answer = if failed { Err("OSError: away".to_owned()) } else { Ok(reply) };
                 self.tools.replied(attempt, answer, self.now);
             }
             Call::Children => {
@@ -204,7 +207,9 @@ fn further_pages_are_read_until_every_agent_was_seen() {
 fn an_agent_that_works_is_reported_once() {
     let mut world = World::new(ALL);
     world.order(1);
-    world.pass(500);
+    world.pass(300);
+    assert!(!world.reports.iter().any(|report| matches!(report, Report::Started { .. })), "it may yet be queued");
+    world.pass(1_000);
     let started = world.reports.iter().filter(|report| matches!(report, Report::Started { .. })).count();
     assert_eq!(started, 1);
     assert!(world.count("list") > 3 && world.count("history") == 0);
@@ -261,8 +266,25 @@ fn a_timeout_is_believed_only_when_it_lasts() {
     world.child("child:0").text = "late";
     world.pass(3_000);
     assert_eq!(world.endings(), [(0, Ending::Replied("late".to_owned()))]);
-    world.pass(10_000);
+    assert_eq!(world.count("cancel"), 0);
+    world.pass(12_000);
     assert_eq!(world.endings()[1], (1, Ending::TimedOut));
+    assert_eq!(world.count("cancel"), 1, "it might have been alive");
+}
+
+#[test]
+fn what_ended_badly_is_no_answer_whatever_its_row_says() {
+    for status in ["done", "timeout", "failed"] {
+        let mut world = World::new(ALL);
+        world.order(1);
+        world.pass(100);
+        world.child("child:0").status = Some(status);
+        world.child("child:0").text = "LLM request failed (HTTP 400)";
+        world.ends_badly = true;
+        world.pass(1_000);
+        let message = "the agent failed: LLM request failed (HTTP 400)".to_owned();
+        assert_eq!(world.endings(), [(0, Ending::Failed { message })], "{status}");
+    }
 }
 
 #[test]
