@@ -49,7 +49,8 @@ class AgentTask:
     """What one agent is to do.
 
     Args:
-        agent_type: Name of an agent type; `list_available_agents()` shows them.
+        agent_type: Name of an agent type; `list_available_agents()` shows them. `plain` is none of them: its agents are
+            told the task's own text and nothing else, but what a JSON answer must look like.
         task_description: What to do. Not empty.
         input_data: Data for the agent; anything JSON can hold.
         task_id: Unique in its run; generated if absent.
