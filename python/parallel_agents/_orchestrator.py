@@ -300,15 +300,13 @@ def _find_tools(
     """The injected callables, or the gateway to use in place of those that are ours."""
     from ._tools import Tools, importable, injected
 
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise OptionError(f"`tool_threads` is `{threads!r}`, expected a whole number above 0")
     is_named = tools is not None or any(given is not None for given in by_name.values())
-    if not is_named and (gateway or rehearsal):
-        return None, gateway
-    found = tools if is_named else importable()
     if is_named and (gateway or rehearsal):
         other = "gateway" if gateway else "rehearsal"
         raise OptionError(f"`{other}` is given beside `tools`; a run has one runtime, leave one of them out")
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise OptionError(f"`tool_threads` is `{threads!r}`, expected a whole number above 0")
+    found = tools if is_named or gateway or rehearsal else importable()
     if found is None and not is_named:
         return None, gateway
     ours = getattr(found, "__parallel_agents_gateway__", None)
@@ -403,18 +401,30 @@ class _Session:
                     for _ in self.poll():
                         pass
                     self.advance(quiet=True)
-            except KeyboardInterrupt:
+            except BaseException:
+                # A second Ctrl-C, or a callable that raises what is no `Exception` even now.
                 insist = True
         return self.results()
 
     async def aclose(self) -> None:
         """The same for an event loop."""
-        if self._started and not self.ended:
-            self._run.cancel("the caller was cancelled or left early", False)
-            async for _ in self.stream():
-                pass
-        if self._pump is not None:
-            await self._pump.close()
+        reason = "the caller was cancelled or left early"
+        try:
+            if self._started and not self.ended:
+                self._run.cancel(reason, False)
+                async for _ in self.stream():
+                    pass
+        except BaseException:
+            # A callable raises what is no `Exception` even now.
+            if isinstance(self._run, _core.ToolRun):
+                self._run.cancel(reason, True)
+                self._run.next_call()
+                for _ in self.poll():
+                    pass
+            raise
+        finally:
+            if self._pump is not None:
+                await self._pump.close()
 
     def on_own_loop(self, run: Coroutine[Any, Any, dict[str, AgentResult]]) -> dict[str, AgentResult]:
         """Runs `run` on a loop of this thread."""
@@ -434,19 +444,21 @@ class _Session:
         try:
             while True:
                 try:
-                    return loop.run_until_complete(task)
+                    results = loop.run_until_complete(task)
                 except KeyboardInterrupt:
-                    if interrupted:
+                    if interrupted and self._started:
                         self._run.cancel("interrupted by Ctrl-C", True)
                     elif not task.done():
                         task.cancel()
                     interrupted = True
-                    if task.done():
-                        raise RunInterrupted(self.results()) from None
+                    if not task.done():
+                        continue
                 except asyncio.CancelledError:
-                    if interrupted:
-                        raise RunInterrupted(self.results()) from None
-                    raise
+                    if not interrupted:
+                        raise
+                if interrupted:
+                    raise RunInterrupted(self.results()) from None
+                return results
         finally:
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.close()

@@ -32,9 +32,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Task id to session key, of the agents that are under way.
 fn live_sessions<'py>(py: Python<'py>, plan: &Plan, live: &LiveSessions) -> PyResult<Bound<'py, PyDict>> {
+    let live = lock(live).clone();
     let sessions = PyDict::new(py);
-    for (index, key) in &*lock(live) {
-        sessions.set_item(&*plan.tasks()[*index].id, &**key)?;
+    for (index, key) in live {
+        sessions.set_item(&*plan.tasks()[index].id, &*key)?;
     }
     Ok(sessions)
 }

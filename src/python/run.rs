@@ -226,10 +226,11 @@ impl Run {
     }
 
     fn over<'py>(&self, py: Python<'py>) -> PyResult<(&'static str, Bound<'py, PyAny>)> {
-        match &*lock(&self.last) {
-            Some(Ok(summary)) => Ok(("ended", to_py(py, &totals_fields(summary))?)),
-            Some(Err(error)) => Err(errors::run(py, error)),
-            None => Err(errors::run(py, &RunError::Internal("the run ended without a word".to_owned()))),
-        }
+        let totals = match &*lock(&self.last) {
+            Some(Ok(summary)) => totals_fields(summary),
+            Some(Err(error)) => return Err(errors::run(py, error)),
+            None => return Err(errors::run(py, &RunError::Internal("the run ended without a word".to_owned()))),
+        };
+        Ok(("ended", to_py(py, &totals)?))
     }
 }

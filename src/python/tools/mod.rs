@@ -335,7 +335,11 @@ impl ToolRun {
                 }
                 Ok(Some(("notice", notice)))
             }
-            None if is_over => Ok(Some(("ended", to_py(py, &totals_fields(lock(&self.state).narrator.summary()))?))),
+            None if is_over => {
+                // Making objects may run foreign code, so the run is not locked meanwhile; so it is everywhere here.
+                let totals = totals_fields(lock(&self.state).narrator.summary());
+                Ok(Some(("ended", to_py(py, &totals)?)))
+            }
             None => Ok(None),
         }
     }
@@ -409,7 +413,8 @@ impl ToolRun {
 
     /// Sessions that stay behind, once the run is over: `task_id session_key reason`.
     fn sessions_left<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        to_py(py, &sessions_left_fields(lock(&self.state).narrator.summary()))
+        let left = sessions_left_fields(lock(&self.state).narrator.summary());
+        to_py(py, &left)
     }
 
     /// Ends the run early. Asked again, that changes nothing, unless it insists: then the run ends at once and leaves
