@@ -9,9 +9,9 @@ from ._errors import OptionError, RunInterrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import (
         AsyncGenerator,
-        AsyncIterator,
         Callable,
         Coroutine,
         Generator,
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     )
     from os import PathLike
     from pathlib import Path
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, TypeVar
+
+    T = TypeVar("T")
 
     from ._options import Gateway, Rehearsal, RetryPolicy, Tier
     from ._pump import Pump
@@ -216,10 +218,13 @@ class Orchestrator:
     async def _arun(
         self, session: _Session, tasks: Iterable[Task], callback: Callback | None
     ) -> dict[str, AgentResult]:
+        from contextlib import aclosing
+
         try:
             session.start(tasks)
-            async for result in session.stream():
-                await _acall(callback, result)
+            async with aclosing(session.stream()) as stream:
+                async for result in stream:
+                    await _acall(callback, result)
         finally:
             await session.aclose()
         return session.results()
@@ -233,10 +238,13 @@ class Orchestrator:
         return self._arun_iter(_Session(self), tasks)
 
     async def _arun_iter(self, session: _Session, tasks: Iterable[Task]) -> AsyncGenerator[AgentResult, None]:
+        from contextlib import aclosing
+
         try:
             session.start(tasks)
-            async for result in session.stream():
-                yield result
+            async with aclosing(session.stream()) as stream:
+                async for result in stream:
+                    yield result
         finally:
             await session.aclose()
 
@@ -311,6 +319,8 @@ def _find_tools(
         return None, gateway
     ours = getattr(found, "__parallel_agents_gateway__", None)
     if ours is not None:
+        if named := [name for name, given in by_name.items() if given is not None]:
+            raise OptionError(f"`{named[0]}` is given beside `tools` over a gateway; leave one of them out")
         # They lead to a gateway, and the way without them is shorter.
         return None, ours
     return Tools(injected(found, by_name), threads), gateway
@@ -371,7 +381,7 @@ class _Session:
         if not self.ended:
             self._run.advance(quiet)
 
-    async def stream(self) -> AsyncIterator[AgentResult]:
+    async def stream(self) -> AsyncGenerator[AgentResult, None]:
         """All results, as they come."""
         if isinstance(self._run, _core.Run):
             while not self.ended:
@@ -380,16 +390,19 @@ class _Session:
                 if not self.ended:
                     await self._run.ready()
             return
+        from contextlib import aclosing
+
         from ._pump import Pump
 
         tools = self._orchestrator._tools
         if self._pump is None:
             self._pump = Pump(self._run, tools.threads if tools else None)
-        async for _ in self._pump.steps():
-            for result in self.poll():
-                yield result
-            if self.ended:
-                break
+        async with aclosing(self._pump.steps()) as steps:
+            async for _ in steps:
+                for result in self.poll():
+                    yield result
+                if self.ended:
+                    break
 
     def stop(self, reason: str) -> dict[str, AgentResult]:
         """Ends the run early and waits for its end. A second Ctrl-C ends it at once."""
@@ -437,31 +450,11 @@ class _Session:
         except BaseException:
             run.close()
             raise
-        # Not `asyncio.run`, which leaves a callable that blocks the loop running at the first Ctrl-C.
         loop = asyncio.new_event_loop()
-        task = loop.create_task(run)
-        interrupted = False
         try:
-            while True:
-                try:
-                    results = loop.run_until_complete(task)
-                except KeyboardInterrupt:
-                    if interrupted and self._started:
-                        self._run.cancel("interrupted by Ctrl-C", True)
-                    elif not task.done():
-                        task.cancel()
-                    interrupted = True
-                    if not task.done():
-                        continue
-                except asyncio.CancelledError:
-                    if not interrupted:
-                        raise
-                if interrupted:
-                    raise RunInterrupted(self.results()) from None
-                return results
+            return self._until_done(loop, loop.create_task(run))
         finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+            _close_loop(loop)
 
     def on_own_loop_iter(self, results: AsyncGenerator[AgentResult, None]) -> Iterator[AgentResult]:
         """The results of `results`, which runs on a loop of this thread while it is waited for."""
@@ -469,20 +462,43 @@ class _Session:
 
         from ._tools import refuse_running_loop
 
+        async def next_result() -> AgentResult | None:
+            return await anext(results, None)
+
         refuse_running_loop()
         loop = asyncio.new_event_loop()
         try:
-            while True:
-                try:
-                    yield loop.run_until_complete(results.__anext__())
-                except StopAsyncIteration:
-                    return
-        except KeyboardInterrupt:
-            loop.run_until_complete(results.aclose())
-            raise RunInterrupted(self.results()) from None
+            while (result := self._until_done(loop, loop.create_task(next_result()))) is not None:
+                yield result
         finally:
-            loop.run_until_complete(results.aclose())
-            loop.close()
+            self._until_done(loop, loop.create_task(_aclose(results)))
+            _close_loop(loop)
+
+    def _until_done(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[T]) -> T:
+        """Runs the loop until `task` is done. Ctrl-C cancels it, a second one ends the run at once.
+
+        Not as `asyncio.run` does it, which leaves a callable that blocks the loop running at the first Ctrl-C.
+        """
+        import asyncio
+
+        interrupted = False
+        while True:
+            try:
+                result = loop.run_until_complete(task)
+            except KeyboardInterrupt:
+                if interrupted and self._started:
+                    self._run.cancel("interrupted by Ctrl-C", True)
+                elif not task.done():
+                    task.cancel()
+                interrupted = True
+                if not task.done():
+                    continue
+            except asyncio.CancelledError:
+                if not interrupted:
+                    raise
+            if interrupted:
+                raise RunInterrupted(self.results()) from None
+            return result
 
     def results(self) -> dict[str, AgentResult]:
         """Task id to result, in the order of the tasks."""
@@ -535,6 +551,23 @@ class _Session:
                 orchestrator.stats["agents_completed"] += totals["completed"] - self._counted["agents_completed"]
                 orchestrator.stats["agents_failed"] += totals["failed"] - self._counted["agents_failed"]
                 orchestrator.stats["total_time"] += totals["execution_time"] - self._counted["total_time"]
+
+
+async def _aclose(results: AsyncGenerator[AgentResult, None]) -> None:
+    await results.aclose()
+
+
+def _close_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Ends what callables have left on a loop of ours, and the loop."""
+    import asyncio
+
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    if left:
+        loop.run_until_complete(asyncio.wait(left))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
 
 
 def _log(level: str, text: str, exception: BaseException | None = None) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from typing import Any
 
     from . import _core
@@ -29,7 +29,7 @@ class Pump:
         self._withdrawn: set[int] = set()
         self._broken: BaseException | None = None
 
-    async def steps(self) -> AsyncIterator[None]:
+    async def steps(self) -> AsyncGenerator[None, None]:
         """Goes on, and pauses whenever there may be an event. Leave it when the run is over.
 
         Raises:
@@ -96,8 +96,11 @@ class Pump:
             raise
         else:
             if hasattr(answer, "__await__"):
-                self._tasks[number] = task = asyncio.ensure_future(self._finish(number, answer))
-                task.add_done_callback(lambda _: self._never_begun(number, answer))
+                task = asyncio.ensure_future(self._finish(number, answer))
+                # An eager one may be done by now.
+                if not task.done():
+                    self._tasks[number] = task
+                    task.add_done_callback(lambda _: self._never_begun(number, answer))
             else:
                 self._run.answered(number, answer)
 
@@ -110,9 +113,7 @@ class Pump:
             self._wake.set()
 
     def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        from ._tools import _is_async
-
-        if self._threads is None or _is_async(function):
+        if self._threads is None or getattr(function, "is_async", False):
             return function(*arguments)
         import contextvars
         import functools
@@ -120,12 +121,15 @@ class Pump:
 
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="parallel-agents-tools")
-        call = functools.partial(contextvars.copy_context().run, function, *arguments)
+        call = functools.partial(contextvars.copy_context().run, _without_stop_iteration, function, arguments)
         return asyncio.get_running_loop().run_in_executor(self._pool, call)
 
     async def _finish(self, number: int, awaitable: Awaitable[Any]) -> None:
         try:
             answer = await awaitable
+            if hasattr(answer, "__await__"):
+                # What a plain function on a thread of the pool returned.
+                answer = await answer
         except Exception as error:
             self._run.raised(number, error)
         except BaseException as error:
@@ -137,5 +141,13 @@ class Pump:
         else:
             self._run.answered(number, answer)
         finally:
-            del self._tasks[number]
+            self._tasks.pop(number, None)
             self._wake.set()
+
+
+def _without_stop_iteration(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    try:
+        return function(*arguments)
+    except StopIteration as error:
+        # A future cannot carry it, and would never be done.
+        raise RuntimeError("it raised StopIteration") from error

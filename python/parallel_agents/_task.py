@@ -142,7 +142,8 @@ class AgentResult:
     raw: str | None = field(default=None, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _RESULT_FIELDS}
+        more = {name: value for name, value in self.__dict__.items() if name != "_report"}
+        return {**{name: getattr(self, name) for name in _RESULT_FIELDS}, **more}
 
     @property
     def success(self) -> bool:

@@ -154,7 +154,7 @@ def _by_position(
     arguments += [f"{names[each]}={value!r}" for each, value in fixed.items() if each in names]
     source = f"lambda {', '.join(taken)}: function({', '.join(arguments)})"
     call = eval(compile(source, __file__, "eval"), {"function": function})
-    call.__wrapped__ = function
+    call.is_async = _is_async(function)
     return call, taken
 
 
@@ -162,7 +162,6 @@ def _is_async(function: Any) -> bool:
     import functools
     import inspect
 
-    function = inspect.unwrap(function)
     while isinstance(function, functools.partial):
         function = function.func
     # Of an object, it is its class that says what calling it does.

@@ -24,6 +24,8 @@ PAUSE_MIN, PAUSE_MAX = 0.05, 2.0
 """Seconds between two looks, at the least and, where looking is cheap, at the most."""
 ABSENT_LOOKS_MAX = 3
 """Looks in a row that do not show a session, after which it is gone."""
+ABSENT_MIN = 4.0
+"""Seconds for which they must not: a busy gateway takes 1 to 3.6 s until it lists what it accepted."""
 TIMEOUT_GRACE = 2.0
 """Seconds that a session which is said to be out of time may still take to answer."""
 
@@ -74,7 +76,22 @@ class Watch:
         waiting = {key: _Seen() for key in keys}
         while waiting:
             begun = monotonic()
-            rows = self._look(set(waiting))
+            try:
+                rows = self._look(set(waiting))
+            except EventLoopError:
+                raise
+            except Exception:
+                if timeout <= 0:
+                    raise
+                import logging
+
+                logging.getLogger("parallel_agents").warning(
+                    "a look at the sessions failed; looking again", exc_info=True
+                )
+                sleep(max(0.0, min(PAUSE_MAX / 4, timeout - (monotonic() - start))))
+                if monotonic() - start >= timeout:
+                    break
+                continue
             for key, seen in list(waiting.items()):
                 is_over = seen.is_over(rows.get(key), begun)
                 text = self.text(key) if is_over or seen.may_have_answered(begun) else None
@@ -103,6 +120,8 @@ class Watch:
             names = self._list_names
             page = self._called(self._list(**{names[each] or each: wanted[each] for each in wanted if each in names}))
             page = _answers.unwrapped(page)
+            if _answers.get(page, "ok") is False:
+                raise RuntimeError(f"sessions_list answered {page!r}")
             for row in _answers.rows(page):
                 key = _answers.session_key(row)
                 if key in awaited:
@@ -137,6 +156,7 @@ class _Seen:
 
     def __init__(self) -> None:
         self._absent = 0
+        self._absent_since: float | None = None
         self._timed_out: float | None = None
         self._read_again = 0.0
 
@@ -144,8 +164,10 @@ class _Seen:
         """Whether it has ended for certain, by a look at `now` that showed this row, or none."""
         if row is None:
             self._absent += 1
-            return self._absent >= ABSENT_LOOKS_MAX
-        self._absent = 0
+            if self._absent_since is None:
+                self._absent_since = now
+            return self._absent >= ABSENT_LOOKS_MAX and now - self._absent_since >= ABSENT_MIN
+        self._absent, self._absent_since = 0, None
         if not _answers.says_timeout(row):
             self._timed_out = None
             return _answers.has_ended(row)

@@ -301,7 +301,8 @@ impl RunMachine {
         };
         // What was never started cost nothing; anything else that is not told is unknown.
         let truncated = matches!(ending, Ending::Cut(_));
-        let started = self.sessions.was_accepted(attempt) || matches!(ending, Ending::Unstoppable { .. });
+        let may_have_run = matches!(ending, Ending::Unstoppable { .. } | Ending::Failed { .. });
+        let started = self.sessions.was_accepted(attempt) || may_have_run;
         let verdict = verdict(task, ending, stopping, &self.cancel_reason);
         if let Err(Unread { failure: Failure { kind: FailureKind::Busy, reason, retry_after }, .. }) = verdict {
             self.refused(attempt, reason, retry_after, now);

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::convert::{draft_from_task, fields_from_py, to_py};
 use super::results::Results;
-use super::tools::{self, ToolRun, Toolbox};
+use super::tools::{ToolRun, Toolbox};
 use super::{bridge, errors, lock};
 use crate::agents::registry;
 use crate::core::plan::Plan;
@@ -90,12 +90,6 @@ impl Engine {
             last: Mutex::default(),
         };
         started.append(Py::new(py, run)?)
-    }
-
-    /// `tools`, `gateway` or `rehearsal`.
-    #[getter]
-    fn runtime(&self) -> &'static str {
-        if self.toolbox.is_some() { tools::RUNTIME } else { self.options.runtime.name() }
     }
 }
 

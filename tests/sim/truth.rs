@@ -1,7 +1,8 @@
 //! What really became of an attempt, and what must follow it, derived from what the world sent.
 
+use parallel_agents::core::action::Report;
 use parallel_agents::core::fact::StopReason;
-use parallel_agents::core::failure::FailureKind;
+use parallel_agents::core::failure::{Ending, FailureKind};
 
 use super::book::{AttemptPage, Book};
 use super::endings::Meaning;
@@ -65,7 +66,9 @@ pub fn cost(page: &AttemptPage) -> Option<f64> {
         None if !page.handed_out => Some(0.0),
         None => None,
         Some(told) => {
-            let certain = page.accepted_no.is_none() && !matches!(told.meaning, Meaning::Unstoppable);
+            // A run that failed was started, whether or not anybody heard of that.
+            let has_run = matches!(&told.report, Report::Ended { ending: Ending::Failed { .. }, .. });
+            let certain = page.accepted_no.is_none() && !has_run && !matches!(told.meaning, Meaning::Unstoppable);
             told.cost.or(certain.then_some(0.0))
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::core::action::Session;
 use crate::core::failure::Refusal;
@@ -65,7 +65,11 @@ fn get_text<'py>(object: &Object<'py>, name: &Bound<'py, PyString>) -> PyResult<
 }
 
 fn get_count(object: &Object<'_>, name: &Bound<'_, PyString>) -> PyResult<Option<u64>> {
-    Ok(get(object, name)?.and_then(|found| found.extract::<f64>().ok()).filter(|count| *count >= 0.0).map(
+    // Of other numbers, reading the value may run foreign code.
+    let is_plain =
+        |found: &Object<'_>| found.is_exact_instance_of::<PyInt>() || found.is_exact_instance_of::<PyFloat>();
+    let found = get(object, name)?.filter(is_plain);
+    Ok(found.and_then(|found| found.extract::<f64>().ok()).filter(|count| *count >= 0.0).map(
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -190,7 +194,8 @@ fn named_model<'py>(
 pub(super) struct Page<'py> {
     pub rows: Vec<Object<'py>>,
     pub next: Option<u64>,
-    pub has_more: bool,
+    /// Nothing, where the answer says nothing of it.
+    pub has_more: Option<bool>,
 }
 
 /// Reads the answer of `sessions_list`.
@@ -201,14 +206,14 @@ pub(super) fn page(answer: Object<'_>) -> PyResult<Page<'_>> {
         Body::Refused(refusal) => return Err(PyValueError::new_err(refusal.message)),
     };
     if let Some(rows) = list(&said) {
-        return Ok(Page { rows, next: None, has_more: false });
+        return Ok(Page { rows, next: None, has_more: None });
     }
     let rows = get(&said, intern!(py, "sessions"))?.as_ref().and_then(list);
     let Some(rows) = rows else {
         return Err(PyValueError::new_err(format!("it answered {}, expected a list of sessions", shown(&said))));
     };
-    let has_more = is_true(&said, intern!(py, "hasMore"))?;
-    let next = if has_more { get_count(&said, intern!(py, "nextOffset"))? } else { None };
+    let has_more = get(&said, intern!(py, "hasMore"))?.map(|more| more.is_truthy()).transpose()?;
+    let next = if has_more == Some(true) { get_count(&said, intern!(py, "nextOffset"))? } else { None };
     Ok(Page { rows, next, has_more })
 }
 

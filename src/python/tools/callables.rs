@@ -86,7 +86,8 @@ impl Toolbox {
     /// What the callables can do.
     pub fn abilities(&self) -> Abilities {
         let [.., label] = self.spawn.takes;
-        Abilities { label, stop: self.children.is_some(), delete: self.delete.is_some() }
+        // A child is stopped by the name that its label finds.
+        Abilities { label, stop: label && self.children.is_some(), delete: self.delete.is_some() }
     }
 
     /// How a callable is named in messages.
@@ -119,6 +120,12 @@ impl Toolbox {
             Call::Cancel { task_id, .. } => optional(self.cancel.as_ref())?.with(py, [text(task_id)]),
             Call::Delete { key, .. } => optional(self.delete.as_ref())?.with(py, [text(key)]),
         }
+    }
+
+    /// Whether the list can be told how many rows are wanted.
+    pub fn takes_limit(&self) -> bool {
+        let [limit] = self.first_page.takes;
+        limit
     }
 
     /// Whether the list can be asked for a page other than the first.

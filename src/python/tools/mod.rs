@@ -68,7 +68,6 @@ impl State {
 pub(super) struct ToolRun {
     state: Mutex<State>,
     toolbox: Py<Toolbox>,
-    has_pages: bool,
     results: Results,
     plan: Arc<Plan>,
     waiter: Waiter,
@@ -93,7 +92,6 @@ impl ToolRun {
         let (waiter, waker) = wait_pair()?;
         Ok(Self {
             state: Mutex::new(State { run, narrator, news: VecDeque::new(), is_quiet: false }),
-            has_pages: toolbox.get().has_pages(),
             toolbox,
             results: Results::new(plan.clone(), RUNTIME),
             plan,
@@ -183,7 +181,7 @@ impl ToolRun {
                 };
                 self.hand_over(|tools, now| tools.spawned(order.attempt, answer, now));
             }
-            Call::List { .. } => self.take_page(py, answer, cost),
+            Call::List { offset, limit } => self.take_page(py, answer, (offset, limit), cost),
             Call::History { attempt, .. } => {
                 let reply = read(py, answer, answers::reply);
                 self.hand_over(|tools, now| tools.replied(attempt, reply, now));
@@ -204,7 +202,13 @@ impl ToolRun {
         Ok(())
     }
 
-    fn take_page(&self, py: Python<'_>, answer: Result<Bound<'_, PyAny>, String>, cost: Duration) {
+    fn take_page(
+        &self,
+        py: Python<'_>,
+        answer: Result<Bound<'_, PyAny>, String>,
+        (offset, limit): (Option<u64>, usize),
+        cost: Duration,
+    ) {
         let since = Stopwatch::start();
         let page = read(py, answer, answers::page).and_then(|page| {
             let plain = page.rows.iter().all(PyAnyMethods::is_exact_instance_of::<PyDict>);
@@ -213,10 +217,15 @@ impl ToolRun {
         });
         match page {
             Ok(page) => {
-                let next = page.next.filter(|_| self.has_pages);
-                let is_complete = next.is_some() || !page.has_more;
+                let toolbox = self.toolbox.get();
+                let count = page.rows.len();
+                // Where nothing is said of more, a page that is not full is the last.
+                let has_more = page.has_more.unwrap_or(!toolbox.takes_limit() || count >= limit);
+                let follows = page.next.or_else(|| Some(offset.unwrap_or(0) + u64::try_from(count).ok()?));
+                let is_sure = page.has_more.is_some() || toolbox.takes_limit();
+                let next = follows.filter(|_| has_more && is_sure && count > 0 && toolbox.has_pages());
                 let cost = cost + since.elapsed();
-                self.hand_over(|tools, now| tools.page(next, is_complete, cost, now));
+                self.hand_over(|tools, now| tools.page(next, !has_more, cost, now));
             }
             Err(error) => self.hand_over(|tools, now| tools.look_failed(&brief(&error), now)),
         }
@@ -266,7 +275,7 @@ impl ToolRun {
         self.hand_over(|tools, now| match call {
             Call::Spawn { order, .. } => tools.spawned(order.attempt, SpawnAnswer::Interrupted, now),
             Call::List { .. } => tools.look_interrupted(now),
-            Call::History { attempt, .. } => tools.reading_interrupted(attempt),
+            Call::History { attempt, .. } => tools.reading_interrupted(attempt, now),
             Call::Children => tools.children(Err("it was interrupted".to_owned()), now),
             Call::Cancel { attempt, .. } => tools.cancelled(attempt, Err("it was interrupted".to_owned()), now),
             Call::Delete { attempt, .. } => tools.deleted(attempt, Err("it was interrupted".to_owned())),
@@ -347,7 +356,13 @@ impl ToolRun {
     /// The next call that an event loop is to make now: its number, the callable, its arguments.
     fn next_call<'py>(&self, py: Python<'py>) -> PyResult<Option<NumberedCall<'py>>> {
         let Some(call) = self.take_call() else { return Ok(None) };
-        let Prepared { function, arguments } = self.prepare(py, &call)?;
+        let Prepared { function, arguments } = match self.prepare(py, &call) {
+            Ok(prepared) => prepared,
+            Err(error) => {
+                self.answer(py, call, Err(error), Duration::ZERO)?;
+                return self.next_call(py);
+            }
+        };
         let mut open = lock(&self.open);
         open.latest_no += 1;
         let number = open.latest_no;

@@ -7,6 +7,9 @@ use crate::core::action::{Session, SpawnOrder};
 use crate::core::failure::Ending;
 use crate::core::time::Time;
 
+const DOUBT_PAUSE_MIN: Duration = Duration::from_millis(100);
+const DOUBT_PAUSE_MAX: Duration = Duration::from_secs(10);
+
 /// How far an agent has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -29,7 +32,10 @@ pub(super) enum Phase {
 /// What a look found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Finding {
-    Done,
+    /// Not for certain where only its tokens say so.
+    Done {
+        is_certain: bool,
+    },
     /// With the row's own words, if it has any.
     Failed(Option<String>),
     Killed,
@@ -37,8 +43,10 @@ pub(super) enum Finding {
     TimedOut {
         is_certain: bool,
     },
-    /// It is not in the list.
-    Vanished,
+    /// It is not in the list, which may not be all of it.
+    Vanished {
+        is_certain: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -47,10 +55,13 @@ pub(super) struct Agent {
     pub timeout: Duration,
     pub phase: Phase,
     pub session: Option<Session>,
+    pub called_at: Time,
     pub accepted_at: Time,
     /// The look that showed it last; 0 for none.
     pub seen_in: u32,
-    /// Complete looks in a row that did not show it.
+    /// The look that was the latest when its end could first be seen.
+    pub joined_in: u32,
+    /// Looks in a row that did not show it.
     pub misses: u32,
     /// Since when every look says that it works.
     pub running_since: Option<Time>,
@@ -61,8 +72,11 @@ pub(super) struct Agent {
     pub is_cancelled: bool,
     /// Since when it is said to have timed out.
     pub timed_out_at: Option<Time>,
-    /// When its messages are read again though that is in doubt: at pauses that double.
-    pub doubt_until: Time,
+    /// When its messages are read again though its end is in doubt, and how long after that: at pauses that double.
+    doubt_until: Time,
+    doubt_pause: Duration,
+    /// Its start takes longer than it may take altogether.
+    pub is_overdue: bool,
     pub model_used: Option<Arc<str>>,
     /// The tokens of its context, as the list tells.
     pub tokens: Option<u64>,
@@ -75,8 +89,10 @@ impl Agent {
             timeout: order.timeout,
             phase: Phase::Calling,
             session: None,
+            called_at: now,
             accepted_at: now,
             seen_in: 0,
+            joined_in: 0,
             misses: 0,
             running_since: None,
             started_at: None,
@@ -84,9 +100,21 @@ impl Agent {
             is_cancelled: false,
             timed_out_at: None,
             doubt_until: Time::default(),
+            doubt_pause: DOUBT_PAUSE_MIN,
+            is_overdue: false,
             model_used: None,
             tokens: None,
         }
+    }
+
+    /// Whether its messages may be read though its end is in doubt. If so, not again for a while.
+    pub fn may_doubt(&mut self, now: Time) -> bool {
+        let may = now >= self.doubt_until;
+        if may {
+            self.doubt_until = now + self.doubt_pause;
+            self.doubt_pause = (self.doubt_pause * 2).min(DOUBT_PAUSE_MAX);
+        }
+        may
     }
 
     /// Whether a look may show its end.

@@ -56,12 +56,14 @@ pub enum Standing {
     TimedOut,
     /// Stopped by somebody.
     Killed,
+    /// Not told, but it has used tokens.
+    SaidSomething,
     /// Not told: queued, or not started yet.
     Unknown,
 }
 
 impl Row<'_> {
-    /// How the session stands. Without a status, one that has used tokens has finished: so old programs read it.
+    /// How the session stands.
     pub fn standing(&self) -> Standing {
         match self.status {
             Some("done" | "completed" | "complete" | "finished" | "succeeded" | "success" | "ok") => Standing::Done,
@@ -71,7 +73,7 @@ impl Row<'_> {
             Some("queued" | "pending" | "accepted") => Standing::Unknown,
             // A word that is not known says at least that it has not ended in any known way.
             Some(_) => Standing::Running,
-            None if self.tokens.is_some_and(|tokens| tokens > 0) => Standing::Done,
+            None if self.tokens.is_some_and(|tokens| tokens > 0) => Standing::SaidSomething,
             None => Standing::Unknown,
         }
     }
@@ -129,7 +131,7 @@ mod tests {
             (Some("running"), Some(9), Standing::Running),
             (Some("thinking hard"), Some(9), Standing::Running),
             (Some("queued"), Some(9), Standing::Unknown),
-            (None, Some(9), Standing::Done),
+            (None, Some(9), Standing::SaidSomething),
             (None, Some(0), Standing::Unknown),
             (None, None, Standing::Unknown),
         ] {

@@ -38,8 +38,10 @@ const TIMEOUT_DOUBT_MIN: Duration = Duration::from_millis(50);
 /// Pauses before a session's messages are asked for again that could not be read.
 const HISTORY_PAUSES: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1_600)];
-/// Complete looks that must miss a session, or a label, until it counts as gone.
+/// Looks that must miss a session, or a label, until it counts as gone.
 const MISSES_MAX: u32 = 2;
+/// How long after a start without an answer its child may still appear: a busy gateway takes 1 to 3.6 s.
+const UNSURE_PATIENCE: Duration = Duration::from_secs(4);
 /// Rows of one page of the list: the most that the gateway's own tool gives.
 const PAGE_ROWS: usize = 200;
 /// For how long a row must say that an agent works.
@@ -128,8 +130,8 @@ pub struct ToolRuntime {
     notices: VecDeque<String>,
     look: Option<Look>,
     looks: u32,
-    /// How many pages the latest look took.
-    pages: u32,
+    /// Whether the latest look had to see more than a short page.
+    is_wide: bool,
     pace: Pace,
     /// Agents whose end a look may show.
     awaited: usize,
@@ -160,7 +162,7 @@ impl ToolRuntime {
             notices: VecDeque::new(),
             look: None,
             looks: 0,
-            pages: 0,
+            is_wide: false,
             pace: Pace::new(),
             awaited: 0,
             tells_status: None,
@@ -192,11 +194,6 @@ impl ToolRuntime {
         self.notices.pop_front()
     }
 
-    /// How many looks there were.
-    pub fn looks(&self) -> u32 {
-        self.looks
-    }
-
     /// The next call to make, if there is one now. Calls may overlap.
     pub fn next_call(&mut self, now: Time) -> Option<Call> {
         while let Some(&(time, attempt)) = self.later.first() {
@@ -214,7 +211,7 @@ impl ToolRuntime {
             let (no, awaited) = (self.looks, self.awaited);
             self.look = Some(Look { no, cost: Duration::ZERO, awaited, ended: 0, missing: awaited, pages: 0 });
             // The latest come first. Where that was not enough, whole pages are asked for.
-            let limit = if self.pages > 1 { PAGE_ROWS } else { (awaited + awaited / 4 + 10).min(PAGE_ROWS) };
+            let limit = if self.is_wide { PAGE_ROWS } else { (awaited + awaited / 4 + 10).min(PAGE_ROWS) };
             return Some(Call::List { offset: None, limit });
         }
         if let Some(order) = self.orders.pop_front() {
@@ -253,6 +250,7 @@ impl ToolRuntime {
                 let message = format!("`sessions_spawn` raised {error}");
                 self.unsure(attempt, Ending::Failed { message }, now);
             }
+            SpawnAnswer::Interrupted if agent.is_overdue => self.unsure(attempt, Ending::TimedOut, now),
             SpawnAnswer::Interrupted => {
                 self.unsure(attempt, Ending::Stopped { reason: "its start was interrupted".to_owned() }, now);
             }
@@ -260,13 +258,18 @@ impl ToolRuntime {
     }
 
     fn accepted(&mut self, attempt: AttemptRef, session: Session, now: Time) {
+        if self.by_key.contains_key(&session.key) {
+            let message = format!("`sessions_spawn` answered with session `{}`, which another agent has", session.key);
+            let refusal = Refusal { code: "UNREADABLE".to_owned(), message, ..Refusal::default() };
+            return self.end(attempt, Ending::Refused(refusal));
+        }
         let Some(agent) = self.agents.get_mut(&attempt) else { return };
         agent.session = Some(session.clone());
         agent.accepted_at = now;
         agent.phase = Phase::Awaited;
         let is_stopping = agent.is_stopping;
         self.by_key.insert(session.key.clone(), attempt);
-        self.awaited += 1;
+        self.await_from_now(attempt);
         self.pace.spawned(now);
         self.reports.push_back(Report::Spawned { attempt, session });
         if is_stopping {
@@ -277,12 +280,12 @@ impl ToolRuntime {
     /// A start may have happened: its label tells, if it has one. `ending` is what it comes to if it did not.
     fn unsure(&mut self, attempt: AttemptRef, ending: Ending, now: Time) {
         if !self.abilities.label {
-            return self.end(attempt, ending);
+            return self.end(attempt, never_known(ending));
         }
         let Some(agent) = self.agents.get_mut(&attempt) else { return };
         agent.phase = Phase::Unsure(Box::new(ending));
         self.by_label.insert(agent.label.clone(), attempt);
-        self.awaited += 1;
+        self.await_from_now(attempt);
         self.pace.hurry(now);
     }
 
@@ -323,7 +326,8 @@ impl ToolRuntime {
         if agent.seen_in != look.no {
             agent.seen_in = look.no;
             agent.misses = 0;
-            look.missing = look.missing.saturating_sub(usize::from(agent.is_awaited()));
+            let was_awaited = agent.is_awaited() && agent.joined_in < look.no;
+            look.missing = look.missing.saturating_sub(usize::from(was_awaited));
         }
         if !matches!(agent.phase, Phase::Awaited) {
             return;
@@ -339,7 +343,10 @@ impl ToolRuntime {
             agent.timed_out_at = None;
         }
         let finding = match standing {
-            Standing::Done => Finding::Done,
+            Standing::Done => Finding::Done { is_certain: true },
+            // It has used tokens: so old programs knew that one had ended. It may be between two turns.
+            Standing::SaidSomething if self.tells_status == Some(true) || !agent.may_doubt(now) => return,
+            Standing::SaidSomething => Finding::Done { is_certain: false },
             Standing::Failed => Finding::Failed(row.error.map(str::to_owned)),
             Standing::Killed => Finding::Killed,
             Standing::TimedOut => {
@@ -348,10 +355,9 @@ impl ToolRuntime {
                 let working_since = agent.started_at.unwrap_or_else(|| self.progress_at.max(agent.accepted_at));
                 let since = *agent.timed_out_at.get_or_insert(now);
                 let is_certain = now >= (working_since + agent.timeout).max(since) + doubt;
-                if !is_certain && now < agent.doubt_until {
+                if !is_certain && !agent.may_doubt(now) {
                     return;
                 }
-                agent.doubt_until = now + doubt.max(now.since(since));
                 Finding::TimedOut { is_certain }
             }
             // A list that tells no status at all, in a whole look, does not say either that an agent waits in a queue.
@@ -361,7 +367,8 @@ impl ToolRuntime {
             }
             Standing::Running | Standing::Unknown => return self.started(attempt, now),
         };
-        look.ended += usize::from(!matches!(finding, Finding::TimedOut { is_certain: false }));
+        let is_doubt = matches!(finding, Finding::TimedOut { is_certain: false } | Finding::Done { is_certain: false });
+        look.ended += usize::from(!is_doubt);
         self.read(attempt, finding);
     }
 
@@ -380,9 +387,9 @@ impl ToolRuntime {
         }
     }
 
-    /// A page has ended. `next` is where the next one begins, if there is one; `cost` is how long it took to get. A list
-    /// that has more pages than can be had is not complete: who is not in it may still be under way.
-    pub fn page(&mut self, next: Option<u64>, is_complete: bool, cost: Duration, now: Time) {
+    /// A page has ended. `next` is where the next one begins, if there is one; `cost` is how long it took to get. Of a list
+    /// that is not known to be whole, who is not in it may still be under way.
+    pub fn page(&mut self, next: Option<u64>, is_whole: bool, cost: Duration, now: Time) {
         self.list_failures = None;
         let Some(look) = &mut self.look else { return };
         look.cost += cost;
@@ -394,21 +401,21 @@ impl ToolRuntime {
             return;
         }
         let Some(look) = self.look.take() else { return };
-        self.pages = look.pages;
+        self.is_wide = look.pages > 1 || look.missing > 0;
         self.pace.looked(look.cost, look.awaited, look.ended, now);
         if look.missing < look.awaited {
             self.tells_status.get_or_insert(false);
         }
-        if look.missing > 0 && is_complete {
-            self.missed(look.no, now);
+        if look.missing > 0 {
+            self.missed(look.no, is_whole, now);
         }
     }
 
-    /// Looks for those that a complete look has not shown.
-    fn missed(&mut self, look_no: u32, now: Time) {
+    /// Looks for those that a look has not shown, of all sessions or of those that could be had.
+    fn missed(&mut self, look_no: u32, is_whole: bool, now: Time) {
         let mut missed: Vec<AttemptRef> = Vec::new();
         for (attempt, agent) in &mut self.agents {
-            if agent.seen_in != look_no && agent.is_awaited() {
+            if agent.seen_in != look_no && agent.is_awaited() && agent.joined_in < look_no {
                 agent.misses += 1;
                 if agent.misses >= MISSES_MAX {
                     missed.push(*attempt);
@@ -420,6 +427,8 @@ impl ToolRuntime {
         for attempt in missed {
             let Some(agent) = self.agents.get_mut(&attempt) else { continue };
             match &agent.phase {
+                // The runtime may take it yet.
+                Phase::Unsure(_) if now < agent.called_at + UNSURE_PATIENCE => {}
                 Phase::Unsure(ending) => {
                     let ending = Ending::clone(ending);
                     self.by_label.remove(&agent.label);
@@ -428,7 +437,10 @@ impl ToolRuntime {
                 }
                 // One that was listed before is gone now; one that never was may still appear.
                 Phase::Awaited if agent.seen_in > 0 || agent.has_had_its_time(now) => {
-                    self.read(attempt, Finding::Vanished);
+                    let is_certain = is_whole || agent.has_had_its_time(now);
+                    if is_certain || agent.may_doubt(now) {
+                        self.read(attempt, Finding::Vanished { is_certain });
+                    }
                 }
                 Phase::Awaited | Phase::Calling | Phase::Reading { .. } | Phase::Ending(_) => {}
             }
@@ -511,37 +523,51 @@ impl ToolRuntime {
         let ending = match finding {
             Finding::Killed => Ending::Stopped { reason: "killed".to_owned() },
             Finding::Failed(error) => failed(error, reply),
-            Finding::Done | Finding::Vanished | Finding::TimedOut { .. } if reply.is_answer() => {
+            Finding::Done { .. } | Finding::Vanished { .. } | Finding::TimedOut { .. } if reply.is_answer() => {
                 self.pace.ended(took);
                 if reply.is_cut { Ending::Cut(reply.text) } else { Ending::Replied(reply.text) }
             }
             // It broke off by itself: no stop is needed.
             Finding::TimedOut { .. } if reply.is_aborted => Ending::TimedOut,
-            Finding::Done | Finding::Vanished | Finding::TimedOut { .. } if reply.failure.is_some() => {
+            Finding::Done { .. } | Finding::Vanished { .. } | Finding::TimedOut { .. } if reply.failure.is_some() => {
                 failed(None, reply)
             }
-            Finding::Done => Ending::Replied(String::new()),
-            Finding::Vanished if was_listed => {
+            Finding::Done { is_certain: true } => Ending::Replied(String::new()),
+            Finding::Vanished { is_certain: true } if was_listed => {
                 Ending::Lost { reason: "its session is no longer listed and holds no answer".to_owned() }
             }
-            Finding::Vanished if has_had_its_time => Ending::TimedOut,
+            Finding::Vanished { .. } if has_had_its_time => Ending::TimedOut,
             Finding::TimedOut { is_certain: true } => return self.time_out(attempt),
-            Finding::Vanished | Finding::TimedOut { is_certain: false } => return self.await_again(attempt),
+            Finding::Done { .. } | Finding::Vanished { .. } | Finding::TimedOut { .. } => {
+                return self.await_again(attempt, now);
+            }
         };
         self.progress_at = now;
         self.end_with(attempt, ending, usage);
     }
 
-    fn await_again(&mut self, attempt: AttemptRef) {
+    fn await_again(&mut self, attempt: AttemptRef, now: Time) {
+        let Some(agent) = self.agents.get_mut(&attempt) else { return };
+        agent.phase = Phase::Awaited;
+        agent.misses = 0;
+        let is_stopping = agent.is_stopping;
+        self.await_from_now(attempt);
+        if is_stopping {
+            self.stop_child(attempt, now);
+        }
+    }
+
+    /// One more agent whose end a look may show; the look under way began without it.
+    fn await_from_now(&mut self, attempt: AttemptRef) {
         if let Some(agent) = self.agents.get_mut(&attempt) {
-            agent.phase = Phase::Awaited;
+            agent.joined_in = self.looks;
             self.awaited += 1;
         }
     }
 
     /// The reading of messages was interrupted; it is done anew.
-    pub fn reading_interrupted(&mut self, attempt: AttemptRef) {
-        self.read_again(attempt);
+    pub fn reading_interrupted(&mut self, attempt: AttemptRef, now: Time) {
+        self.replied(attempt, Err("it was interrupted".to_owned()), now);
     }
 
     /// Looks go on by themselves. One whose time is up may be where no look shows it, and have an answer all the same.
@@ -550,7 +576,17 @@ impl ToolRuntime {
             && agent.phase == Phase::Awaited
             && agent.has_had_its_time(now)
         {
-            return self.read(attempt, Finding::Vanished);
+            return self.read(attempt, Finding::Vanished { is_certain: true });
+        }
+        match self.agents.get_mut(&attempt) {
+            // Its start has not been answered for as long as it may take altogether.
+            Some(agent) if agent.phase == Phase::Calling => {
+                agent.is_overdue = true;
+                self.withdrawn.push(attempt);
+            }
+            // Nor have its messages come.
+            Some(agent) if matches!(agent.phase, Phase::Reading { .. }) => self.is_hurried = true,
+            Some(_) | None => {}
         }
         if self.agents.contains_key(&attempt) || self.orders.iter().any(|order| order.attempt == attempt) {
             self.reports.push_back(Report::Queued { attempt });
@@ -591,4 +627,19 @@ fn failed(error: Option<String>, reply: Reply) -> Ending {
     let words = error.or(reply.failure).or(reply.remark).or(said);
     let words = words.unwrap_or_else(|| "it gave no reason".to_owned());
     Ending::Failed { message: format!("the agent failed: {}", abridged(&words, 500)) }
+}
+
+/// The end of a start of which nobody can find out whether it happened.
+fn never_known(ending: Ending) -> Ending {
+    const UNKNOWN: &str = "whether it started an agent cannot be found out, since it takes no `label`";
+    match ending {
+        Ending::Failed { message } => Ending::Failed { message: format!("{message}; {UNKNOWN}") },
+        Ending::Refused(refusal) => {
+            Ending::Refused(Refusal { message: format!("{}; {UNKNOWN}", refusal.message), ..refusal })
+        }
+        Ending::Stopped { reason } => Ending::Unstoppable { reason: format!("{reason}; {UNKNOWN}") },
+        Ending::Replied(_) | Ending::Cut(_) | Ending::TimedOut | Ending::Lost { .. } | Ending::Unstoppable { .. } => {
+            Ending::Unstoppable { reason: UNKNOWN.to_owned() }
+        }
+    }
 }
