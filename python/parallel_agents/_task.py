@@ -116,6 +116,9 @@ class AgentTask:
 class AgentResult:
     """What became of one task.
 
+    A run's results are read from the core field by field, when they are first asked for: `vars()` shows those that were
+    read so far, `to_dict()` all.
+
     Attributes:
         task_id: The task.
         agent_type: Its agent type.

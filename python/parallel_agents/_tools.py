@@ -105,7 +105,7 @@ class Tools:
     """
 
     def __init__(self, callables: Mapping[str, Callable[..., Any]], threads: int | None) -> None:
-        names = {name: _names(name, function) for name, function in callables.items()}
+        names = {name: parameter_names(name, function) for name, function in callables.items()}
         self.toolbox = _core.Toolbox(
             {
                 call: _by_position(callables[name], names[name], passed, fixed)
@@ -114,10 +114,10 @@ class Tools:
             }
         )
         self.threads = threads
-        self.needs_loop = threads is not None or any(_is_async(function) for function in callables.values())
+        self.needs_loop = threads is not None or any(is_async(function) for function in callables.values())
 
 
-def _names(name: str, function: Callable[..., Any]) -> Parameters:
+def parameter_names(name: str, function: Callable[..., Any]) -> Parameters:
     """What `function` calls each parameter of ours; `None` for one that goes by position."""
     import inspect
 
@@ -154,11 +154,11 @@ def _by_position(
     arguments += [f"{names[each]}={value!r}" for each, value in fixed.items() if each in names]
     source = f"lambda {', '.join(taken)}: function({', '.join(arguments)})"
     call = eval(compile(source, __file__, "eval"), {"function": function})
-    call.is_async = _is_async(function)
+    call.is_async = is_async(function)
     return call, taken
 
 
-def _is_async(function: Any) -> bool:
+def is_async(function: Any) -> bool:
     import functools
     import inspect
 

@@ -10,8 +10,8 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
 
 from . import _answers
-from ._errors import EventLoopError, OptionError
-from ._tools import _names, refuse_running_loop
+from ._errors import EventLoopError, OptionError, ParallelAgentsError
+from ._tools import parameter_names, refuse_running_loop
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -40,8 +40,8 @@ class Watch:
     def __init__(self, tools: object) -> None:
         self._list: Callable[..., Any] = _callable(tools, "sessions_list")
         self._history: Callable[..., Any] = _callable(tools, "sessions_history")
-        self._list_names = _names("sessions_list", self._list)
-        self._history_names = _names("sessions_history", self._history)
+        self._list_names = parameter_names("sessions_list", self._list)
+        self._history_names = parameter_names("sessions_history", self._history)
         self._loop: AbstractEventLoop | None = None
 
     def __enter__(self) -> Watch:
@@ -60,9 +60,7 @@ class Watch:
         except EventLoopError:
             raise
         except Exception:
-            import logging
-
-            logging.getLogger("parallel_agents").warning("no history of session `%s`", key, exc_info=True)
+            _log(f"no history of session `{key}`")
             return None
 
     def until_ended(self, keys: Iterable[str], timeout: float) -> dict[str, str | None]:
@@ -78,20 +76,19 @@ class Watch:
             begun = monotonic()
             try:
                 rows = self._look(set(waiting))
-            except EventLoopError:
+            except ParallelAgentsError:
                 raise
-            except Exception:
-                if timeout <= 0:
-                    raise
-                import logging
-
-                logging.getLogger("parallel_agents").warning(
-                    "a look at the sessions failed; looking again", exc_info=True
-                )
-                sleep(max(0.0, min(PAUSE_MAX / 4, timeout - (monotonic() - start))))
-                if monotonic() - start >= timeout:
-                    break
-                continue
+            except Exception as error:
+                left = timeout - (monotonic() - start)
+                if left > 0:
+                    _log("a look at the sessions failed; looking again")
+                    sleep(min(PAUSE_MAX / 4, left))
+                    continue
+                # What they wrote may be had all the same.
+                texts |= {key: text for key in waiting if (text := self.text(key)) is not None}
+                if not texts:
+                    raise error
+                break
             for key, seen in list(waiting.items()):
                 is_over = seen.is_over(rows.get(key), begun)
                 text = self.text(key) if is_over or seen.may_have_answered(begun) else None
@@ -186,6 +183,12 @@ class _Seen:
     def is_given_up(self, now: float) -> bool:
         """Whether it has been said to be out of time for long enough."""
         return self._timed_out is not None and now - self._timed_out >= TIMEOUT_GRACE
+
+
+def _log(text: str) -> None:
+    import logging
+
+    logging.getLogger("parallel_agents").warning(text, exc_info=True)
 
 
 async def _awaited(answer: Any) -> Any:

@@ -17,7 +17,7 @@ from ._options import RetryPolicy
 from ._orchestrator import Orchestrator
 from ._research import research_task
 from ._task import DEFAULT_MAX_CONCURRENT, MODEL_HIERARCHY
-from ._tools import _is_async, importable
+from ._tools import importable, is_async
 from ._watch import Watch
 
 if TYPE_CHECKING:
@@ -246,7 +246,7 @@ class _Recorder:
 
     def _recorded(self, spawn: Callable[..., Any]) -> Callable[..., Any]:
         """The same callable, of the same kind and signature."""
-        if _is_async(spawn):
+        if is_async(spawn):
 
             @functools.wraps(spawn)
             async def awaited(*arguments: Any, **fields: Any) -> Any:

@@ -109,8 +109,8 @@ impl Stepwise {
 
     /// Attempts whose start is under way and no longer wanted, and whether other calls may hang while agents are to be
     /// stopped.
-    pub fn withdrawn(&mut self) -> (Vec<AttemptRef>, bool) {
-        (self.tools.withdrawn(), self.tools.is_hurried())
+    pub fn take_withdrawn(&mut self) -> (Vec<AttemptRef>, bool) {
+        (self.tools.take_withdrawn(), self.tools.take_hurry())
     }
 
     /// Carries everything to where it belongs until nothing is left to carry.

@@ -34,8 +34,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn live_sessions<'py>(py: Python<'py>, plan: &Plan, live: &LiveSessions) -> PyResult<Bound<'py, PyDict>> {
     let live = lock(live).clone();
     let sessions = PyDict::new(py);
-    for (index, key) in live {
-        sessions.set_item(&*plan.tasks()[index].id, &*key)?;
+    for (task, key) in plan.tasks().iter().zip(live) {
+        if let Some(key) = key {
+            sessions.set_item(&*task.id, &*key)?;
+        }
     }
     Ok(sessions)
 }

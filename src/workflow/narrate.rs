@@ -1,6 +1,5 @@
 //! What a run tells while it goes on: a fold over its facts.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::start::{Level, RunEvent, RunSummary, SessionLeft};
@@ -21,11 +20,12 @@ pub struct Narrator {
 }
 
 /// The sessions of agents that are under way, by the index of their task. Readable from any thread.
-pub type LiveSessions = Arc<Mutex<BTreeMap<usize, Arc<str>>>>;
+pub type LiveSessions = Arc<Mutex<Vec<Option<Arc<str>>>>>;
 
 impl Narrator {
     /// A fold for a run of `plan`, that keeps `live` up to date.
     pub fn new(plan: Arc<Plan>, settings: &RunSettings, live: LiveSessions) -> Self {
+        live.lock().unwrap_or_else(PoisonError::into_inner).resize(plan.tasks().len(), None);
         Self {
             reporter: Reporter::new(&plan),
             plan,
@@ -94,10 +94,10 @@ impl Narrator {
                 }
             }
             Event::AttemptAccepted { attempt, session } => {
-                live().insert(attempt.task_index, session.key.clone());
+                live()[attempt.task_index] = Some(session.key.clone());
             }
             Event::AttemptEnded { attempt, truncated, outcome, .. } => {
-                live().remove(&attempt.task_index);
+                live()[attempt.task_index] = None;
                 if *truncated && *outcome == Outcome::Completed {
                     let id = self.id(attempt.task_index);
                     let text = format!(

@@ -486,7 +486,7 @@ class TestPolling:
         sessions.gone["a"] = 0.3
         sessions.inject(monkeypatch)
         assert helpers.poll_until_complete(["a"]) == [None]
-        assert clock.now < 1
+        assert clock.now < 6, "a busy gateway may list it late, and no later than that"
 
     def test_a_session_may_be_listed_a_little_late(self, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
         sessions = Sessions(clock, a=2.0)
@@ -548,11 +548,15 @@ class TestPolling:
         assert helpers.poll_until_complete(["a"]) == ["did a"]
         assert 2 <= clock.now < 2.3
 
-    def test_what_a_look_raises_is_raised(self, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    def test_looks_that_always_fail_hide_no_answer_and_are_told_where_there_is_none(
+        self, monkeypatch: pytest.MonkeyPatch, clock: Clock
+    ) -> None:
         def broken() -> Any:
             raise ConnectionResetError("gone")
 
         Sessions(clock, a=0.0).inject(monkeypatch, sessions_list=broken)
+        assert helpers.poll_until_complete(["a"]) == ["did a"]
+        Sessions(clock, a=10_000.0).inject(monkeypatch, sessions_list=broken)
         with pytest.raises(ConnectionResetError):
             helpers.poll_until_complete(["a"])
 

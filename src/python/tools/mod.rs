@@ -387,7 +387,7 @@ impl ToolRun {
     /// Numbers of calls that are to be interrupted: starts that are no longer wanted, and, once agents are to be stopped,
     /// looks and readings that may hang.
     fn withdrawn(&self) -> Vec<u64> {
-        let (attempts, is_hurried) = lock(&self.state).run.withdrawn();
+        let (attempts, is_hurried) = lock(&self.state).run.take_withdrawn();
         let is_withdrawn = |call: &Call| match call {
             Call::Spawn { order, .. } => attempts.contains(&order.attempt),
             Call::List { .. } | Call::History { .. } => is_hurried,

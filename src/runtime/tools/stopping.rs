@@ -126,13 +126,13 @@ impl ToolRuntime {
     }
 
     /// Starts under way that are no longer wanted: their calls may be interrupted, if that can be done.
-    pub fn withdrawn(&mut self) -> Vec<AttemptRef> {
+    pub fn take_withdrawn(&mut self) -> Vec<AttemptRef> {
         std::mem::take(&mut self.withdrawn)
     }
 
     /// Whether agents are to be stopped since this was asked last: looks and readings under way may hang, and may be
     /// interrupted to be made anew, if that can be done.
-    pub fn is_hurried(&mut self) -> bool {
+    pub fn take_hurry(&mut self) -> bool {
         std::mem::take(&mut self.is_hurried)
     }
 }
