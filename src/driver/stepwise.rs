@@ -94,7 +94,7 @@ impl Stepwise {
 
     /// Whether a look is to be told of this session's row: somebody waits for it, or for one whose key is not known.
     pub fn awaits(&self, key: &str) -> bool {
-        self.tools.awaits(key).is_some() || self.tools.seeks_labels()
+        self.tools.awaits(key) || self.tools.seeks_labels()
     }
 
     /// Whether further rows of the look under way say nothing.

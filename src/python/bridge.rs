@@ -7,8 +7,8 @@
 use std::future::pending;
 use std::pin::Pin;
 use std::process;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use pyo3_async_runtimes::TaskLocals;
 use pyo3_async_runtimes::generic::{self, ContextExt, Runtime};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::{JoinError, JoinHandle};
+
+use super::lock;
 
 /// How long an interpreter's exit waits for the bridge at the most: 1 s.
 const SETTLE_LOOKS: u32 = 1_000;
@@ -46,7 +48,7 @@ where
 
 /// Sees to it that there is a thread in this process. Called with the interpreter held, which orders its callers.
 fn make_home(py: Python<'_>) -> PyResult<()> {
-    let mut home = HOME.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut home = lock(&HOME);
     let process_id = process::id();
     if home.as_ref().is_some_and(|home| home.process_id == process_id) {
         return Ok(());
@@ -108,7 +110,7 @@ fn start(work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
     if let Ok(handle) = Handle::try_current() {
         return handle.spawn(work);
     }
-    let handle = HOME.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|home| home.handle.clone());
+    let handle = lock(&HOME).as_ref().map(|home| home.handle.clone());
     handle.expect("`awaitable` has made a home").spawn(work)
 }
 

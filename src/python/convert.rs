@@ -1,16 +1,15 @@
 //! Between Python objects and JSON values. What JSON cannot hold is refused with the path to it.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+
+use foldhash::fast::RandomState;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
 use serde_json::{Map, Number, Value};
-
-use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex};
-
-use foldhash::fast::RandomState;
 
 use super::lock;
 use crate::core::task::{TaskDraft, TaskParts};

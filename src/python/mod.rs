@@ -5,13 +5,11 @@
 // The macros of PyO3 take Python objects by value.
 #![allow(clippy::needless_pass_by_value, missing_docs)]
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::core::plan::Plan;
-use crate::workflow::LiveSessions;
+use crate::workflow::{LiveSessions, lock};
 
 // Some 90 small allocations a task: with the system's allocator they cost a third of all that a task costs.
 #[global_allocator]
@@ -24,11 +22,6 @@ mod errors;
 mod results;
 mod run;
 mod tools;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind these locks is changed by single calls, which a panic cannot cut in half.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Task id to session key, of the agents that are under way.
 fn live_sessions<'py>(py: Python<'py>, plan: &Plan, live: &LiveSessions) -> PyResult<Bound<'py, PyDict>> {

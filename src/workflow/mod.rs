@@ -1,6 +1,8 @@
 //! From what a caller wrote to a run that goes on by itself: resolves agent types, checks the plan, chooses and
 //! connects the runtime, and starts the thread that drives it.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use thiserror::Error;
 
 use crate::core::hierarchy::HierarchyError;
@@ -95,4 +97,9 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// Locks what is changed by single calls, which a panic cannot cut in half: one elsewhere leaves it whole.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,8 @@
 //! What a run tells while it goes on: a fold over its facts.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use super::lock;
 use super::start::{Level, RunEvent, RunSummary, SessionLeft};
 use crate::core::fact::{End, Event, Fact, Outcome};
 use crate::core::plan::Plan;
@@ -25,7 +26,7 @@ pub type LiveSessions = Arc<Mutex<Vec<Option<Arc<str>>>>>;
 impl Narrator {
     /// A fold for a run of `plan`, that keeps `live` up to date.
     pub fn new(plan: Arc<Plan>, settings: &RunSettings, live: LiveSessions) -> Self {
-        live.lock().unwrap_or_else(PoisonError::into_inner).resize(plan.tasks().len(), None);
+        lock(&live).resize(plan.tasks().len(), None);
         Self {
             reporter: Reporter::new(&plan),
             plan,
@@ -61,7 +62,7 @@ impl Narrator {
     }
 
     fn narrate(&mut self, fact: &Fact, tell: &mut impl FnMut(RunEvent)) {
-        let live = || self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = || lock(&self.live);
         let mut notice = |level, text| tell(RunEvent::Notice { level, text });
         match &fact.event {
             Event::RetryPlanned { task_index, reason, model, delay, .. } => {

@@ -18,7 +18,7 @@ use super::lock;
 use super::results::Results;
 use crate::core::plan::Plan;
 use crate::core::settings::{Cleanup, RunSettings};
-use crate::driver::{NOBODY_WAITS, Stepwise, Stopwatch};
+use crate::driver::{Stepwise, Stopwatch};
 use crate::runtime::tools::{Call, SpawnAnswer, ToolRuntime};
 use crate::workflow::{
     Level, LiveSessions, Narrator, RunEvent, Waiter, Waker, sessions_left_fields, stepwise, totals_fields, wait_pair,
@@ -105,8 +105,8 @@ impl ToolRun {
         })
     }
 
-    /// Does something with the run, and carries what follows from it to where it is told.
-    fn with_run<T>(&self, act: impl FnOnce(&mut Stepwise, &mut dyn FnMut(RunEvent), &mut Narrator) -> T) -> T {
+    /// The next call to make now; what happens on the way to it is kept to be told.
+    fn take_call(&self) -> Option<Call> {
         let mut state = lock(&self.state);
         let State { run, narrator, news, is_quiet } = &mut *state;
         let mut tell = |event| match event {
@@ -121,37 +121,28 @@ impl ToolRun {
             // The end of such a run is seen, not told.
             RunEvent::Ended(_) | RunEvent::Failed(_) => {}
         };
-        let result = act(run, &mut tell, narrator);
-        while let Some(text) = run.next_notice() {
-            news.push_back(News::Notice { level: Level::Warning, text, exception: None });
-        }
-        result
-    }
-
-    fn take_call(&self) -> Option<Call> {
-        self.with_run(|run, mut tell, narrator| {
-            if self.has_cancels.swap(false, Ordering::SeqCst) {
-                for reason in lock(&self.cancels).drain(..) {
-                    run.cancel(&reason, &mut |fact| narrator.observe(&fact, &mut tell));
-                }
+        let mut observe = |fact| narrator.observe(&fact, &mut tell);
+        if self.has_cancels.swap(false, Ordering::SeqCst) {
+            for reason in lock(&self.cancels).drain(..) {
+                run.cancel(&reason, &mut observe);
             }
-            run.next_call(&mut |fact| narrator.observe(&fact, &mut tell))
-        })
+        }
+        let call = run.next_call(&mut observe);
+        while let Some(text) = run.next_notice() {
+            tell(RunEvent::Notice { level: Level::Warning, text });
+        }
+        call
     }
 
     fn hand_over(&self, answer: impl FnOnce(&mut ToolRuntime, crate::core::time::Time)) {
         lock(&self.state).run.answer(answer);
     }
 
-    fn prepare<'py>(&self, py: Python<'py>, call: &Call) -> PyResult<Prepared<'py>> {
-        self.toolbox.get().prepare(py, call)
-    }
-
     /// Makes a call on this thread. An exception that is no `Exception` interrupts it, and is passed on.
     fn make(&self, py: Python<'_>, call: Call) -> PyResult<()> {
         // Only what a look costs matters.
         let since = matches!(call, Call::List { .. }).then(Stopwatch::start);
-        let answer = self.prepare(py, &call).and_then(|prepared| prepared.make()).and_then(|answer| {
+        let answer = self.toolbox.get().prepare(py, &call).and_then(|prepared| prepared.make()).and_then(|answer| {
             if is_awaitable(&answer)? {
                 py.import("parallel_agents._tools")?.call_method1("awaited", (answer,))
             } else {
@@ -254,9 +245,12 @@ impl ToolRun {
     /// The same for rows whose reading may run foreign code: the run is not locked meanwhile.
     fn take_rows(&self, rows: &[Bound<'_, PyAny>]) -> PyResult<()> {
         for row in rows {
-            if let Some(key) = answers::row_key(row)? {
+            let Some(key) = answers::row_key(row)? else { continue };
+            let key = key.to_str()?;
+            let is_awaited = lock(&self.state).run.awaits(key);
+            if is_awaited {
                 let text = answers::row_text(row, true)?;
-                let row = text.row(key.to_str()?)?;
+                let row = text.row(key)?;
                 self.hand_over(|tools, now| tools.row(&row, now));
             }
         }
@@ -272,13 +266,14 @@ impl ToolRun {
     }
 
     fn interrupted(&self, call: Call) {
+        let reason = || "it was interrupted".to_owned();
         self.hand_over(|tools, now| match call {
             Call::Spawn { order, .. } => tools.spawned(order.attempt, SpawnAnswer::Interrupted, now),
             Call::List { .. } => tools.look_interrupted(now),
-            Call::History { attempt, .. } => tools.reading_interrupted(attempt, now),
-            Call::Children => tools.children(Err("it was interrupted".to_owned()), now),
-            Call::Cancel { attempt, .. } => tools.cancelled(attempt, Err("it was interrupted".to_owned()), now),
-            Call::Delete { attempt, .. } => tools.deleted(attempt, Err("it was interrupted".to_owned())),
+            Call::History { attempt, .. } => tools.replied(attempt, Err(reason()), now),
+            Call::Children => tools.children(Err(reason()), now),
+            Call::Cancel { attempt, .. } => tools.cancelled(attempt, Err(reason()), now),
+            Call::Delete { attempt, .. } => tools.deleted(attempt, Err(reason())),
         });
     }
 }
@@ -356,7 +351,7 @@ impl ToolRun {
     /// The next call that an event loop is to make now: its number, the callable, its arguments.
     fn next_call<'py>(&self, py: Python<'py>) -> PyResult<Option<NumberedCall<'py>>> {
         let Some(call) = self.take_call() else { return Ok(None) };
-        let Prepared { function, arguments } = match self.prepare(py, &call) {
+        let Prepared { function, arguments } = match self.toolbox.get().prepare(py, &call) {
             Ok(prepared) => prepared,
             Err(error) => {
                 self.answer(py, call, Err(error), Duration::ZERO)?;
@@ -434,9 +429,9 @@ impl ToolRun {
 
     /// Ends the run early. Asked again, that changes nothing, unless it insists: then the run ends at once and leaves
     /// behind what still runs.
-    fn cancel(&self, reason: Option<String>, insist: bool) {
+    fn cancel(&self, reason: String, insist: bool) {
         if !self.is_cancelled.swap(true, Ordering::SeqCst) || insist {
-            lock(&self.cancels).push_back(reason.unwrap_or_else(|| NOBODY_WAITS.to_owned()));
+            lock(&self.cancels).push_back(reason);
             self.has_cancels.store(true, Ordering::SeqCst);
             self.waker.wake();
         }

@@ -1,7 +1,6 @@
 //! A small server on loopback that answers with recorded frames, and what the tests of the runtime share. It stands for
 //! the gateway at the edge of the protocol only; the real one is tested in `tests/gateway`.
 
-use crate::core::prompt::Prompt;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -13,6 +12,7 @@ use tokio_tungstenite::{WebSocketStream, accept_async};
 
 use super::samples::sample;
 use super::*;
+use crate::core::prompt::Prompt;
 
 pub(super) const KEY: &str = "6c92ff2b-06cd-4cd9-a5a7-dee52a69a42d";
 pub(super) const SESSION_KEY: &str = "agent:main:subagent:6c92ff2b-06cd-4cd9-a5a7-dee52a69a42d";

@@ -1,7 +1,6 @@
 //! The runtime against a scripted gateway: what it sends, what it makes of the answers, and what it does when they stay
 //! out.
 
-use crate::core::prompt::Prompt;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -13,6 +12,7 @@ use super::peer::*;
 use super::samples::sample;
 use super::*;
 use crate::core::action::Session;
+use crate::core::prompt::Prompt;
 
 #[tokio::test]
 async fn an_agent_is_one_request_with_two_answers() {

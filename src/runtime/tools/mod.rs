@@ -243,8 +243,7 @@ impl ToolRuntime {
             SpawnAnswer::Refused(refusal) => self.end(attempt, Ending::Refused(refusal)),
             SpawnAnswer::Unreadable(answer) => {
                 let message = format!("`sessions_spawn` answered {answer}, expected `childSessionKey` in a dict");
-                let refusal = Refusal { code: "UNREADABLE".to_owned(), message, ..Refusal::default() };
-                self.unsure(attempt, Ending::Refused(refusal), now);
+                self.unsure(attempt, unreadable(message), now);
             }
             SpawnAnswer::Raised(error) => {
                 let message = format!("`sessions_spawn` raised {error}");
@@ -260,8 +259,7 @@ impl ToolRuntime {
     fn accepted(&mut self, attempt: AttemptRef, session: Session, now: Time) {
         if self.by_key.contains_key(&session.key) {
             let message = format!("`sessions_spawn` answered with session `{}`, which another agent has", session.key);
-            let refusal = Refusal { code: "UNREADABLE".to_owned(), message, ..Refusal::default() };
-            return self.end(attempt, Ending::Refused(refusal));
+            return self.end(attempt, unreadable(message));
         }
         let Some(agent) = self.agents.get_mut(&attempt) else { return };
         agent.session = Some(session.clone());
@@ -290,8 +288,8 @@ impl ToolRuntime {
     }
 
     /// Whether somebody waits for this session.
-    pub fn awaits(&self, key: &str) -> Option<AttemptRef> {
-        self.by_key.get(key).copied()
+    pub fn awaits(&self, key: &str) -> bool {
+        self.by_key.contains_key(key)
     }
 
     /// Whether the look under way has shown every agent: further rows say nothing.
@@ -413,19 +411,13 @@ impl ToolRuntime {
 
     /// Looks for those that a look has not shown, of all sessions or of those that could be had.
     fn missed(&mut self, look_no: u32, is_whole: bool, now: Time) {
-        let mut missed: Vec<AttemptRef> = Vec::new();
-        for (attempt, agent) in &mut self.agents {
-            if agent.seen_in != look_no && agent.is_awaited() && agent.joined_in < look_no {
-                agent.misses += 1;
-                if agent.misses >= MISSES_MAX {
-                    missed.push(*attempt);
-                }
-            }
-        }
-        // In the order of the plan, so that a run is the same every time.
-        missed.sort_unstable();
-        for attempt in missed {
+        let is_missed = |agent: &Agent| agent.seen_in != look_no && agent.is_awaited() && agent.joined_in < look_no;
+        for attempt in self.those(is_missed) {
             let Some(agent) = self.agents.get_mut(&attempt) else { continue };
+            agent.misses += 1;
+            if agent.misses < MISSES_MAX {
+                continue;
+            }
             match &agent.phase {
                 // The runtime may take it yet.
                 Phase::Unsure(_) if now < agent.called_at + UNSURE_PATIENCE => {}
@@ -459,13 +451,18 @@ impl ToolRuntime {
         if now.since(since) < LIST_PATIENCE {
             return;
         }
-        let mut unknown: Vec<AttemptRef> =
-            self.agents.iter().filter(|(_, agent)| agent.is_awaited()).map(|(attempt, _)| *attempt).collect();
-        unknown.sort_unstable();
-        for attempt in unknown {
+        for attempt in self.those(Agent::is_awaited) {
             let reason = format!("`sessions_list` has failed for {} s: {error}", LIST_PATIENCE.as_secs());
             self.give_up(attempt, &reason);
         }
+    }
+
+    /// The agents of which that is so, in the order of the plan: a run is the same every time.
+    fn those(&self, is_so: impl Fn(&Agent) -> bool) -> Vec<AttemptRef> {
+        let found = self.agents.iter().filter(|(_, agent)| is_so(agent));
+        let mut found: Vec<AttemptRef> = found.map(|(attempt, _)| *attempt).collect();
+        found.sort_unstable();
+        found
     }
 
     /// The look was interrupted; it begins anew.
@@ -477,12 +474,11 @@ impl ToolRuntime {
     /// Asks for the messages of an agent that seems to have ended.
     fn read(&mut self, attempt: AttemptRef, finding: Finding) {
         let Some(agent) = self.agents.get_mut(&attempt) else { return };
-        let Some(session) = &agent.session else { return };
-        self.urgent.push_back(Call::History { attempt, key: session.key.clone() });
         if agent.is_awaited() {
             self.awaited -= 1;
         }
         agent.phase = Phase::Reading { finding, failures: 0 };
+        self.read_again(attempt);
     }
 
     fn read_again(&mut self, attempt: AttemptRef) {
@@ -508,8 +504,7 @@ impl ToolRuntime {
                 }
                 let key = agent.session.as_ref().map_or("", |session| &*session.key);
                 let message = format!("`sessions_history` failed: {error}; session `{key}` may hold the answer");
-                let refusal = Refusal { code: "UNREADABLE".to_owned(), message, ..Refusal::default() };
-                return self.end(attempt, Ending::Refused(refusal));
+                return self.end(attempt, unreadable(message));
             }
         };
         let finding = finding.clone();
@@ -565,32 +560,26 @@ impl ToolRuntime {
         }
     }
 
-    /// The reading of messages was interrupted; it is done anew.
-    pub fn reading_interrupted(&mut self, attempt: AttemptRef, now: Time) {
-        self.replied(attempt, Err("it was interrupted".to_owned()), now);
-    }
-
     /// Looks go on by themselves. One whose time is up may be where no look shows it, and have an answer all the same.
     fn look_at(&mut self, attempt: AttemptRef, now: Time) {
-        if let Some(agent) = self.agents.get(&attempt)
-            && agent.phase == Phase::Awaited
-            && agent.has_had_its_time(now)
-        {
-            return self.read(attempt, Finding::Vanished { is_certain: true });
-        }
-        match self.agents.get_mut(&attempt) {
-            // Its start has not been answered for as long as it may take altogether.
-            Some(agent) if agent.phase == Phase::Calling => {
-                agent.is_overdue = true;
-                self.withdrawn.push(attempt);
+        if let Some(agent) = self.agents.get_mut(&attempt) {
+            match agent.phase {
+                Phase::Awaited if agent.has_had_its_time(now) => {
+                    return self.read(attempt, Finding::Vanished { is_certain: true });
+                }
+                // Its start has not been answered for as long as it may take altogether.
+                Phase::Calling => {
+                    agent.is_overdue = true;
+                    self.withdrawn.push(attempt);
+                }
+                // Nor have its messages come.
+                Phase::Reading { .. } => self.is_hurried = true,
+                Phase::Awaited | Phase::Unsure(_) | Phase::Ending(_) => {}
             }
-            // Nor have its messages come.
-            Some(agent) if matches!(agent.phase, Phase::Reading { .. }) => self.is_hurried = true,
-            Some(_) | None => {}
+        } else if !self.orders.iter().any(|order| order.attempt == attempt) {
+            return;
         }
-        if self.agents.contains_key(&attempt) || self.orders.iter().any(|order| order.attempt == attempt) {
-            self.reports.push_back(Report::Queued { attempt });
-        }
+        self.reports.push_back(Report::Queued { attempt });
     }
 
     fn end(&mut self, attempt: AttemptRef, ending: Ending) {
@@ -627,6 +616,11 @@ fn failed(error: Option<String>, reply: Reply) -> Ending {
     let words = error.or(reply.failure).or(reply.remark).or(said);
     let words = words.unwrap_or_else(|| "it gave no reason".to_owned());
     Ending::Failed { message: format!("the agent failed: {}", abridged(&words, 500)) }
+}
+
+/// The end of an agent whose callable answers what nobody can read.
+fn unreadable(message: String) -> Ending {
+    Ending::Refused(Refusal { code: "UNREADABLE".to_owned(), message, ..Refusal::default() })
 }
 
 /// The end of a start of which nobody can find out whether it happened.

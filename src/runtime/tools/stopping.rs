@@ -46,9 +46,7 @@ impl ToolRuntime {
             Phase::Ending(_) => !agent.is_cancelled,
             Phase::Calling | Phase::Unsure(_) | Phase::Reading { .. } => false,
         };
-        let mut stopping: Vec<AttemptRef> =
-            self.agents.iter().filter(|(_, agent)| is_waiting(agent)).map(|(attempt, _)| *attempt).collect();
-        stopping.sort_unstable();
+        let stopping = self.those(is_waiting);
         let children = match answer {
             Ok(children) => children,
             Err(error) => {

@@ -9,7 +9,7 @@
 use std::io;
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 use tokio::sync::mpsc::error::SendError;
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::wait::{Waiter, Waker, wait_pair};
-use super::{RunError, RunOptions, RuntimeChoice};
+use super::{RunError, RunOptions, RuntimeChoice, lock};
 use crate::runtime::gateway::GatewayConfig;
 
 mod host;
@@ -215,9 +215,4 @@ impl Children {
         *house = Some(House { process_id: process::id(), commands: commands.clone() });
         Ok(ChildCall { id, answer, waiter, commands })
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is behind these locks is changed by single calls, which a panic cannot cut in half.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
