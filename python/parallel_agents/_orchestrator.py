@@ -220,13 +220,9 @@ class Orchestrator:
     ) -> dict[str, AgentResult]:
         from contextlib import aclosing
 
-        try:
-            session.start(tasks)
-            async with aclosing(session.stream()) as stream:
-                async for result in stream:
-                    await _acall(callback, result)
-        finally:
-            await session.aclose()
+        async with aclosing(self._arun_iter(session, tasks)) as results:
+            async for result in results:
+                await _acall(callback, result)
         return session.results()
 
     def arun_iter(self, tasks: Iterable[Task]) -> AsyncGenerator[AgentResult, None]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
-from parallel_agents import AgentResult, AgentTask
+from parallel_agents import AgentResult, AgentTask, Orchestrator
 
 from .case import Case
+from .proxy import Proxy
 
 WORD_SCHEMA = {"type": "object", "required": ["word"], "properties": {"word": {"type": "string"}}}
 
@@ -40,6 +42,23 @@ def assert_all_completed(results: dict[str, AgentResult], count: int) -> None:
         assert result.error is None
         assert isinstance(result.output, dict)
         assert result.output
+
+
+def assert_a_cut_loses_nothing(proxy: Proxy, case: Case, **options: Any) -> None:
+    """A socket that is cut while six agents run loses none of them, and none is paid for twice."""
+
+    def cut() -> None:
+        case.wait_for(6)
+        proxy.cut(refuse_seconds=1)
+
+    cutter = threading.Thread(target=cut)
+    cutter.start()
+    results = Orchestrator(max_concurrent=6, **options).run_parallel(posts(case, 6, "[[sleep=4]]"))
+    cutter.join()
+
+    assert_all_completed(results, 6)
+    assert proxy.connections >= 2
+    assert calls_per_task(case) == {f"t{index}": 1 for index in range(6)}
 
 
 def outcomes(result: AgentResult) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from parallel_agents import Gateway as GatewayOptions
 from .case import Case
 from .openclaw import HAIKU, K2P5, Gateway, OwnGateway
 from .proxy import MakeProxy
-from .tasks import assert_all_completed, calls_per_task, outcomes, post, posts
+from .tasks import assert_a_cut_loses_nothing, assert_all_completed, calls_per_task, outcomes, post, posts
 
 SPAWN = GatewayOptions(path="spawn")
 
@@ -56,20 +56,7 @@ def test_a_spawn_whose_answer_was_lost_is_found_again_and_not_paid_twice(
 
 
 def test_a_socket_cut_while_children_run_loses_nothing(gateway: Gateway, make_proxy: MakeProxy, case: Case) -> None:
-    proxy = make_proxy(gateway)
-
-    def cut() -> None:
-        case.wait_for(6)
-        proxy.cut(refuse_seconds=1)
-
-    cutter = threading.Thread(target=cut)
-    cutter.start()
-    results = Orchestrator(max_concurrent=6, gateway=SPAWN).run_parallel(posts(case, 6, "[[sleep=4]]"))
-    cutter.join()
-
-    assert_all_completed(results, 6)
-    assert proxy.connections >= 2
-    assert calls_per_task(case) == {f"t{index}": 1 for index in range(6)}
+    assert_a_cut_loses_nothing(make_proxy(gateway), case, gateway=SPAWN)
 
 
 def test_cancel_stops_the_children_queued_ones_included(narrow_gateway: Gateway, case: Case) -> None:

@@ -21,7 +21,7 @@ from .case import Case
 from .openclaw import HAIKU, K2P5, Gateway
 from .provider import INPUT_TOKENS, OUTPUT_TOKENS
 from .proxy import MakeProxy
-from .tasks import assert_all_completed, calls_per_task, outcomes, post, posts
+from .tasks import assert_a_cut_loses_nothing, assert_all_completed, calls_per_task, outcomes, post, posts
 
 ENDED_SECONDS_MAX = 120
 
@@ -221,20 +221,7 @@ def test_cancel_from_another_thread_returns_what_there_is_and_leaves_no_live_ses
 def test_a_socket_cut_in_the_middle_loses_nothing_and_pays_nothing_twice(
     gateway: Gateway, make_proxy: MakeProxy, case: Case
 ) -> None:
-    proxy = make_proxy(gateway)
-
-    def cut() -> None:
-        case.wait_for(6)
-        proxy.cut(refuse_seconds=1)
-
-    cutter = threading.Thread(target=cut)
-    cutter.start()
-    results = Orchestrator(max_concurrent=6).run_parallel(posts(case, 6, "[[sleep=4]]"))
-    cutter.join()
-
-    assert_all_completed(results, 6)
-    assert proxy.connections >= 2
-    assert calls_per_task(case) == {f"t{index}": 1 for index in range(6)}
+    assert_a_cut_loses_nothing(make_proxy(gateway), case)
 
 
 @pytest.mark.parametrize("count", [1, 4])

@@ -84,6 +84,13 @@ impl Peer {
         (id, params)
     }
 
+    /// Tells that the run has ended, hands its transcript over, and stays.
+    pub(super) async fn serve_end(mut self, transcript: &Value) {
+        self.serve("agent.wait", &wait_ended()).await;
+        self.serve("sessions.get", transcript).await;
+        self.stay().await;
+    }
+
     /// Says nothing more and stays, until the test is over.
     pub(super) async fn stay(mut self) {
         while let Some(Ok(_)) = self.socket.next().await {}

@@ -57,9 +57,7 @@ async fn a_spawn_whose_answer_was_lost_is_found_by_its_label() {
         let params = peer.serve("sessions.resolve", &json!({"ok": false})).await;
         assert_eq!(params, json!({"label": KEY, "allowMissing": true}));
         serve_child(&mut peer).await;
-        peer.serve("agent.wait", &wait_ended()).await;
-        peer.serve("sessions.get", &child_transcript("found")).await;
-        peer.stay().await;
+        peer.serve_end(&child_transcript("found")).await;
     })
     .await;
     assert_eq!(*ending(&reports), Ending::Replied("found".to_owned()));
@@ -86,9 +84,7 @@ async fn a_spawn_that_is_carried_out_long_after_a_cut_is_not_repeated_before() {
             peer.serve("sessions.resolve", &json!({"ok": false})).await;
         }
         serve_child(&mut peer).await;
-        peer.serve("agent.wait", &wait_ended()).await;
-        peer.serve("sessions.get", &child_transcript("late")).await;
-        peer.stay().await;
+        peer.serve_end(&child_transcript("late")).await;
     })
     .await;
     assert_eq!(*ending(&reports), Ending::Replied("late".to_owned()));

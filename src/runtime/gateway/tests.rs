@@ -78,9 +78,7 @@ async fn a_request_without_an_answer_is_repeated_to_the_same_boot_under_the_same
         let mut payload = accepted();
         payload["status"] = json!("in_flight");
         peer.answer(&id, &payload).await;
-        peer.serve("agent.wait", &wait_ended()).await;
-        peer.serve("sessions.get", &transcript("once")).await;
-        peer.stay().await;
+        peer.serve_end(&transcript("once")).await;
     })
     .await;
     assert_eq!(*ending(&reports), Ending::Replied("once".to_owned()));
