@@ -92,7 +92,11 @@ pub(super) fn demo(
     })?;
     if let Some((report, caption)) = finished.reports.iter().find_map(|report| match &report.end {
         End::Completed { output, .. } => output.get("caption").and_then(Value::as_str).map(|text| (report, text)),
-        End::Failed { .. } | End::Timeout { .. } | End::Cancelled { .. } | End::Skipped { .. } => None,
+        End::Failed { .. }
+        | End::Timeout { .. }
+        | End::NeedsInput { .. }
+        | End::Cancelled { .. }
+        | End::Skipped { .. } => None,
     }) {
         let writer = &finished.plan.tasks()[report.task_index].id;
         print(&format!("\nThe caption by `{writer}`:\n  {}", abridged(caption, CAPTION_CHARS)))?;
@@ -164,5 +168,5 @@ fn line(plan: &Plan, reports: &[Arc<TaskReport>]) -> String {
     let count = format!("[{}/{}]", reports.len(), plan.tasks().len());
     let seconds = report.execution_time().as_secs_f64();
     let reason = report.end.reason().map(|reason| format!("  {reason}")).unwrap_or_default();
-    format!("{count:>8} {:9} {:24} {seconds:6.1} s{model}{reason}", report.end.status(), task.id)
+    format!("{count:>8} {:9} {:24} {seconds:6.1} s{model}{reason}", report.end.status().name(), task.id)
 }

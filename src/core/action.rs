@@ -45,11 +45,28 @@ pub struct SpawnOrder {
     pub timeout: Duration,
 }
 
+/// An order to take up an attempt of which it is not known what became of it: whoever ordered it has died since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adoption {
+    /// The order, as it was given.
+    pub order: SpawnOrder,
+    /// How the runtime named the agent, if it was heard to take it.
+    pub session: Option<Session>,
+    /// The runtime's life in which it was ordered, if that is known.
+    pub boot: Option<Arc<str>>,
+    /// When it was ordered.
+    pub ordered: Time,
+}
+
 /// What a runtime is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Start an agent. Answered by [`Report::Spawned`], or by [`Report::Ended`] if it did not start.
     Spawn(SpawnOrder),
+    /// Find out what became of an agent that an earlier process ordered: collect its end, or follow it as if it had just
+    /// been started. Answered as [`Action::Spawn`]; one that provably never started, or is provably gone, has ended as
+    /// [`Ending::Lost`]. A start is repeated only where the runtime recognises it and starts nothing twice.
+    Adopt(Adoption),
     /// Find out whether an accepted agent has started to work. Answered by [`Report::Started`], [`Report::Queued`] or
     /// [`Report::Ended`].
     Look(AttemptRef),
@@ -81,6 +98,18 @@ pub enum Report {
         /// Since when.
         since: Time,
     },
+    /// The runtime answers, in this life of it. Comes before what is reported of its agents.
+    Met {
+        /// Its life's name: another one after each restart.
+        boot: Arc<str>,
+    },
+    /// The agent did something.
+    Active {
+        /// Which attempt.
+        attempt: AttemptRef,
+        /// When.
+        at: Time,
+    },
     /// The agent still waits in the runtime's queue.
     Queued {
         /// Which attempt.
@@ -96,6 +125,8 @@ pub enum Report {
         usage: Usage,
         /// The model that really ran, as far as the runtime tells.
         model_used: Option<Arc<str>>,
+        /// What it had written when it was cut short.
+        partial: Option<Arc<str>>,
     },
     /// The session is gone.
     Deleted {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::action::{AttemptRef, Session};
+use super::budget::{Cap, Reservation};
 use super::failure::FailureKind;
 use super::time::Time;
 use super::usage::Tokens;
@@ -39,6 +40,13 @@ pub enum Event {
         model: Arc<str>,
         /// The UUID by which it can be found again.
         key: Arc<str>,
+        /// What it is expected to use at the most.
+        reserved: Reservation,
+    },
+    /// The runtime answers, in this life of it: another one after each restart.
+    RuntimeMet {
+        /// Its life's name.
+        boot: Arc<str>,
     },
     /// The runtime took the agent.
     AttemptAccepted {
@@ -86,6 +94,8 @@ pub enum Event {
         cost: Option<f64>,
         /// Only the beginning of its answer could be had.
         truncated: bool,
+        /// What the agent wrote, usable or not, whole or not.
+        answer: Option<Arc<str>>,
     },
     /// The task will be tried again.
     RetryPlanned {
@@ -112,9 +122,46 @@ pub enum Event {
         /// How.
         end: End,
     },
+    /// The budget does not bear the next attempt of a task, which ends because of that.
+    BudgetReached {
+        /// The task.
+        task_index: usize,
+        /// What was reached.
+        cap: Cap,
+        /// What the attempt would have taken at the most.
+        needed: Reservation,
+    },
+    /// A model, or a type of agent, failed so often in a row that it is left alone for a while.
+    BreakerOpened {
+        /// The model, or the agent type and the kind of its failures.
+        circuit: Circuit,
+        /// Until when; `None` is for the rest of the run.
+        until: Option<Time>,
+    },
+    /// A task that had ended is open again.
+    TaskReopened {
+        /// The task.
+        task_index: usize,
+        /// How it had ended.
+        was: Status,
+        /// What somebody answered to its question.
+        answer: Option<Arc<str>>,
+    },
+    /// Another process goes on with the run.
+    RunResumed {
+        /// For how long nobody ran it: that does not count towards its time.
+        idle: Duration,
+    },
+    /// No further agent is started; those that run go on.
+    StartsStopped {
+        /// Why.
+        reason: String,
+    },
     /// Somebody, or the run's deadline, ended the run early.
     Cancelled {
-        /// Why.
+        /// Which of them.
+        why: StopReason,
+        /// In words.
         reason: String,
     },
     /// A session of ours is gone.
@@ -135,15 +182,28 @@ pub enum Event {
     RunEnded,
 }
 
-/// Why an agent is stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a circuit breaker watches.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Circuit {
+    /// A model, whoever uses it.
+    Model(Arc<str>),
+    /// A type of agent that ends in one kind of failure, whatever model it runs on.
+    Agents(Arc<str>, FailureKind),
+}
+
+/// Why an agent is stopped, mildest first: a harder reason takes the place of a milder one, never the reverse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum StopReason {
+    /// Nothing was heard of it for too long.
+    Idle,
     /// Its time is up.
     Timeout,
-    /// The run was cancelled.
-    Cancel,
+    /// Its task's time is up.
+    TaskDeadline,
     /// The run's time is up.
     RunDeadline,
+    /// The run was cancelled.
+    Cancel,
 }
 
 /// How an attempt ended.
@@ -157,6 +217,11 @@ pub enum Outcome {
         kind: FailureKind,
         /// Why.
         reason: String,
+    },
+    /// It cannot go on without an answer from a person.
+    NeedsInput {
+        /// What it asks.
+        question: String,
     },
     /// It was stopped because the run was cancelled.
     Cancelled,
@@ -186,6 +251,13 @@ pub enum End {
         /// What an agent wrote that was not usable, if one wrote anything.
         raw: Option<Arc<str>>,
     },
+    /// Its agent cannot go on without an answer from a person.
+    NeedsInput {
+        /// What it asks.
+        question: String,
+        /// What it wrote.
+        raw: Option<Arc<str>>,
+    },
     /// It was not finished when the run was cancelled.
     Cancelled {
         /// Why.
@@ -202,15 +274,51 @@ pub enum End {
     },
 }
 
-impl End {
-    /// The documented name of the status.
-    pub const fn status(&self) -> &'static str {
+/// How a task ended, in a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// With an answer.
+    Completed,
+    /// Without one.
+    Failed,
+    /// Out of time.
+    Timeout,
+    /// It waits for somebody's answer.
+    NeedsInput,
+    /// It was cut short.
+    Cancelled,
+    /// It was never started.
+    Skipped,
+}
+
+impl Status {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Completed, Self::Failed, Self::Timeout, Self::NeedsInput, Self::Cancelled, Self::Skipped];
+
+    /// The documented name.
+    pub const fn name(self) -> &'static str {
         match self {
-            Self::Completed { .. } => "completed",
-            Self::Failed { .. } => "failed",
-            Self::Timeout { .. } => "timeout",
-            Self::Cancelled { .. } => "cancelled",
-            Self::Skipped { .. } => "skipped",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Timeout => "timeout",
+            Self::NeedsInput => "needs_input",
+            Self::Cancelled => "cancelled",
+            Self::Skipped => "skipped",
+        }
+    }
+}
+
+impl End {
+    /// Its status.
+    pub const fn status(&self) -> Status {
+        match self {
+            Self::Completed { .. } => Status::Completed,
+            Self::Failed { .. } => Status::Failed,
+            Self::Timeout { .. } => Status::Timeout,
+            Self::NeedsInput { .. } => Status::NeedsInput,
+            Self::Cancelled { .. } => Status::Cancelled,
+            Self::Skipped { .. } => Status::Skipped,
         }
     }
 
@@ -218,7 +326,11 @@ impl End {
     pub fn output(&self) -> Option<&Value> {
         match self {
             Self::Completed { output, .. } => Some(output),
-            Self::Failed { .. } | Self::Timeout { .. } | Self::Cancelled { .. } | Self::Skipped { .. } => None,
+            Self::Failed { .. }
+            | Self::Timeout { .. }
+            | Self::NeedsInput { .. }
+            | Self::Cancelled { .. }
+            | Self::Skipped { .. } => None,
         }
     }
 
@@ -226,7 +338,10 @@ impl End {
     pub fn raw(&self) -> Option<&str> {
         match self {
             Self::Completed { raw, .. } => Some(raw),
-            Self::Failed { raw, .. } | Self::Timeout { raw, .. } | Self::Cancelled { raw, .. } => raw.as_deref(),
+            Self::Failed { raw, .. }
+            | Self::Timeout { raw, .. }
+            | Self::NeedsInput { raw, .. }
+            | Self::Cancelled { raw, .. } => raw.as_deref(),
             Self::Skipped { .. } => None,
         }
     }
@@ -239,6 +354,7 @@ impl End {
             | Self::Timeout { reason, .. }
             | Self::Cancelled { reason, .. }
             | Self::Skipped { reason, .. } => Some(reason),
+            Self::NeedsInput { question, .. } => Some(question),
         }
     }
 }

@@ -66,7 +66,7 @@ impl Refusal {
 }
 
 /// The kinds of failure that are treated differently.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum FailureKind {
     /// The runtime takes no further agent right now. No attempt is spent.
     Busy,

@@ -4,10 +4,12 @@
 //! arguments, so that a whole run with failures and timeouts is a test of milliseconds.
 //!
 //! Reading order: [`task`] and [`plan`] (what to do), [`failure`], [`hierarchy`] and [`retry`] (what an end means and
-//! what follows), [`limit`], [`output`], [`settings`], then [`run`], the machine that ties them together, and what comes out of it:
+//! what follows), [`limit`], [`budget`], [`breaker`], [`output`], [`settings`], then [`run`], the machine that ties them together, and what comes out of it:
 //! [`action`], [`fact`], [`progress`], [`report`].
 
 pub mod action;
+pub mod breaker;
+pub mod budget;
 pub mod fact;
 pub mod failure;
 pub mod hierarchy;

@@ -25,6 +25,8 @@ pub struct Task {
     pub contract: Arc<str>,
     /// Time for one attempt, from its start.
     pub timeout: Duration,
+    /// Time for all its attempts together, from the first one's order.
+    pub deadline: Option<Duration>,
     /// The form of the answer.
     pub format: OutputFormat,
     /// What a JSON answer is checked against.
@@ -174,6 +176,7 @@ mod tests {
             brief: "".into(),
             contract: "".into(),
             timeout: Duration::from_secs(1),
+            deadline: None,
             format: OutputFormat::Json,
             schema: None,
             priority: 5,

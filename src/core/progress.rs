@@ -1,6 +1,6 @@
 //! Where a run stands: a fold over its facts.
 
-use super::fact::{End, Event, Fact};
+use super::fact::{Event, Fact, Status};
 
 /// Counts of a run.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -15,6 +15,8 @@ pub struct Progress {
     pub failed: usize,
     /// Ended as timed out.
     pub timeout: usize,
+    /// Waiting for somebody's answer.
+    pub needs_input: usize,
     /// Ended as cancelled.
     pub cancelled: usize,
     /// Ended as skipped.
@@ -34,7 +36,18 @@ pub struct Progress {
 impl Progress {
     /// Tasks that have ended.
     pub fn done(&self) -> usize {
-        self.completed + self.failed + self.timeout + self.cancelled + self.skipped
+        self.completed + self.failed + self.timeout + self.needs_input + self.cancelled + self.skipped
+    }
+
+    fn count(&mut self, status: Status) -> &mut usize {
+        match status {
+            Status::Completed => &mut self.completed,
+            Status::Failed => &mut self.failed,
+            Status::Timeout => &mut self.timeout,
+            Status::NeedsInput => &mut self.needs_input,
+            Status::Cancelled => &mut self.cancelled,
+            Status::Skipped => &mut self.skipped,
+        }
     }
 
     /// Takes one more fact in.
@@ -54,13 +67,9 @@ impl Progress {
                     None => self.cost_unknown += 1,
                 }
             }
-            Event::TaskEnded { end, .. } => match end {
-                End::Completed { .. } => self.completed += 1,
-                End::Failed { .. } => self.failed += 1,
-                End::Timeout { .. } => self.timeout += 1,
-                End::Cancelled { .. } => self.cancelled += 1,
-                End::Skipped { .. } => self.skipped += 1,
-            },
+            Event::TaskEnded { end, .. } => *self.count(end.status()) += 1,
+            Event::TaskReopened { was, .. } => *self.count(*was) -= 1,
+            Event::RunResumed { .. } => self.ended = false,
             Event::RunEnded => self.ended = true,
             Event::AttemptAccepted { .. }
             | Event::AttemptStarted { .. }
@@ -68,6 +77,10 @@ impl Progress {
             | Event::RetryPlanned { .. }
             | Event::LimitRaised { .. }
             | Event::Cancelled { .. }
+            | Event::RuntimeMet { .. }
+            | Event::BudgetReached { .. }
+            | Event::BreakerOpened { .. }
+            | Event::StartsStopped { .. }
             | Event::SessionDeleted { .. }
             | Event::SessionLeft { .. } => {}
         }

@@ -154,6 +154,7 @@ mod tests {
             brief: brief.into(),
             contract: contract.into(),
             timeout: Duration::from_secs(1),
+            deadline: None,
             format: OutputFormat::Text,
             schema: None,
             priority: 5,

@@ -131,11 +131,12 @@ impl Reporter {
             Event::AttemptRefused { attempt, .. } => {
                 self.attempts[attempt.task_index].pop();
             }
-            Event::AttemptEnded { attempt, outcome, model_used, tokens, cost, truncated } => {
+            Event::AttemptEnded { attempt, outcome, model_used, tokens, cost, truncated, .. } => {
                 let current = self.current(*attempt)?;
                 (current.outcome, current.reason) = match outcome {
                     Outcome::Completed => ("completed", None),
                     Outcome::Failed { kind, reason } => (kind.name(), Some(reason.clone())),
+                    Outcome::NeedsInput { question } => ("needs_input", Some(question.clone())),
                     Outcome::Cancelled => ("cancelled", None),
                 };
                 current.ended = Some(fact.at);
@@ -157,6 +158,12 @@ impl Reporter {
             | Event::RetryPlanned { .. }
             | Event::LimitRaised { .. }
             | Event::Cancelled { .. }
+            | Event::RuntimeMet { .. }
+            | Event::RunResumed { .. }
+            | Event::BudgetReached { .. }
+            | Event::BreakerOpened { .. }
+            | Event::StartsStopped { .. }
+            | Event::TaskReopened { .. }
             | Event::SessionDeleted { .. }
             | Event::SessionLeft { .. }
             | Event::RunEnded => {}

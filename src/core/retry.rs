@@ -18,6 +18,11 @@ pub struct RetryPolicy {
     pub server_error_retries_max: u32,
     /// Repeats on one tier, the objection in the prompt, after an unusable output. Default 1.
     pub output_retries_max: u32,
+    /// Retries of the whole run, on whatever tier, as a share of the tasks that have started. Default 0.1, after the
+    /// Google SRE book's chapter on overload.
+    pub retries_share: f64,
+    /// Retries that a run may make whatever the share says. Default 50.
+    pub retries_min: u32,
     /// The cap of the first delay, doubled for each further one. Default 1 s.
     pub delay_first: Duration,
     /// The cap that doubling never passes. Default 30 s.
@@ -31,6 +36,8 @@ impl Default for RetryPolicy {
             transient_retries_max: 2,
             server_error_retries_max: 1,
             output_retries_max: 1,
+            retries_share: 0.1,
+            retries_min: 50,
             delay_first: Duration::from_secs(1),
             delay_max: Duration::from_secs(30),
         }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::action::{Action, AttemptRef, Report, Session, SpawnOrder, random_key};
+use super::budget::Reservation;
 use super::fact::{End, Event, Fact, Outcome, StopReason};
 use super::failure::{Ending, Failure, FailureKind};
 use super::hierarchy::Step;
@@ -205,8 +206,8 @@ impl RunMachine {
             Report::Spawned { attempt, session } => self.spawned(attempt, session, now),
             Report::Started { attempt, since } => self.started(attempt, since.min(now), now),
             // It is looked for again when its time has passed once more.
-            Report::Queued { .. } => {}
-            Report::Ended { attempt, ending, usage, model_used } => {
+            Report::Queued { .. } | Report::Met { .. } | Report::Active { .. } => {}
+            Report::Ended { attempt, ending, usage, model_used, .. } => {
                 if self.is_current(attempt) {
                     self.ended(attempt, ending, usage, model_used, now);
                 } else {
@@ -315,7 +316,7 @@ impl RunMachine {
         self.sessions.release(attempt);
         let outcome = outcome(&verdict, stopping);
         let cancelled = outcome == Outcome::Cancelled;
-        self.fact(now, Event::AttemptEnded { attempt, outcome, model_used, tokens, cost, truncated });
+        self.fact(now, Event::AttemptEnded { attempt, outcome, model_used, tokens, cost, truncated, answer: None });
         if self.limit.released() {
             let limit = self.limit.in_force();
             self.fact(now, Event::LimitRaised { limit });
@@ -433,9 +434,14 @@ impl RunMachine {
         let raw = self.records[index].raw.take();
         let end = match why {
             Some(StopReason::RunDeadline) if was_live => End::Timeout { reason, raw },
-            Some(StopReason::RunDeadline | StopReason::Cancel | StopReason::Timeout) | None => {
-                End::Cancelled { reason, raw }
-            }
+            Some(
+                StopReason::RunDeadline
+                | StopReason::Cancel
+                | StopReason::Timeout
+                | StopReason::Idle
+                | StopReason::TaskDeadline,
+            )
+            | None => End::Cancelled { reason, raw },
         };
         self.end_task(index, end, now);
     }
@@ -456,7 +462,7 @@ impl RunMachine {
                     End::Skipped { because_of, .. } => because_of.clone(),
                     _ => self.plan.tasks()[index].id.clone(),
                 };
-                let status = end.status();
+                let status = end.status().name();
                 for &dependent in self.plan.dependents(index).iter().rev() {
                     let reason = match &end {
                         End::Skipped { reason, .. } => reason.clone(),
@@ -484,7 +490,7 @@ impl RunMachine {
         }
         self.cancelled = Some(why);
         reason.clone_into(&mut self.cancel_reason);
-        self.fact(now, Event::Cancelled { reason: reason.to_owned() });
+        self.fact(now, Event::Cancelled { why, reason: reason.to_owned() });
         for index in 0..self.records.len() {
             match &self.records[index].state {
                 State::Live(live) => {
@@ -610,7 +616,10 @@ impl RunMachine {
         self.live += 1;
         self.ordered += 1;
         self.look_later(attempt, now);
-        self.fact(now, Event::AttemptPlanned { attempt, attempt_no, tier, model, key });
+        self.fact(
+            now,
+            Event::AttemptPlanned { attempt, attempt_no, tier, model, key, reserved: Reservation::default() },
+        );
         self.act(Action::Spawn(order));
     }
 

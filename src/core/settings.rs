@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::breaker::BreakerPolicy;
+use super::budget::{Budget, Estimate};
 use super::retry::RetryPolicy;
 
 /// What happens to the sessions of agents that have ended.
@@ -25,6 +27,16 @@ pub struct RunSettings {
     pub retry: RetryPolicy,
     /// The whole run's time. Default 24 hours.
     pub run_time_max: Duration,
+    /// What the run may spend. Default: no caps.
+    pub budget: Budget,
+    /// How an attempt's use is estimated before it starts.
+    pub estimate: Estimate,
+    /// When a model or a type of agent is left alone for a while.
+    pub breaker: BreakerPolicy,
+    /// How long an agent may do nothing until it is stopped. Default: as long as its timeout.
+    pub idle_max: Option<Duration>,
+    /// The longest answer, in bytes; of a longer one only the beginning is kept. Default 8 MiB.
+    pub output_bytes_max: usize,
     /// How long past its timeout an agent may still answer by itself. Default 3 s.
     pub grace: Duration,
     /// How long to wait until a stop is certain. Default 15 s.
@@ -45,6 +57,11 @@ impl Default for RunSettings {
             concurrency_max: 5,
             retry: RetryPolicy::default(),
             run_time_max: Duration::from_secs(24 * 3600),
+            budget: Budget::default(),
+            estimate: Estimate::default(),
+            breaker: BreakerPolicy::default(),
+            idle_max: None,
+            output_bytes_max: 8 * 1024 * 1024,
             grace: Duration::from_secs(3),
             stop_patience: Duration::from_secs(15),
             cleanup: Cleanup::Delete,

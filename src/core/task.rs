@@ -31,6 +31,8 @@ pub struct TaskDraft {
     pub input_data: Map<String, Value>,
     /// Time for one attempt, from its start.
     pub timeout: Option<Duration>,
+    /// Time for all attempts together, from the first one's order.
+    pub deadline: Option<Duration>,
     /// The form of the answer.
     pub output_format: OutputFormat,
     /// Higher numbers start first. Default 5.
@@ -118,12 +120,13 @@ pub enum TaskError {
 }
 
 /// The fields of a task, in the order of the documentation.
-pub const FIELDS: [&str; 11] = [
+pub const FIELDS: [&str; 12] = [
     "agent_type",
     "task_description",
     "input_data",
     "task_id",
     "timeout_seconds",
+    "deadline_seconds",
     "output_format",
     "priority",
     "dependencies",
@@ -180,6 +183,7 @@ impl TaskDraft {
             task_description: task_description.to_owned(),
             input_data: parts.input_data,
             timeout: Some(timeout(timeout_seconds)?),
+            deadline: None,
             output_format: OutputFormat::from_name(output_format)?,
             priority,
             dependencies: parts.dependencies,
@@ -249,7 +253,8 @@ impl Reader<'_> {
                 Some(Value::Object(data)) => data,
                 Some(other) => return Err(self.error("input_data", &other, "an object")),
             },
-            timeout: self.timeout()?,
+            timeout: self.timeout("timeout_seconds")?,
+            deadline: self.timeout("deadline_seconds")?,
             output_format: self.output_format()?,
             priority: match self.take("priority") {
                 None => 5,
@@ -295,11 +300,11 @@ impl Reader<'_> {
         }
     }
 
-    fn timeout(&mut self) -> Result<Option<Duration>, TaskError> {
-        let Some(value) = self.take("timeout_seconds") else { return Ok(None) };
+    fn timeout(&mut self, field: &'static str) -> Result<Option<Duration>, TaskError> {
+        let Some(value) = self.take(field) else { return Ok(None) };
         value.as_f64().and_then(timeout).map(Some).ok_or_else(|| {
             let expected = format!("a number of seconds above 0, at most {}", TIMEOUT_MAX.as_secs());
-            self.error("timeout_seconds", &value, expected)
+            self.error(field, &value, expected)
         })
     }
 

@@ -60,7 +60,8 @@ fn stopped(task: &Task, why: StopReason, cancel_reason: &str) -> Failure {
             let seconds = task.timeout.as_secs_f64();
             Failure::new(FailureKind::Timeout, format!("no answer within {seconds} s; stopped"))
         }
-        StopReason::RunDeadline => Failure::new(FailureKind::Timeout, cancel_reason),
+        StopReason::Idle => Failure::new(FailureKind::Timeout, "nothing was heard of the agent for too long; stopped"),
+        StopReason::TaskDeadline | StopReason::RunDeadline => Failure::new(FailureKind::Timeout, cancel_reason),
         StopReason::Cancel => Failure::new(FailureKind::Stopped, cancel_reason),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::core::action::{Action, AttemptRef, Report};
+use crate::core::action::{Action, Adoption, AttemptRef, Report, SpawnOrder};
 
 /// How far an attempt has come, as its runtime tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +46,13 @@ impl Contract {
 
     fn note_action(&mut self, action: &Action) -> Result<(), &'static str> {
         match action {
-            Action::Spawn(order) => match self.attempts.insert(order.attempt, Stage::Ordered) {
-                None => Ok(()),
-                Some(_) => Err("an attempt is started once"),
-            },
+            Action::Spawn(SpawnOrder { attempt, .. })
+            | Action::Adopt(Adoption { order: SpawnOrder { attempt, .. }, .. }) => {
+                match self.attempts.insert(*attempt, Stage::Ordered) {
+                    None => Ok(()),
+                    Some(_) => Err("an attempt is started once"),
+                }
+            }
             Action::Look(attempt) | Action::Stop(attempt) => match self.attempts.get(attempt) {
                 Some(_) => Ok(()),
                 None => Err("only what was started is looked at or stopped"),
@@ -66,7 +69,8 @@ impl Contract {
     fn note_report(&mut self, report: &Report) -> Result<(), &'static str> {
         let (attempt, next) = match report {
             Report::Spawned { attempt, .. } => (attempt, Stage::Accepted),
-            Report::Started { attempt, .. } | Report::Queued { attempt } => {
+            Report::Met { .. } => return Ok(()),
+            Report::Started { attempt, .. } | Report::Queued { attempt } | Report::Active { attempt, .. } => {
                 return match self.attempts.get(attempt) {
                     Some(Stage::Ordered | Stage::Accepted | Stage::Deleting) => Ok(()),
                     Some(Stage::Ended | Stage::Over) => Err("nothing is heard of an attempt after its end"),
@@ -97,7 +101,7 @@ impl Contract {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::action::{Session, SpawnOrder};
+    use crate::core::action::Session;
     use crate::core::failure::Ending;
     use crate::core::prompt::Prompt;
     use crate::core::usage::Usage;
@@ -123,7 +127,7 @@ mod tests {
 
     fn ended() -> Report {
         let ending = Ending::TimedOut;
-        Report::Ended { attempt: ATTEMPT, ending, usage: Usage::default(), model_used: None }
+        Report::Ended { attempt: ATTEMPT, ending, usage: Usage::default(), model_used: None, partial: None }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::Runtime;
-use crate::core::action::{Action, AttemptRef, Report, Session, SpawnOrder};
+use crate::core::action::{Action, Adoption, AttemptRef, Report, Session, SpawnOrder};
 use crate::core::failure::{Ending, Refusal};
 use crate::core::time::Time;
 use crate::core::usage::{Price, Tokens, Usage};
@@ -159,7 +159,7 @@ impl Rehearsal {
     }
 
     fn end(&mut self, attempt: AttemptRef, at: Time, ending: Ending, usage: Usage, model_used: Option<Arc<str>>) {
-        self.schedule(at, Report::Ended { attempt, ending, usage, model_used });
+        self.schedule(at, Report::Ended { attempt, ending, usage, model_used, partial: None });
     }
 
     /// Lognormal, by the Box-Muller transform.
@@ -215,6 +215,14 @@ impl Runtime for Rehearsal {
     fn begin(&mut self, action: Action, now: Time) {
         match action {
             Action::Spawn(order) => self.spawn(order, now),
+            // Its agents live in this process: those of an earlier one died with it.
+            Action::Adopt(Adoption { order, .. }) => {
+                let attempt = order.attempt;
+                let usage = usage(&order, &Ending::TimedOut);
+                self.running.insert(attempt, order);
+                let reason = "the rehearsal ended with the process that played it".to_owned();
+                self.end(attempt, now, Ending::Lost { reason }, usage, None);
+            }
             Action::Look(attempt) => self.schedule(now, Report::Queued { attempt }),
             Action::Stop(attempt) => self.stop(attempt, now),
             Action::Delete { attempt, .. } => {

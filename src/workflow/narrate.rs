@@ -78,7 +78,7 @@ impl Narrator {
             Event::TaskEnded { task_index, end: End::Failed { reason, .. } } => {
                 notice(Level::Info, format!("task `{}` failed: {reason}", self.id(*task_index)));
             }
-            Event::Cancelled { reason } => notice(Level::Info, format!("the run ends early: {reason}")),
+            Event::Cancelled { reason, .. } => notice(Level::Info, format!("the run ends early: {reason}")),
             Event::SessionLeft { attempt, session, reason } => self.summary.sessions_left.push(SessionLeft {
                 task_id: self.id(attempt.task_index).clone(),
                 key: session.key.clone(),
@@ -114,6 +114,12 @@ impl Narrator {
             | Event::AttemptRefused { .. }
             | Event::AttemptStopping { .. }
             | Event::TaskEnded { .. }
+            | Event::TaskReopened { .. }
+            | Event::RuntimeMet { .. }
+            | Event::RunResumed { .. }
+            | Event::BudgetReached { .. }
+            | Event::BreakerOpened { .. }
+            | Event::StartsStopped { .. }
             | Event::SessionDeleted { .. } => {}
         }
     }

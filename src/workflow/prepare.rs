@@ -98,6 +98,7 @@ fn task(
         brief: brief.into(),
         contract,
         timeout: draft.timeout.unwrap_or(agent_type.timeout),
+        deadline: draft.deadline,
         format: draft.output_format,
         schema,
         priority: draft.priority,

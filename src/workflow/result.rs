@@ -42,7 +42,7 @@ pub fn result_field(task: &Task, report: &TaskReport, runtime: &str, name: &str)
     Some(match name {
         "task_id" => json!(*task.id),
         "agent_type" => json!(*task.agent_type),
-        "status" => json!(report.end.status()),
+        "status" => json!(report.end.status().name()),
         "output" => report.end.output().cloned().unwrap_or_default(),
         "execution_time" => seconds(report.execution_time()),
         "timestamp" => json!(iso8601(report.ended)),
@@ -91,7 +91,11 @@ fn metadata(report: &TaskReport, runtime: &str) -> Value {
     let last = report.attempts.last();
     let skipped_because = match &report.end {
         End::Skipped { because_of, .. } => Some(&**because_of),
-        End::Completed { .. } | End::Failed { .. } | End::Timeout { .. } | End::Cancelled { .. } => None,
+        End::Completed { .. }
+        | End::Failed { .. }
+        | End::Timeout { .. }
+        | End::NeedsInput { .. }
+        | End::Cancelled { .. } => None,
     };
     json!({
         "model_requested": last.map(|attempt| &*attempt.model),

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use parallel_agents::core::action::{Action, AttemptRef, Report, Session};
+use parallel_agents::core::action::{Action, Adoption, AttemptRef, Report, Session};
 use parallel_agents::core::fact::{End, Event, Fact, Outcome, StopReason};
 use parallel_agents::core::failure::Ending;
 use parallel_agents::core::plan::Plan;
@@ -280,7 +280,7 @@ impl<'scene> Book<'scene> {
                     page.since.get_or_insert(*since);
                 }
             }
-            Report::Queued { .. } => {}
+            Report::Queued { .. } | Report::Met { .. } | Report::Active { .. } => {}
             Report::Ended { ending, .. } => {
                 let Some((meaning, cost)) = letter.end.clone().filter(|_| open) else { return };
                 match meaning {
@@ -307,7 +307,7 @@ impl<'scene> Book<'scene> {
 
     fn note_action(&mut self, action: &Action) {
         match action {
-            Action::Spawn(order) => {
+            Action::Spawn(order) | Action::Adopt(Adoption { order, .. }) => {
                 if let Some(page) = self.attempts.get_mut(&order.attempt) {
                     page.handed_out = true;
                 }
@@ -373,7 +373,14 @@ impl<'scene> Book<'scene> {
                 }
             }
             Event::RunEnded => self.ended = true,
-            Event::RunStarted { .. } | Event::AttemptStarted { .. } => {}
+            Event::RunStarted { .. }
+            | Event::AttemptStarted { .. }
+            | Event::RuntimeMet { .. }
+            | Event::RunResumed { .. }
+            | Event::BudgetReached { .. }
+            | Event::BreakerOpened { .. }
+            | Event::TaskReopened { .. }
+            | Event::StartsStopped { .. } => {}
         }
     }
 
@@ -448,6 +455,8 @@ impl<'scene> Book<'scene> {
 /// The kind of a report, and the attempt it is about.
 pub fn address(report: &Report) -> (&'static str, AttemptRef) {
     match report {
+        Report::Met { .. } => unreachable!("this world has one life"),
+        Report::Active { attempt, .. } => ("active", *attempt),
         Report::Spawned { attempt, .. } => ("spawned", *attempt),
         Report::Started { attempt, .. } => ("started", *attempt),
         Report::Queued { attempt } => ("queued", *attempt),

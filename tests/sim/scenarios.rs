@@ -38,6 +38,7 @@ fn task(id: &str, dependencies: &[&str]) -> Task {
         brief: format!("Do {id}.").into(),
         contract: "".into(),
         timeout: TIMEOUT,
+        deadline: None,
         format: OutputFormat::Json,
         schema: None,
         priority: 5,
@@ -83,7 +84,7 @@ impl Run {
     }
 
     fn end(&mut self, attempt: AttemptRef, ending: Ending) {
-        self.tell(Report::Ended { attempt, ending, usage: Usage::default(), model_used: None });
+        self.tell(Report::Ended { attempt, ending, usage: Usage::default(), model_used: None, partial: None });
     }
 
     fn reply(&mut self, attempt: AttemptRef, text: &str) {

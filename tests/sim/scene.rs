@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use parallel_agents::core::breaker::BreakerPolicy;
+use parallel_agents::core::budget::{Budget, Estimate};
 use parallel_agents::core::hierarchy::{ModelHierarchy, Tier};
 use parallel_agents::core::output::{OutputFormat, Schema};
 use parallel_agents::core::plan::{Plan, Task};
@@ -135,6 +137,7 @@ fn plan(random: &mut Rng, tasks_max: usize, schema: &Schema) -> Plan {
         brief: format!("Brief of {index}.").into(),
         contract: format!("Contract of {index}.").into(),
         timeout: Duration::from_millis([1, 700, 5_000, 5_000, 30_000, 200_000][random.usize(0..6)]),
+        deadline: None,
         format: if random.u8(0..6) == 0 { OutputFormat::Text } else { OutputFormat::Json },
         schema: (random.u8(0..4) > 0).then(|| schema.clone()),
         priority: random.i64(-priorities..=priorities),
@@ -169,6 +172,8 @@ fn settings(random: &mut Rng) -> RunSettings {
             transient_retries_max: random.u32(0..=3),
             server_error_retries_max: random.u32(0..=2),
             output_retries_max: random.u32(0..=2),
+            retries_share: 0.1,
+            retries_min: 1_000,
             delay_first,
             delay_max: delay_first.mul_f64(16.0),
         },
@@ -183,6 +188,11 @@ fn settings(random: &mut Rng) -> RunSettings {
         cleanup_patience: Duration::from_millis(random.u64(1_000..=10_000)),
         deletes_max: random.usize(1..=3),
         journaled: random.bool(),
+        budget: Budget::default(),
+        estimate: Estimate::default(),
+        breaker: BreakerPolicy { failures_max: 0, ..BreakerPolicy::default() },
+        idle_max: None,
+        output_bytes_max: 1024 * 1024,
     }
 }
 

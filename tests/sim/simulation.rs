@@ -206,18 +206,24 @@ pub fn census(facts: &[Fact], counts: &mut BTreeMap<String, usize>) {
             }
             Event::AttemptEnded { outcome, .. } => format!("attempt ended: {outcome:?}"),
             Event::AttemptStopping { why, .. } => format!("attempt stopping: {why:?}"),
-            Event::TaskEnded { end, .. } => format!("task {}", end.status()),
+            Event::TaskEnded { end, .. } => format!("task {}", end.status().name()),
             Event::SessionDeleted { .. } => "session deleted".to_owned(),
             Event::SessionLeft { reason, .. } => format!("session left: {reason}"),
             Event::AttemptRefused { .. } => "attempt refused".to_owned(),
             Event::LimitRaised { .. } => "limit raised".to_owned(),
-            Event::Cancelled { reason } if reason.starts_with("somebody") => "cancelled".to_owned(),
+            Event::Cancelled { why: StopReason::Cancel, .. } => "cancelled".to_owned(),
             Event::Cancelled { .. } => "run deadline".to_owned(),
             Event::RunStarted { .. }
             | Event::AttemptPlanned { .. }
             | Event::AttemptAccepted { .. }
             | Event::AttemptStarted { .. }
             | Event::RetryPlanned { .. }
+            | Event::RuntimeMet { .. }
+            | Event::RunResumed { .. }
+            | Event::BudgetReached { .. }
+            | Event::BreakerOpened { .. }
+            | Event::TaskReopened { .. }
+            | Event::StartsStopped { .. }
             | Event::RunEnded => continue,
         };
         *counts.entry(name).or_default() += 1;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use fastrand::Rng;
-use parallel_agents::core::action::{Action, AttemptRef, Report, Session, SpawnOrder};
+use parallel_agents::core::action::{Action, Adoption, AttemptRef, Report, Session, SpawnOrder};
 use parallel_agents::core::failure::{Ending, FailureKind};
 use parallel_agents::core::time::Time;
 use parallel_agents::core::usage::Usage;
@@ -112,7 +112,7 @@ impl<'scene> World<'scene> {
     /// Begins to carry out an action.
     pub fn begin(&mut self, action: Action, now: Time) {
         match action {
-            Action::Spawn(order) => self.spawn(order, now),
+            Action::Spawn(order) | Action::Adopt(Adoption { order, .. }) => self.spawn(order, now),
             Action::Look(attempt) => self.look(attempt, now),
             Action::Stop(attempt) => self.stop(attempt, now),
             Action::Delete { attempt, .. } => self.delete(attempt, now),
@@ -213,7 +213,7 @@ impl<'scene> World<'scene> {
             }
         };
         let model_used = self.random.bool().then(|| self.agents[&attempt].order.model.clone()).flatten();
-        self.post(Report::Ended { attempt, ending, usage, model_used }, Some((meaning, cost)), now);
+        self.post(Report::Ended { attempt, ending, usage, model_used, partial: None }, Some((meaning, cost)), now);
     }
 
     fn look(&mut self, attempt: AttemptRef, now: Time) {

@@ -204,6 +204,8 @@ impl GatewayRuntime {
             Report::Spawned { .. }
             | Report::Started { .. }
             | Report::Queued { .. }
+            | Report::Met { .. }
+            | Report::Active { .. }
             | Report::Deleted { .. }
             | Report::DeleteFailed { .. } => {}
         }
@@ -236,6 +238,7 @@ impl Runtime for GatewayRuntime {
         let anchor = *self.anchor.get_or_insert_with(|| Anchor::new(now));
         match action {
             Action::Spawn(order) => self.spawn(order, anchor),
+            Action::Adopt(_) => {}
             Action::Look(attempt) => self.control(attempt, Control::Look),
             Action::Stop(attempt) => self.control(attempt, Control::Stop),
             Action::Delete { attempt, session } => {
@@ -278,7 +281,7 @@ impl Runtime for GatewayRuntime {
 
 fn ended(attempt: AttemptRef, outcome: Outcome) -> Report {
     let Outcome { ending, usage, model_used } = outcome;
-    Report::Ended { attempt, ending, usage, model_used }
+    Report::Ended { attempt, ending, usage, model_used, partial: None }
 }
 
 fn tell(outgoing: &UnboundedSender<Report>, attempt: AttemptRef, outcome: Outcome) {

@@ -178,6 +178,7 @@ impl ToolRuntime {
     pub fn begin(&mut self, action: Action, now: Time) {
         match action {
             Action::Spawn(order) => self.orders.push_back(order),
+            Action::Adopt(_) => {}
             Action::Look(attempt) => self.look_at(attempt, now),
             Action::Stop(attempt) => self.stop(attempt, now),
             Action::Delete { attempt, session } => self.deletes.push_back((attempt, session.key)),
@@ -593,7 +594,7 @@ impl ToolRuntime {
         }
         let tokens = agent.tokens.map(|total| Tokens { total, ..Tokens::default() });
         let usage = Usage { tokens: usage.tokens.or(tokens), cost: usage.cost };
-        self.reports.push_back(Report::Ended { attempt, ending, usage, model_used: agent.model_used });
+        self.reports.push_back(Report::Ended { attempt, ending, usage, model_used: agent.model_used, partial: None });
     }
 }
 

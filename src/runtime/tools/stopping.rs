@@ -9,7 +9,7 @@ impl ToolRuntime {
             self.orders.remove(index);
             let ending = Ending::Stopped { reason: "it had not started yet".to_owned() };
             let usage = Usage { tokens: Some(Tokens::default()), cost: Some(0.0) };
-            self.reports.push_back(Report::Ended { attempt, ending, usage, model_used: None });
+            self.reports.push_back(Report::Ended { attempt, ending, usage, model_used: None, partial: None });
             return;
         }
         if let Some(agent) = self.agents.get_mut(&attempt) {

@@ -203,7 +203,7 @@ impl ChildMachine {
                     self.timers.insert((now + LOOK_PAUSE, Timer::Look(attempt)));
                 }
             }
-            Report::Ended { attempt, ending, usage, model_used } if self.is_current(attempt) => {
+            Report::Ended { attempt, ending, usage, model_used, .. } if self.is_current(attempt) => {
                 let child = &mut self.children[attempt.task_index];
                 match &child.state {
                     State::Running { session, since, .. } => {
@@ -217,7 +217,7 @@ impl ChildMachine {
                     State::Delayed | State::Ended { .. } | State::Refused => {}
                 }
             }
-            Report::Ended { .. } => {}
+            Report::Ended { .. } | Report::Met { .. } | Report::Active { .. } => {}
             Report::Deleted { attempt } => {
                 self.sessions.deleted(attempt);
             }

@@ -44,7 +44,10 @@ fn accept(machine: &mut ChildMachine, attempt: AttemptRef) {
 }
 
 fn end(machine: &mut ChildMachine, attempt: AttemptRef, ending: Ending, now: Time) {
-    machine.handle_report(Report::Ended { attempt, ending, usage: Usage::default(), model_used: None }, now);
+    machine.handle_report(
+        Report::Ended { attempt, ending, usage: Usage::default(), model_used: None, partial: None },
+        now,
+    );
 }
 
 fn refusal(code: &str, message: &str) -> Refusal {

@@ -1,7 +1,7 @@
 //! How tasks end, and what is said of it.
 
-use parallel_agents::core::action::{Action, Report};
-use parallel_agents::core::fact::{End, Event, StopReason};
+use parallel_agents::core::action::{Action, Adoption, Report};
+use parallel_agents::core::fact::{End, Event, Status, StopReason};
 use parallel_agents::core::failure::FailureKind;
 use parallel_agents::core::report::{AttemptReport, TaskReport};
 use parallel_agents::core::usage::Tokens;
@@ -48,9 +48,15 @@ pub fn nothing_of_a_task_happens_after_its_end(view: &View<'_>, moment: &Moment<
             | Event::RunStarted { .. }
             | Event::LimitRaised { .. }
             | Event::Cancelled { .. }
+            | Event::RuntimeMet { .. }
+            | Event::RunResumed { .. }
+            | Event::BudgetReached { .. }
+            | Event::BreakerOpened { .. }
+            | Event::TaskReopened { .. }
+            | Event::StartsStopped { .. }
             | Event::RunEnded => return Ok(()),
         },
-        Moment::Action(Action::Spawn(order)) => order.attempt.task_index,
+        Moment::Action(Action::Spawn(order) | Action::Adopt(Adoption { order, .. })) => order.attempt.task_index,
         Moment::Action(Action::Look(_) | Action::Stop(_) | Action::Delete { .. })
         | Moment::Input(_)
         | Moment::Settled(_) => return Ok(()),
@@ -64,23 +70,23 @@ fn last<'a>(book: &'a Book<'_>, index: usize) -> Option<&'a AttemptPage> {
 }
 
 /// The status that a task has earned.
-fn status(book: &Book<'_>, index: usize) -> &'static str {
+fn status(book: &Book<'_>, index: usize) -> Status {
     let last = last(book, index).map(truth);
     if last == Some(Truth::Completed) {
-        return "completed";
+        return Status::Completed;
     }
     let live = matches!(book.tasks[index].stage, Stage::Live(attempt) if book.attempts[&attempt].handed_out);
     if let Some(why) = book.ended_early {
-        return if live && why == StopReason::RunDeadline { "timeout" } else { "cancelled" };
+        return if live && why == StopReason::RunDeadline { Status::Timeout } else { Status::Cancelled };
     }
     let completed = |&dependency: &usize| matches!(book.tasks[dependency].end, Some(End::Completed { .. }));
     if !book.plan().dependencies(index).iter().all(completed) {
-        return "skipped";
+        return Status::Skipped;
     }
     match last {
-        Some(Truth::Failed(FailureKind::Timeout)) => "timeout",
-        Some(Truth::Failed(FailureKind::Stopped)) => "cancelled",
-        Some(Truth::Failed(_) | Truth::Completed | Truth::Refused | Truth::Cancelled) | None => "failed",
+        Some(Truth::Failed(FailureKind::Timeout)) => Status::Timeout,
+        Some(Truth::Failed(FailureKind::Stopped)) => Status::Cancelled,
+        Some(Truth::Failed(_) | Truth::Completed | Truth::Refused | Truth::Cancelled) | None => Status::Failed,
     }
 }
 
@@ -90,7 +96,7 @@ pub fn ends_tell_the_truth(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let Moment::Fact(fact) = moment else { return Ok(()) };
     let Event::TaskEnded { task_index: index, end } = &fact.event else { return Ok(()) };
     let book = view.book;
-    holds!(end.status() == status(book, *index), "it is {}", status(book, *index));
+    holds!(end.status() == status(book, *index), "it is {:?}", status(book, *index));
     match end {
         End::Completed { output, raw } => {
             let told = last(book, *index).and_then(|page| page.told.as_ref());
@@ -100,6 +106,7 @@ pub fn ends_tell_the_truth(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
             holds!(**output == *value, "the answer is {value}");
             holds!(text.as_deref() == Some(&**raw), "the text is {text:?}");
         }
+        End::NeedsInput { .. } => return Err("nobody asked anything".to_owned()),
         End::Failed { reason, raw } | End::Timeout { reason, raw } | End::Cancelled { reason, raw } => {
             holds!(!reason.is_empty(), "it has no reason");
             let unusable = book.tasks[*index].spent.iter().rev().find_map(|attempt| {
@@ -117,7 +124,7 @@ pub fn ends_tell_the_truth(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
                 Some(End::Failed { .. } | End::Timeout { .. } | End::Cancelled { .. }) => {
                     book.plan().tasks()[dependency].id == *because_of
                 }
-                Some(End::Completed { .. }) | None => false,
+                Some(End::Completed { .. } | End::NeedsInput { .. }) | None => false,
             };
             holds!(book.plan().dependencies(*index).iter().any(|dependency| of(&dependency)), "it builds on others");
             holds!(reason.contains(&format!("`{because_of}`")), "the reason does not name the task");

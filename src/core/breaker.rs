@@ -1,0 +1,276 @@
+//! Circuit breakers: what failed several times in a row is left alone for a while, then tried by one attempt alone.
+//!
+//! One per model and one per type of agent and kind of failure, after Nygard, "Release It!" (2007). A closed one lets
+//! everything through; an open one nothing; one whose time is up a single attempt, whose end closes or opens it again.
+//! After some trials in vain it stays open: what waits for it fails without being paid for.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fact::Circuit;
+use super::failure::FailureKind;
+use super::time::Time;
+
+/// When breakers open, and for how long.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BreakerPolicy {
+    /// Failures in a row that open one. Default 5; 0 turns breakers off.
+    pub failures_max: u32,
+    /// How long one stays open the first time, doubled each time that its trial fails. Default 30 s.
+    pub pause_first: Duration,
+    /// Trials in vain after which it stays open for the rest of the run. Default 3.
+    pub trials_max: u32,
+}
+
+impl Default for BreakerPolicy {
+    fn default() -> Self {
+        Self { failures_max: 5, pause_first: Duration::from_secs(30), trials_max: 3 }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// With so many failures in a row.
+    Closed(u32),
+    Open {
+        until: Time,
+        /// How often in a row.
+        times: u32,
+    },
+    /// One attempt tries.
+    Trying { times: u32 },
+    /// For the rest of the run.
+    GivenUp,
+}
+
+/// Whether an attempt may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// Yes.
+    Free,
+    /// Not before this instant.
+    ShutUntil(Time),
+    /// Not before the attempt that tries has ended.
+    Trying,
+    /// Not in this run.
+    Never,
+}
+
+/// The breakers of a run.
+#[derive(Debug)]
+pub struct Breakers {
+    policy: BreakerPolicy,
+    states: HashMap<Circuit, State>,
+}
+
+/// The kinds of failure that say something of the model.
+const OF_MODELS: [FailureKind; 2] = [FailureKind::Model, FailureKind::ServerError];
+/// The kinds of failure that say something of the type of agent.
+const OF_AGENTS: [FailureKind; 2] = [FailureKind::Output, FailureKind::Timeout];
+
+impl Breakers {
+    /// All closed.
+    pub fn new(policy: BreakerPolicy) -> Self {
+        Self { policy, states: HashMap::new() }
+    }
+
+    fn of(model: &Arc<str>, agent_type: &Arc<str>) -> [Circuit; 3] {
+        let agents = |kind| Circuit::Agents(agent_type.clone(), kind);
+        [Circuit::Model(model.clone()), agents(OF_AGENTS[0]), agents(OF_AGENTS[1])]
+    }
+
+    /// Whether an attempt of `agent_type` on `model` may start.
+    pub fn gate(&self, model: &Arc<str>, agent_type: &Arc<str>, now: Time) -> Gate {
+        if self.states.is_empty() {
+            return Gate::Free;
+        }
+        Self::of(model, agent_type).iter().fold(Gate::Free, |gate, circuit| match (gate, self.states.get(circuit)) {
+            (Gate::Never, _) | (_, Some(State::GivenUp)) => Gate::Never,
+            (Gate::Trying, _) | (_, Some(State::Trying { .. })) => Gate::Trying,
+            (Gate::ShutUntil(other), Some(State::Open { until, .. })) => Gate::ShutUntil(other.max(*until)),
+            (Gate::Free, Some(State::Open { until, .. })) if *until > now => Gate::ShutUntil(*until),
+            (gate, Some(State::Closed(_) | State::Open { .. }) | None) => gate,
+        })
+    }
+
+    /// An attempt starts: where a breaker's time is up, it is the one that tries.
+    pub fn started(&mut self, model: &Arc<str>, agent_type: &Arc<str>) {
+        if self.states.is_empty() {
+            return;
+        }
+        for circuit in Self::of(model, agent_type) {
+            if let Some(state) = self.states.get_mut(&circuit)
+                && let State::Open { times, .. } = *state
+            {
+                *state = State::Trying { times };
+            }
+        }
+    }
+
+    /// An attempt has ended, with a failure or, with `None`, with an answer. Returns the breaker that this opened, and
+    /// until when, unless for the rest of the run. `draw` is even in `[0, 1)`: it spreads those that wait for the same breaker.
+    pub fn ended(
+        &mut self,
+        model: &Arc<str>,
+        agent_type: &Arc<str>,
+        failure: Option<FailureKind>,
+        draw: f64,
+        now: Time,
+    ) -> Option<(Circuit, Option<Time>)> {
+        if self.policy.failures_max == 0 || (failure.is_none() && self.states.is_empty()) {
+            return None;
+        }
+        let blamed = failure.and_then(|kind| {
+            if OF_MODELS.contains(&kind) {
+                Some(Circuit::Model(model.clone()))
+            } else {
+                OF_AGENTS.contains(&kind).then(|| Circuit::Agents(agent_type.clone(), kind))
+            }
+        });
+        for circuit in Self::of(model, agent_type) {
+            if Some(&circuit) == blamed.as_ref() {
+                continue;
+            }
+            match (self.states.get(&circuit).copied(), failure) {
+                (Some(_), None) => {
+                    self.states.remove(&circuit);
+                }
+                // Its trial ended without a word about it: the next one may try.
+                (Some(State::Trying { times }), Some(_)) => {
+                    self.states.insert(circuit, State::Open { until: now, times });
+                }
+                (Some(State::Closed(_) | State::Open { .. } | State::GivenUp) | None, _) => {}
+            }
+        }
+        let circuit = blamed?;
+        let times = match self.states.get(&circuit).copied().unwrap_or(State::Closed(0)) {
+            State::Closed(failures) if failures + 1 < self.policy.failures_max => {
+                self.states.insert(circuit, State::Closed(failures + 1));
+                return None;
+            }
+            State::Closed(_) => 1,
+            // One that had started before it opened.
+            State::Open { .. } | State::GivenUp => return None,
+            State::Trying { times } if times >= self.policy.trials_max => {
+                self.states.insert(circuit.clone(), State::GivenUp);
+                return Some((circuit, None));
+            }
+            State::Trying { times } => times + 1,
+        };
+        let until = now + self.pause(times, draw);
+        self.states.insert(circuit.clone(), State::Open { until, times });
+        Some((circuit, Some(until)))
+    }
+
+    /// An attempt ended without having been started: the next one may try.
+    pub fn refused(&mut self, model: &Arc<str>, agent_type: &Arc<str>, now: Time) {
+        for circuit in Self::of(model, agent_type) {
+            if let Some(state) = self.states.get_mut(&circuit)
+                && let State::Trying { times } = *state
+            {
+                *state = State::Open { until: now, times };
+            }
+        }
+    }
+
+    /// Doubled each time, and up to a quarter longer.
+    fn pause(&self, times: u32, draw: f64) -> Duration {
+        self.policy.pause_first.saturating_mul(1 << times.saturating_sub(1).min(20)).mul_f64(1.0 + draw / 4.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Time = Time::from_millis(1_000_000);
+
+    fn names() -> (Arc<str>, Arc<str>) {
+        ("a/model".into(), "code_reviewer".into())
+    }
+
+    fn opened(kind: FailureKind) -> (Breakers, Time) {
+        let (model, agent_type) = names();
+        let mut breakers = Breakers::new(BreakerPolicy::default());
+        let opened: Vec<_> = (0..5).filter_map(|_| breakers.ended(&model, &agent_type, Some(kind), 0.0, NOW)).collect();
+        let [(_, Some(until))] = opened[..] else { panic!("it opens once: {opened:?}") };
+        (breakers, until)
+    }
+
+    #[test]
+    fn failures_in_a_row_open_a_breaker_for_a_while() {
+        let (model, agent_type) = names();
+        let (breakers, until) = opened(FailureKind::Model);
+        assert_eq!(until, NOW + Duration::from_secs(30));
+        assert_eq!(breakers.gate(&model, &agent_type, NOW), Gate::ShutUntil(until));
+        assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free);
+    }
+
+    #[test]
+    fn a_success_between_them_keeps_it_closed() {
+        let (model, agent_type) = names();
+        let mut breakers = Breakers::new(BreakerPolicy::default());
+        for round in 0..20 {
+            let failure = (round % 5 != 4).then_some(FailureKind::Model);
+            assert_eq!(breakers.ended(&model, &agent_type, failure, 0.0, NOW), None);
+        }
+    }
+
+    #[test]
+    fn one_attempt_tries_and_its_end_decides() {
+        let (model, agent_type) = names();
+        let (mut breakers, until) = opened(FailureKind::Model);
+        breakers.started(&model, &agent_type);
+        assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Trying);
+        let again = breakers.ended(&model, &agent_type, Some(FailureKind::Model), 0.0, until);
+        assert_eq!(again.and_then(|(_, until)| until), Some(until + Duration::from_secs(60)), "twice as long");
+        breakers.started(&model, &agent_type);
+        breakers.ended(&model, &agent_type, None, 0.0, until);
+        assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free);
+    }
+
+    #[test]
+    fn trials_in_vain_leave_it_open_for_good() {
+        let (model, agent_type) = names();
+        let (mut breakers, until) = opened(FailureKind::Model);
+        let ends: Vec<_> = (0..3)
+            .map(|_| {
+                breakers.started(&model, &agent_type);
+                breakers.ended(&model, &agent_type, Some(FailureKind::Model), 0.0, until)
+            })
+            .collect();
+        assert!(matches!(&ends[..], [Some((_, Some(_))), Some((_, Some(_))), Some((_, None))]), "{ends:?}");
+        assert_eq!(breakers.gate(&model, &agent_type, until + Duration::from_secs(100_000)), Gate::Never);
+    }
+
+    #[test]
+    fn a_trial_that_says_nothing_leaves_the_next_one_to_try() {
+        let (model, agent_type) = names();
+        let (mut breakers, until) = opened(FailureKind::Model);
+        breakers.started(&model, &agent_type);
+        breakers.refused(&model, &agent_type, until);
+        assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free);
+        breakers.started(&model, &agent_type);
+        breakers.ended(&model, &agent_type, Some(FailureKind::Transient), 0.0, until);
+        assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free);
+    }
+
+    #[test]
+    fn a_type_of_agent_is_left_alone_on_every_model_and_others_are_not() {
+        let (_, agent_type) = names();
+        let (breakers, until) = opened(FailureKind::Output);
+        let other_model = "b/model".into();
+        assert_eq!(breakers.gate(&other_model, &agent_type, NOW), Gate::ShutUntil(until));
+        assert_eq!(breakers.gate(&other_model, &"educational".into(), NOW), Gate::Free);
+    }
+
+    #[test]
+    fn a_breaker_can_be_turned_off() {
+        let (model, agent_type) = names();
+        let mut breakers = Breakers::new(BreakerPolicy { failures_max: 0, ..BreakerPolicy::default() });
+        for _ in 0..50 {
+            assert_eq!(breakers.ended(&model, &agent_type, Some(FailureKind::Model), 0.0, NOW), None);
+        }
+    }
+}

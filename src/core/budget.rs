@@ -1,0 +1,316 @@
+//! What a run may spend: reserved before an attempt starts, settled after it has ended.
+//!
+//! The ledger is a fold over facts. What is spent and what is reserved never pass a cap together when an attempt starts,
+//! so that attempts side by side cannot spend the same money; only an attempt that uses more than was reserved for it can
+//! take a run above its cap, and the ledger tells by how much.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::action::AttemptRef;
+use super::fact::{Event, Fact, Outcome};
+use super::hierarchy::Tier;
+use super::plan::{Plan, Task};
+use super::time::Time;
+use super::usage::Tokens;
+
+/// What sums of dollars may be off by.
+const ROUNDING: f64 = 1e-9;
+
+/// Caps of a run; `None` is no cap. A cap that is reached keeps further attempts from starting and ends nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Budget {
+    /// US dollars.
+    pub usd: Option<f64>,
+    /// Tokens, of all kinds together.
+    pub tokens: Option<u64>,
+    /// Attempts, over all tasks.
+    pub attempts: Option<u64>,
+    /// Time since the run began, after which no attempt starts.
+    pub time: Option<Duration>,
+}
+
+/// The caps of a budget.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Cap {
+    /// [`Budget::usd`].
+    Usd,
+    /// [`Budget::tokens`].
+    Tokens,
+    /// [`Budget::attempts`].
+    Attempts,
+    /// [`Budget::time`].
+    Time,
+    /// [`Budget::usd`] again, where the price of a model turned out to be unknown.
+    Price,
+}
+
+impl Cap {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Usd, Self::Tokens, Self::Attempts, Self::Time, Self::Price];
+
+    /// The documented name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Usd => "usd",
+            Self::Tokens => "tokens",
+            Self::Attempts => "attempts",
+            Self::Time => "seconds",
+            Self::Price => "price",
+        }
+    }
+}
+
+/// What one attempt is expected to use at the most.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Reservation {
+    /// US dollars; `None` while the model's price is unknown.
+    pub usd: Option<f64>,
+    /// Tokens.
+    pub tokens: u64,
+}
+
+/// How an attempt's use is estimated before it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// How many bytes of a prompt make a token, at the least. Default 3.
+    pub token_bytes: u64,
+    /// Tokens that the runtime sends beside the prompt. Default 12,000: an agent's own instructions and tools.
+    pub input_extra: u64,
+    /// Tokens that an agent writes. Default 8,000.
+    pub output: u64,
+}
+
+impl Default for Estimate {
+    fn default() -> Self {
+        Self { token_bytes: 3, input_extra: 12_000, output: 8_000 }
+    }
+}
+
+impl Estimate {
+    fn tokens(&self, prompt_bytes: usize) -> Tokens {
+        let input = (prompt_bytes as u64).div_ceil(self.token_bytes.max(1)) + self.input_extra;
+        Tokens { input, output: self.output, total: input + self.output, ..Tokens::default() }
+    }
+}
+
+/// Whether an attempt may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// At once.
+    Now,
+    /// Perhaps, when attempts have ended that may use less than was reserved for them.
+    Later,
+    /// Never again in this run.
+    Never(Cap),
+}
+
+/// An attempt that is under way.
+#[derive(Debug, Clone)]
+struct Open {
+    model: Arc<str>,
+    reserved: Reservation,
+}
+
+/// What a run has spent and what is reserved.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    budget: Budget,
+    begun: Time,
+    open: BTreeMap<AttemptRef, Open>,
+    attempts: u64,
+    usd: f64,
+    tokens: u64,
+    /// What attempts used above their reservations.
+    overrun: Reservation,
+    /// Attempts whose cost nobody told: they count with what was reserved for them.
+    unpriced: u64,
+    /// US dollars per token, the most that each model was seen to cost.
+    rates: BTreeMap<Arc<str>, f64>,
+    /// Models that used tokens and told no cost.
+    priceless: BTreeSet<Arc<str>>,
+    /// By how much attempts of a type used more than their estimate: the largest factor seen.
+    factors: BTreeMap<Arc<str>, f64>,
+}
+
+impl Ledger {
+    /// Nothing spent, in a run that begins now.
+    pub fn new(budget: Budget, now: Time) -> Self {
+        Self {
+            budget,
+            begun: now,
+            open: BTreeMap::new(),
+            attempts: 0,
+            usd: 0.0,
+            tokens: 0,
+            overrun: Reservation { usd: Some(0.0), tokens: 0 },
+            unpriced: 0,
+            rates: BTreeMap::new(),
+            priceless: BTreeSet::new(),
+            factors: BTreeMap::new(),
+        }
+    }
+
+    /// Whether there is any cap at all.
+    pub fn is_capped(&self) -> bool {
+        self.budget != Budget::default()
+    }
+
+    /// The caps.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// What the next attempt of `task` on `model` is expected to use at the most. Where its type was seen to use more
+    /// than estimated, as much more.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a bound")]
+    pub fn worst_case(&self, task: &Task, tier: &Tier, prompt_bytes: usize, estimate: &Estimate) -> Reservation {
+        if !self.is_capped() {
+            return Reservation::default();
+        }
+        let tokens = estimate.tokens(prompt_bytes);
+        let factor = self.factors.get(&task.agent_type).copied().unwrap_or(1.0);
+        let total = (tokens.total as f64 * factor).ceil();
+        let usd = match &tier.price {
+            Some(price) => Some(price.of(tokens) * factor),
+            None => self.rates.get(&tier.model).map(|rate| rate * total),
+        };
+        Reservation { usd, tokens: total as u64 }
+    }
+
+    /// Whether an attempt on `model` that takes `needed` may start now.
+    pub fn admits(&self, model: &str, needed: &Reservation, now: Time) -> Admission {
+        if self.budget.time.is_some_and(|time| now >= self.begun + time) {
+            return Admission::Never(Cap::Time);
+        }
+        let live = self.open.len() as u64;
+        let reserved = self.open.values().map(|open| open.reserved.tokens).sum::<u64>();
+        [
+            self.budget.attempts.map(|cap| (Cap::Attempts, fits(self.attempts + 1 <= cap, self.attempts + live < cap))),
+            self.budget.tokens.map(|cap| {
+                let spent = self.tokens + needed.tokens;
+                (Cap::Tokens, fits(spent <= cap, spent + reserved <= cap))
+            }),
+            self.budget.usd.map(|cap| self.admits_usd(cap, model, needed.usd)),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|(cap, admission)| {
+            admission.map_or(Admission::Never(cap), |now| if now { Admission::Now } else { Admission::Later })
+        })
+        .max_by_key(|admission| match admission {
+            Admission::Now => 0,
+            Admission::Later => 1,
+            Admission::Never(_) => 2,
+        })
+        .unwrap_or(Admission::Now)
+    }
+
+    /// An attempt of unknown price runs alone: it may take all that is left, and shows the price.
+    fn admits_usd(&self, cap: f64, model: &str, needed: Option<f64>) -> (Cap, Option<bool>) {
+        let Some(needed) = needed else {
+            if self.priceless.contains(model) {
+                return (Cap::Price, None);
+            }
+            return (Cap::Usd, fits(self.usd < cap, self.open.is_empty()));
+        };
+        let reserved: Option<f64> = self.open.values().map(|open| open.reserved.usd).sum();
+        let now = reserved.is_some_and(|reserved| self.usd + reserved + needed <= cap + ROUNDING);
+        (Cap::Usd, fits(self.usd + needed <= cap + ROUNDING, now))
+    }
+
+    /// Takes one more fact of a run of `plan` in.
+    pub fn apply(&mut self, fact: &Fact, plan: &Plan) {
+        if !self.is_capped() {
+            return;
+        }
+        match &fact.event {
+            Event::RunStarted { .. } => self.begun = fact.at,
+            Event::AttemptPlanned { attempt, model, reserved, .. } => {
+                self.open.insert(*attempt, Open { model: model.clone(), reserved: *reserved });
+            }
+            Event::AttemptRefused { attempt, .. } => {
+                self.open.remove(attempt);
+            }
+            Event::AttemptEnded { attempt, tokens, cost, outcome, .. } => {
+                if let Some(open) = self.open.remove(attempt) {
+                    let agent_type = &plan.tasks()[attempt.task_index].agent_type;
+                    self.settle(agent_type, open, *tokens, *cost, *outcome == Outcome::Completed);
+                }
+            }
+            Event::RunResumed { idle } => self.begun = self.begun + *idle,
+            Event::RuntimeMet { .. }
+            | Event::AttemptAccepted { .. }
+            | Event::AttemptStarted { .. }
+            | Event::AttemptStopping { .. }
+            | Event::RetryPlanned { .. }
+            | Event::LimitRaised { .. }
+            | Event::TaskEnded { .. }
+            | Event::TaskReopened { .. }
+            | Event::BudgetReached { .. }
+            | Event::BreakerOpened { .. }
+            | Event::StartsStopped { .. }
+            | Event::Cancelled { .. }
+            | Event::SessionDeleted { .. }
+            | Event::SessionLeft { .. }
+            | Event::RunEnded => {}
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "token counts stay far below 2^53")]
+    fn settle(&mut self, agent_type: &Arc<str>, open: Open, tokens: Option<Tokens>, cost: Option<f64>, is_done: bool) {
+        let Open { model, reserved } = open;
+        let used = tokens.map(|tokens| tokens.total);
+        self.attempts += 1;
+        self.tokens = self.tokens.saturating_add(used.unwrap_or(reserved.tokens));
+        self.usd += cost.or(reserved.usd).unwrap_or(0.0);
+        if let Some(used) = used.filter(|used| *used > reserved.tokens) {
+            self.overrun.tokens += used - reserved.tokens;
+            let factor = self.factors.entry(agent_type.clone()).or_insert(1.0);
+            *factor *= used as f64 / reserved.tokens.max(1) as f64;
+        }
+        match cost {
+            None => {
+                self.unpriced += 1;
+                if reserved.usd.is_none() && (is_done || used.is_some_and(|used| used > 0)) {
+                    self.priceless.insert(model);
+                }
+            }
+            Some(cost) => {
+                if let (Some(overrun), Some(reserved)) = (&mut self.overrun.usd, reserved.usd) {
+                    *overrun += (cost - reserved).max(0.0);
+                }
+                if let Some(used) = used.filter(|used| *used > 0 && cost > 0.0) {
+                    let rate = self.rates.entry(model).or_insert(0.0);
+                    *rate = rate.max(cost / used as f64);
+                }
+            }
+        }
+    }
+
+    /// What is spent: US dollars, tokens, attempts. Attempts whose use nobody told count with what was reserved for them.
+    pub fn spent(&self) -> (f64, u64, u64) {
+        (self.usd, self.tokens, self.attempts)
+    }
+
+    /// What attempts used above what was reserved for them, all together: the most by which a cap can be passed.
+    pub fn overrun(&self) -> Reservation {
+        self.overrun
+    }
+
+    /// Attempts whose cost nobody told.
+    pub fn unpriced(&self) -> u64 {
+        self.unpriced
+    }
+
+    /// When the run began, moved on by the time in which nobody ran it.
+    pub fn begun(&self) -> Time {
+        self.begun
+    }
+}
+
+/// `None`: not even with nothing reserved; else whether it fits beside what is reserved.
+fn fits(alone: bool, beside: bool) -> Option<bool> {
+    alone.then_some(beside)
+}
