@@ -62,6 +62,7 @@ pub enum Gate {
 pub struct Breakers {
     policy: BreakerPolicy,
     states: HashMap<Circuit, State>,
+    changes: u64,
 }
 
 /// The kinds of failure that say something of the model.
@@ -72,7 +73,12 @@ const OF_AGENTS: [FailureKind; 2] = [FailureKind::Output, FailureKind::Timeout];
 impl Breakers {
     /// All closed.
     pub fn new(policy: BreakerPolicy) -> Self {
-        Self { policy, states: HashMap::new() }
+        Self { policy, states: HashMap::new(), changes: 0 }
+    }
+
+    /// How often a breaker has opened, closed, or let another one try: what it kept back may look again.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     fn of(model: &Arc<str>, agent_type: &Arc<str>) -> [Circuit; 3] {
@@ -109,13 +115,13 @@ impl Breakers {
     }
 
     /// An attempt has ended, with a failure or, with `None`, with an answer. Returns the breaker that this opened, and
-    /// until when, unless for the rest of the run. `draw` is even in `[0, 1)`: it spreads those that wait for the same breaker.
+    /// until when, unless for the rest of the run. `draw` gives a number that is even in `[0, 1)`: it spreads those that wait for the same breaker.
     pub fn ended(
         &mut self,
         model: &Arc<str>,
         agent_type: &Arc<str>,
         failure: Option<FailureKind>,
-        draw: f64,
+        draw: impl FnOnce() -> f64,
         now: Time,
     ) -> Option<(Circuit, Option<Time>)> {
         if self.policy.failures_max == 0 || (failure.is_none() && self.states.is_empty()) {
@@ -135,10 +141,12 @@ impl Breakers {
             match (self.states.get(&circuit).copied(), failure) {
                 (Some(_), None) => {
                     self.states.remove(&circuit);
+                    self.changes += 1;
                 }
                 // Its trial ended without a word about it: the next one may try.
                 (Some(State::Trying { times }), Some(_)) => {
                     self.states.insert(circuit, State::Open { until: now, times });
+                    self.changes += 1;
                 }
                 (Some(State::Closed(_) | State::Open { .. } | State::GivenUp) | None, _) => {}
             }
@@ -154,11 +162,13 @@ impl Breakers {
             State::Open { .. } | State::GivenUp => return None,
             State::Trying { times } if times >= self.policy.trials_max => {
                 self.states.insert(circuit.clone(), State::GivenUp);
+                self.changes += 1;
                 return Some((circuit, None));
             }
             State::Trying { times } => times + 1,
         };
-        let until = now + self.pause(times, draw);
+        let until = now + self.pause(times, draw());
+        self.changes += 1;
         self.states.insert(circuit.clone(), State::Open { until, times });
         Some((circuit, Some(until)))
     }
@@ -170,6 +180,7 @@ impl Breakers {
                 && let State::Trying { times } = *state
             {
                 *state = State::Open { until: now, times };
+                self.changes += 1;
             }
         }
     }
@@ -193,7 +204,8 @@ mod tests {
     fn opened(kind: FailureKind) -> (Breakers, Time) {
         let (model, agent_type) = names();
         let mut breakers = Breakers::new(BreakerPolicy::default());
-        let opened: Vec<_> = (0..5).filter_map(|_| breakers.ended(&model, &agent_type, Some(kind), 0.0, NOW)).collect();
+        let opened: Vec<_> =
+            (0..5).filter_map(|_| breakers.ended(&model, &agent_type, Some(kind), || 0.0, NOW)).collect();
         let [(_, Some(until))] = opened[..] else { panic!("it opens once: {opened:?}") };
         (breakers, until)
     }
@@ -213,7 +225,7 @@ mod tests {
         let mut breakers = Breakers::new(BreakerPolicy::default());
         for round in 0..20 {
             let failure = (round % 5 != 4).then_some(FailureKind::Model);
-            assert_eq!(breakers.ended(&model, &agent_type, failure, 0.0, NOW), None);
+            assert_eq!(breakers.ended(&model, &agent_type, failure, || 0.0, NOW), None);
         }
     }
 
@@ -223,10 +235,10 @@ mod tests {
         let (mut breakers, until) = opened(FailureKind::Model);
         breakers.started(&model, &agent_type);
         assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Trying);
-        let again = breakers.ended(&model, &agent_type, Some(FailureKind::Model), 0.0, until);
+        let again = breakers.ended(&model, &agent_type, Some(FailureKind::Model), || 0.0, until);
         assert_eq!(again.and_then(|(_, until)| until), Some(until + Duration::from_secs(60)), "twice as long");
         breakers.started(&model, &agent_type);
-        breakers.ended(&model, &agent_type, None, 0.0, until);
+        breakers.ended(&model, &agent_type, None, || 0.0, until);
         assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free);
     }
 
@@ -237,7 +249,7 @@ mod tests {
         let ends: Vec<_> = (0..3)
             .map(|_| {
                 breakers.started(&model, &agent_type);
-                breakers.ended(&model, &agent_type, Some(FailureKind::Model), 0.0, until)
+                breakers.ended(&model, &agent_type, Some(FailureKind::Model), || 0.0, until)
             })
             .collect();
         assert!(matches!(&ends[..], [Some((_, Some(_))), Some((_, Some(_))), Some((_, None))]), "{ends:?}");
@@ -252,7 +264,7 @@ mod tests {
         breakers.refused(&model, &agent_type, until);
         assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free);
         breakers.started(&model, &agent_type);
-        breakers.ended(&model, &agent_type, Some(FailureKind::Transient), 0.0, until);
+        breakers.ended(&model, &agent_type, Some(FailureKind::Transient), || 0.0, until);
         assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free);
     }
 
@@ -270,7 +282,7 @@ mod tests {
         let (model, agent_type) = names();
         let mut breakers = Breakers::new(BreakerPolicy { failures_max: 0, ..BreakerPolicy::default() });
         for _ in 0..50 {
-            assert_eq!(breakers.ended(&model, &agent_type, Some(FailureKind::Model), 0.0, NOW), None);
+            assert_eq!(breakers.ended(&model, &agent_type, Some(FailureKind::Model), || 0.0, NOW), None);
         }
     }
 }

@@ -261,7 +261,8 @@ impl Ledger {
     #[expect(clippy::cast_precision_loss, reason = "token counts stay far below 2^53")]
     fn settle(&mut self, agent_type: &Arc<str>, open: Open, tokens: Option<Tokens>, cost: Option<f64>, is_done: bool) {
         let Open { model, reserved } = open;
-        let used = tokens.map(|tokens| tokens.total);
+        // What cost nothing for certain was never started.
+        let used = tokens.map(|tokens| tokens.total).or((cost == Some(0.0)).then_some(0));
         self.attempts += 1;
         self.tokens = self.tokens.saturating_add(used.unwrap_or(reserved.tokens));
         self.usd += cost.or(reserved.usd).unwrap_or(0.0);

@@ -86,6 +86,8 @@ pub enum FailureKind {
     Permanent,
     /// Somebody else stopped the agent.
     Stopped,
+    /// The agent asks a person something.
+    Question,
 }
 
 impl FailureKind {
@@ -100,6 +102,7 @@ impl FailureKind {
             Self::Truncated => "truncated",
             Self::Permanent => "permanent",
             Self::Stopped => "stopped",
+            Self::Question => "needs_input",
         }
     }
 }

@@ -149,15 +149,35 @@ impl Default for ModelHierarchy {
 }
 
 impl History {
+    /// The tier was asked for another answer and gave the same one: it is not asked again.
+    pub fn repeated_itself(&mut self) {
+        self.output = u32::MAX;
+    }
+
+    /// The same tier, nothing spent.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { tier: self.tier, ..Self::default() }
+    }
+
+    /// Goes on at a dearer tier without having failed on this one.
+    pub fn climb_to(&mut self, tier: usize) {
+        if tier > self.tier {
+            *self = Self { attempts: self.attempts, tier, ..Self::default() };
+        }
+    }
+
     /// Counts a failed attempt and says what follows it.
     ///
     /// Failures are counted per tier and kind; an attempt that was refused as busy is not spent and not counted.
     pub fn after(&mut self, failure: FailureKind, hierarchy: &ModelHierarchy, policy: &RetryPolicy) -> Step {
         self.attempts += 1;
         let repeat = match failure {
-            FailureKind::Permanent | FailureKind::Truncated | FailureKind::Stopped | FailureKind::Busy => {
-                return Step::GiveUp;
-            }
+            FailureKind::Permanent
+            | FailureKind::Truncated
+            | FailureKind::Stopped
+            | FailureKind::Question
+            | FailureKind::Busy => return Step::GiveUp,
             FailureKind::Model | FailureKind::Timeout => None,
             FailureKind::Transient => repeat(&mut self.transient, policy.transient_retries_max),
             FailureKind::ServerError => repeat(&mut self.server_error, policy.server_error_retries_max),

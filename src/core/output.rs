@@ -106,6 +106,31 @@ impl PartialEq for Schema {
     }
 }
 
+/// What an agent begins a line with that cannot go on without an answer from a person.
+pub const STUCK_MARK: &str = "STUCK:";
+/// The field in which a JSON answer says the same.
+pub const STUCK_FIELD: &str = "stuck";
+
+/// What an agent asks that is stuck: the text behind [`STUCK_MARK`] at the begin of the answer's first or last line, or the
+/// field [`STUCK_FIELD`] of a JSON answer that is an object of nothing else. Only agents that were told of it ask that way.
+pub fn question(text: &str, format: OutputFormat, was_told: bool) -> Option<String> {
+    if !was_told {
+        return None;
+    }
+    let trimmed = text.trim();
+    if format == OutputFormat::Json
+        && trimmed.contains("\"stuck\"")
+        && let Ok(Value::Object(fields)) = read_json(trimmed, None)
+        && let (1, Some(Value::String(question))) = (fields.len(), fields.get(STUCK_FIELD))
+        && !question.trim().is_empty()
+    {
+        return Some(question.trim().to_owned());
+    }
+    let first = trimmed.strip_prefix(STUCK_MARK);
+    let last = || trimmed.lines().next_back().and_then(|line| line.trim().strip_prefix(STUCK_MARK));
+    first.or_else(last).map(str::trim).filter(|question| !question.is_empty()).map(str::to_owned)
+}
+
 /// How many points of a schema's complaint are named.
 pub const COMPLAINTS_MAX: usize = 5;
 /// How far a remark in brackets may look like JSON, in bytes. What does so for longer is a broken value; so a text full
@@ -307,6 +332,25 @@ mod tests {
 
     fn as_json(text: &str) -> Result<Value, String> {
         read(text, OutputFormat::Json, Some(&caption()))
+    }
+
+    #[test]
+    fn an_agent_that_is_stuck_asks_by_a_line_or_by_a_field() {
+        let asked = |text: &str, format| question(text, format, true);
+        assert_eq!(asked("STUCK: which branch?", OutputFormat::Text).as_deref(), Some("which branch?"));
+        assert_eq!(asked("I read it.\n\n STUCK: which?\n", OutputFormat::Markdown).as_deref(), Some("which?"));
+        assert_eq!(asked("{\"stuck\": \"which?\"}", OutputFormat::Json).as_deref(), Some("which?"));
+        assert_eq!(asked("```json\n{\"stuck\": \"which?\"}\n```", OutputFormat::Json).as_deref(), Some("which?"));
+        for (text, format) in [
+            ("They wrote STUCK: in the middle\nof it", OutputFormat::Text),
+            ("STUCK:", OutputFormat::Text),
+            ("{\"stuck\": \"no\", \"verdict\": \"yes\"}", OutputFormat::Json),
+            ("{\"stuck\": false}", OutputFormat::Json),
+            ("{\"stuck\": \"which?\"}", OutputFormat::Text),
+        ] {
+            assert_eq!(asked(text, format), None, "{text}");
+        }
+        assert_eq!(question("STUCK: which?", OutputFormat::Text, false), None, "it was not told of it");
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub const MATERIALS_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// How much of a refused answer is shown to the agent that wrote it, in bytes.
 const ANSWER_BYTES_MAX: usize = 8 * 1024;
 
+/// How much of a person's answer to a question is shown, in bytes.
+pub const REPLY_BYTES_MAX: usize = 64 * 1024;
+
 /// The output of a task that another one builds on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Material {
@@ -36,6 +39,15 @@ pub struct Objection {
     pub answer: Arc<str>,
 }
 
+/// A question of an agent, and what somebody answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// What it asked.
+    pub question: Arc<str>,
+    /// The answer.
+    pub answer: Arc<str>,
+}
+
 /// What an agent is told, in its parts. Most of it is shared by many; it is put together when it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Prompt {
@@ -48,11 +60,11 @@ pub struct Prompt {
 impl Prompt {
     /// The prompt of one attempt: the type's instructions, the task's brief, what the attempt adds, and last what the
     /// answer must look like.
-    pub fn new(task: &Task, materials: &[Material], objection: Option<&Objection>) -> Self {
+    pub fn new(task: &Task, materials: &[Material], replies: &[Reply], objection: Option<&Objection>) -> Self {
         Self {
             instructions: task.instructions.clone(),
             brief: task.brief.clone(),
-            added: added(materials, objection),
+            added: added(materials, replies, objection),
             contract: task.contract.clone(),
         }
     }
@@ -90,7 +102,7 @@ impl Prompt {
 }
 
 /// What an attempt adds to its task's prompt.
-fn added(materials: &[Material], objection: Option<&Objection>) -> String {
+fn added(materials: &[Material], replies: &[Reply], objection: Option<&Objection>) -> String {
     let mut prompt = String::new();
     if !materials.is_empty() {
         prompt.push_str(
@@ -113,6 +125,16 @@ fn added(materials: &[Material], objection: Option<&Objection>) -> String {
             let _ = writeln!(prompt, "[cut here: {} of {} bytes shown]", shown.len(), material.text.len());
         }
     }
+    for Reply { question, answer } in replies {
+        let asked = cut(question, ANSWER_BYTES_MAX);
+        let mark = free_mark(asked);
+        let _ = write!(
+            prompt,
+            "\n\n## A question, answered\nAn earlier attempt at this task asked what stands between the lines {mark}:\n\
+             {mark}\n{asked}\n{mark}\nThe person you work for answers: {}\nGo on with that answer.\n",
+            cut(answer, REPLY_BYTES_MAX)
+        );
+    }
     if let Some(Objection { complaint, answer }) = objection {
         let shown = cut(answer, ANSWER_BYTES_MAX);
         let mark = free_mark(shown);
@@ -132,7 +154,7 @@ fn free_mark(text: &str) -> String {
 }
 
 /// The longest beginning of `text` of at most `max` bytes that ends between characters.
-fn cut(text: &str, max: usize) -> &str {
+pub fn cut(text: &str, max: usize) -> &str {
     let mut end = max.min(text.len());
     while !text.is_char_boundary(end) {
         end -= 1;
@@ -162,8 +184,8 @@ mod tests {
             hierarchy: Arc::default(),
         };
         let instructed =
-            Prompt::new(&Task { instructions: "be kind".into(), ..task.clone() }, materials, objection).text();
-        let prompt = Prompt::new(&task, materials, objection).text();
+            Prompt::new(&Task { instructions: "be kind".into(), ..task.clone() }, materials, &[], objection).text();
+        let prompt = Prompt::new(&task, materials, &[], objection).text();
         assert_eq!(instructed, format!("be kind\n\n{prompt}"), "the instructions come first");
         prompt
     }

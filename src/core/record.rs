@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::action::AttemptRef;
 use super::fact::StopReason;
 use super::hierarchy::History;
-use super::prompt::Objection;
+use super::prompt::{Objection, Reply};
+use super::time::Time;
 
 /// A task's state.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) enum State {
     Ready,
     /// Waits for its timer before it may start again.
     Delayed,
+    /// Waits until a breaker lets it through.
+    Held,
     /// Has an agent.
     Live(Live),
     /// Has ended.
@@ -26,6 +29,8 @@ pub(super) enum State {
 pub(super) struct Live {
     pub attempt: AttemptRef,
     pub phase: Phase,
+    /// When it was last heard to do something, if its runtime tells.
+    pub active: Option<Time>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +50,21 @@ pub(super) struct Record {
     pub state: State,
     pub history: History,
     pub starts: u32,
+    /// Attempts that were spent before it was opened again.
+    pub spent_before: u32,
+    /// By when it is to have ended, once it has started.
+    pub deadline: Option<Time>,
     pub objection: Option<Objection>,
     /// The answer of a completed task, as dependents are shown it.
     pub answer: Option<Arc<str>>,
     /// The latest text of an agent that was not usable.
     pub raw: Option<Arc<str>>,
+    /// Its answers that were not usable: the tier, and a hash of the text.
+    pub unusable: Vec<(usize, u64)>,
+    /// Why its latest attempt failed.
+    pub failed: Option<String>,
+    /// What its agents asked, and what somebody answered.
+    pub replies: Vec<Reply>,
 }
 
 impl Record {
@@ -59,9 +74,14 @@ impl Record {
             state: State::Blocked { dependencies },
             history: History::default(),
             starts: 0,
+            spent_before: 0,
+            deadline: None,
             objection: None,
             answer: None,
             raw: None,
+            unusable: Vec::new(),
+            failed: None,
+            replies: Vec::new(),
         }
     }
 }

@@ -50,6 +50,9 @@ pub enum RetryError {
     /// No attempt at all was allowed.
     #[error("retry: `attempts_max` is `0`, expected at least 1")]
     NoAttempts,
+    /// A share that is no number from zero on.
+    #[error("retry: `retries_share` is `{0}`, expected a number from 0 on; 0.1 is a tenth")]
+    Share(String),
     /// The delays contradict each other.
     #[error("retry: `delay_first` is {first:?}, more than `delay_max`, {max:?}; raise `delay_max`")]
     DelayOrder {
@@ -66,10 +69,23 @@ impl RetryPolicy {
         if self.attempts_max == 0 {
             return Err(RetryError::NoAttempts);
         }
+        if !(self.retries_share.is_finite() && self.retries_share >= 0.0) {
+            return Err(RetryError::Share(self.retries_share.to_string()));
+        }
         if self.delay_first > self.delay_max {
             return Err(RetryError::DelayOrder { first: self.delay_first, max: self.delay_max });
         }
         Ok(())
+    }
+
+    /// How many retries a run may make of which `tasks` have started.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be a small number above zero"
+    )]
+    pub fn retries_max(&self, tasks: u32) -> u32 {
+        self.retries_min.saturating_add((f64::from(tasks) * self.retries_share) as u32)
     }
 
     /// The delay before repeat number `repeat_no` (1-based), for an even `draw` from `[0, 1)`.

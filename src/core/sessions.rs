@@ -36,12 +36,20 @@ pub struct Sessions {
     waiting: BTreeSet<AttemptRef>,
     deleting: BTreeSet<AttemptRef>,
     heard: Time,
+    kept_because: Option<String>,
 }
 
 impl Sessions {
     /// None yet.
     pub fn new(cleanup: Cleanup, now: Time) -> Self {
-        Self { cleanup, accepted: BTreeMap::new(), waiting: BTreeSet::new(), deleting: BTreeSet::new(), heard: now }
+        Self {
+            cleanup,
+            accepted: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            deleting: BTreeSet::new(),
+            heard: now,
+            kept_because: None,
+        }
     }
 
     /// Something was heard of an agent.
@@ -108,8 +116,26 @@ impl Sessions {
         if self.deleting.remove(&attempt) { self.accepted.get_mut(&attempt).and_then(Option::take) } else { None }
     }
 
+    /// From now on none is deleted, for this reason.
+    pub fn keep_all(&mut self, reason: &str) {
+        self.cleanup = Cleanup::Impossible;
+        self.waiting.clear();
+        self.kept_because = Some(reason.to_owned());
+    }
+
+    /// One is gone, or known to stay, since an earlier process.
+    pub fn forget(&mut self, attempt: AttemptRef) {
+        self.waiting.remove(&attempt);
+        if let Some(session) = self.accepted.get_mut(&attempt) {
+            *session = None;
+        }
+    }
+
     /// Why those are left that are.
-    pub fn reason_left(&self) -> &'static str {
+    pub fn reason_left(&self) -> &str {
+        if let Some(reason) = &self.kept_because {
+            return reason;
+        }
         match self.cleanup {
             Cleanup::Delete | Cleanup::Keep => "there was no time left to delete it",
             Cleanup::Impossible => "nothing here can delete it",

@@ -67,7 +67,7 @@ fn prompt(task: &str, agent_type: &str, registry: &Registry) -> Result<String, I
         "task_id": TASK, "agent_type": agent_type, "task_description": task, "output_format": format,
     });
     let plan = plan(vec![TaskDraft::from_json(0, draft)?], registry, ModelHierarchy::default())?;
-    Ok(Prompt::new(&plan.tasks()[0], &[], None).text())
+    Ok(Prompt::new(&plan.tasks()[0], &[], &[], None).text())
 }
 
 /// Which sessions are asked for.
