@@ -20,10 +20,13 @@ __all__ = [
     "AgentTask",
     "AgentType",
     "AgentTypeError",
+    "Budget",
+    "CircuitBreaker",
     "EventLoopError",
     "Gateway",
     "GatewayError",
     "InternalError",
+    "JournalError",
     "ModelError",
     "OptionError",
     "Orchestrator",
@@ -37,6 +40,7 @@ __all__ = [
     "ResearchTeam",
     "RetryPolicy",
     "RunInterrupted",
+    "RunResults",
     "SpawnError",
     "Tier",
     "__version__",
@@ -49,6 +53,7 @@ __all__ = [
     "demo_real_ai_agents",
     "get_agent_prompt",
     "get_agent_type",
+    "journal_runs",
     "list_available_agents",
     "load_agent_types",
     "parallel_spawn",
@@ -79,6 +84,7 @@ if TYPE_CHECKING:
         EventLoopError,
         GatewayError,
         InternalError,
+        JournalError,
         ModelError,
         OptionError,
         ParallelAgentsError,
@@ -87,12 +93,14 @@ if TYPE_CHECKING:
         SpawnError,
     )
     from ._options import (
+        Budget,
+        CircuitBreaker,
         Gateway,
         Rehearsal,
         RetryPolicy,
         Tier,
     )
-    from ._orchestrator import Orchestrator
+    from ._orchestrator import Orchestrator, RunResults, journal_runs
     from ._refinement import Refinement, RefinementRound
     from ._task import (
         DEFAULT_AGENT_TIMEOUT,
@@ -146,6 +154,7 @@ _HOME = {
         "EventLoopError",
         "GatewayError",
         "InternalError",
+        "JournalError",
         "ModelError",
         "OptionError",
         "ParallelAgentsError",
@@ -153,8 +162,8 @@ _HOME = {
         "RunInterrupted",
         "SpawnError",
     ),
-    "_options": ("Gateway", "Rehearsal", "RetryPolicy", "Tier"),
-    "_orchestrator": ("Orchestrator",),
+    "_options": ("Budget", "CircuitBreaker", "Gateway", "Rehearsal", "RetryPolicy", "Tier"),
+    "_orchestrator": ("Orchestrator", "RunResults", "journal_runs"),
     "_refinement": ("Refinement", "RefinementRound"),
     "_task": (
         "DEFAULT_AGENT_TIMEOUT",

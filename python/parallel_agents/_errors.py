@@ -33,6 +33,10 @@ class GatewayError(ParallelAgentsError, ConnectionError):
     """No gateway can be used: none listens, or it refuses us. Nothing was started or spent."""
 
 
+class JournalError(ParallelAgentsError, OSError):
+    """A journal cannot be used, does not hold the run, or another process runs it. Nothing was started or spent."""
+
+
 class EventLoopError(ParallelAgentsError, RuntimeError):
     """The injected callables need an event loop of their own, and one is running in this thread: use `arun`."""
 

@@ -55,6 +55,8 @@ class RetryPolicy:
         transient_retries_max: Repeats on one model after a lost connection or a restart.
         server_error_retries_max: Repeats on one model after the provider answered 5xx.
         output_retries_max: Repeats on one model, with the objection in the prompt, after an unusable output.
+        retries_share: Retries that the whole run may make, as a share of the tasks that have started: 0.1 is a tenth.
+        retries_min: Retries that a run may make whatever the share says.
         delay_first_seconds: The first delay's cap, in seconds.
         delay_max_seconds: The cap that doubling never passes, in seconds.
     """
@@ -63,8 +65,46 @@ class RetryPolicy:
     transient_retries_max: int = 2
     server_error_retries_max: int = 1
     output_retries_max: int = 1
+    retries_share: float = 0.1
+    retries_min: int = 50
     delay_first_seconds: float = 1.0
     delay_max_seconds: float = 30.0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a run may spend. Before an attempt starts, what it may use at the most is reserved; at its end it is settled.
+
+    A cap that is reached keeps further attempts from starting and ends nothing else. An attempt that uses more than was
+    reserved for it can take a run above a cap; `Orchestrator.report` tells by how much.
+
+    Args:
+        usd: US dollars, above 0. The models' prices come from their `Tier`s, or from what the gateway reports.
+        tokens: Tokens of all kinds together.
+        attempts: Attempts over all tasks; retries count.
+        seconds: Time since the run began after which no attempt starts. What runs then is not stopped, unlike at
+            `deadline_seconds`.
+    """
+
+    usd: float | None = None
+    tokens: int | None = None
+    attempts: int | None = None
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class CircuitBreaker:
+    """When a model, or a type of agent that ends in one kind of failure, is left alone for a while.
+
+    Args:
+        failures_max: Failures in a row that open a breaker; 0 turns breakers off.
+        pause_seconds: How long it stays open before one attempt tries; doubled each time that fails.
+        trials_max: Trials in vain after which it stays open for the rest of the run.
+    """
+
+    failures_max: int = 5
+    pause_seconds: float = 30.0
+    trials_max: int = 3
 
 
 @dataclass(frozen=True)
@@ -90,6 +130,6 @@ def models_fields(models: Any) -> Any:
 
 def option_fields(option: object) -> Any:
     """An option object as a dict; anything else stays for the core to judge."""
-    if isinstance(option, (Gateway, Rehearsal, RetryPolicy)):
+    if isinstance(option, (Gateway, Rehearsal, RetryPolicy, Budget, CircuitBreaker)):
         return {name: value for name, value in vars(option).items() if value is not None}
     return option

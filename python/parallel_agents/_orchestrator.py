@@ -26,13 +26,37 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-    from ._options import Gateway, Rehearsal, RetryPolicy, Tier
+    from ._options import Budget, CircuitBreaker, Gateway, Rehearsal, RetryPolicy, Tier
     from ._pump import Pump
     from ._task import AgentResult, AgentTask
     from ._tools import Tools
 
     Callback = Callable[[AgentResult], object]
     Task = AgentTask | Mapping[str, Any]
+    Start = Callable[[_core.Engine, list[Any]], None]
+
+
+class RunResults(dict[str, "AgentResult"]):
+    """The results of a run: task id to result, in the order of the tasks. A `dict` that also knows its run.
+
+    Attributes:
+        run_id: The run's name in its journal; `None` without one.
+        report: What the run came to: `run_id started ended tasks attempts refusals retries breakers_opened restarts
+            resumed cost currency budget sessions_left`. Costs in US dollars, `None` as soon as one attempt's is unknown.
+            `budget` holds what was `spent` of each `cap`, the `overrun` (what attempts used above what was reserved for
+            them) and `not_started`: the tasks that it did not bear, with what they would have taken at the most.
+    """
+
+    run_id: str | None = None
+    report: dict[str, Any] = {}  # noqa: RUF012  (replaced, never changed)
+
+    @property
+    def questions(self) -> dict[str, str]:
+        """Task id to question, of the agents that wait for an answer: see `Orchestrator.resume`."""
+        from ._task import AgentStatus
+
+        asking = ((task_id, each) for task_id, each in self.items() if each.status == AgentStatus.NEEDS_INPUT)
+        return {task_id: each.error or "" for task_id, each in asking}
 
 
 class Orchestrator:
@@ -57,10 +81,21 @@ class Orchestrator:
         retry: How often an attempt is repeated.
         deadline_seconds: Time for a whole run. Default 86400 (24 hours). At the deadline agents are stopped; what
             has finished is kept.
+        idle_seconds: How long an agent may do nothing until it is stopped, where its runtime tells of activity.
+            Default: as long as its timeout.
+        output_bytes_max: The longest answer that is kept whole, in bytes. Default 8 MiB.
+        budget: What a run may spend. Default: no caps.
+        breaker: When a model or a type of agent that fails again and again is left alone for a while.
+        journal: A file that keeps every run, so that `resume` can go on with it after any death: an SQLite database,
+            which other runs and processes may share. Default: none.
+        durability: What the journal survives: `"process"`, the death of this process; `"power"`, a power cut too, which
+            costs a disk flush for each group of facts.
 
     Raises:
         OptionError: An option has a value it does not take. (A `ValueError`.)
         ModelError: The models are not a hierarchy. (A `ValueError`.)
+
+    What the journal cannot do is told when a run starts, as `JournalError`.
 
     Attributes:
         results: Task id to result, of all runs so far.
@@ -92,10 +127,14 @@ class Orchestrator:
         cleanup: str = "delete",
         retry: RetryPolicy | None = None,
         deadline_seconds: float | None = None,
+        idle_seconds: float | None = None,
+        output_bytes_max: int | None = None,
+        budget: Budget | None = None,
+        breaker: CircuitBreaker | None = None,
+        journal: str | PathLike[str] | None = None,
+        durability: str = "process",
         **unknown: NoReturn,
     ) -> None:
-        import os
-
         from ._options import models_fields, option_fields
 
         by_name = {
@@ -116,15 +155,18 @@ class Orchestrator:
                 "cleanup": cleanup,
                 "retry": option_fields(retry),
                 "deadline_seconds": deadline_seconds,
+                "idle_seconds": idle_seconds,
+                "output_bytes_max": output_bytes_max,
+                "budget": option_fields(budget),
+                "breaker": option_fields(breaker),
                 # The core refuses these by name, with the nearest option.
                 **unknown,
             },
             None if self._tools is None else self._tools.toolbox,
+            _path("journal", journal),
+            durability,
         )
-        try:
-            self._results_dir = None if results_dir is None else os.fspath(results_dir)
-        except TypeError:
-            raise OptionError(f"`results_dir` is `{results_dir!r}`, expected a path") from None
+        self._results_dir = _path("results_dir", results_dir)
         self._runs: set[_core.Run | _core.ToolRun] = set()
         # Reentrant: a signal handler may call `cancel` while this thread holds it.
         self._lock = threading.RLock()
@@ -138,7 +180,7 @@ class Orchestrator:
             "total_time": 0.0,
         }
 
-    def run_parallel(self, tasks: Iterable[Task], callback: Callback | None = None) -> dict[str, AgentResult]:
+    def run_parallel(self, tasks: Iterable[Task], callback: Callback | None = None) -> RunResults:
         """Runs the tasks and waits for all of them, without holding the interpreter.
 
         Args:
@@ -153,13 +195,16 @@ class Orchestrator:
             PlanError: The tasks cannot be run; nothing was started. (A `ValueError`.)
             ModelError: The gateway knows none of the models; nothing was started.
             GatewayError: No gateway can be used; nothing was started.
+            JournalError: The journal cannot be used; nothing was started.
             RunInterrupted: Ctrl-C. All agents were stopped; `.results` holds one result per task.
         """
-        session = _Session(self)
+        return self._run(_Session(self, _starting(tasks)), callback)
+
+    def _run(self, session: _Session, callback: Callback | None) -> RunResults:
         if session.needs_loop:
-            return session.on_own_loop(self._arun(session, tasks, callback))
+            return session.on_own_loop(self._arun(session, callback))
         try:
-            session.start(tasks)
+            session.start()
             while not session.ended:
                 session.advance(quiet=callback is None)
                 for result in session.poll():
@@ -185,12 +230,12 @@ class Orchestrator:
         Raises:
             As `run_parallel`, when the first result is asked for.
         """
-        session = _Session(self)
+        session = _Session(self, _starting(tasks))
         if session.needs_loop:
-            yield from session.on_own_loop_iter(self._arun_iter(session, tasks))
+            yield from session.on_own_loop_iter(self._arun_iter(session))
             return
         try:
-            session.start(tasks)
+            session.start()
             while not session.ended:
                 session.advance(quiet=False)
                 yield from session.poll()
@@ -199,7 +244,7 @@ class Orchestrator:
         finally:
             session.stop("the iteration was left early")
 
-    async def arun(self, tasks: Iterable[Task], callback: Callback | None = None) -> dict[str, AgentResult]:
+    async def arun(self, tasks: Iterable[Task], callback: Callback | None = None) -> RunResults:
         """The same as `run_parallel` for an event loop. Cancelling it stops all agents first.
 
         Args:
@@ -213,14 +258,12 @@ class Orchestrator:
         Raises:
             As `run_parallel`, and `asyncio.CancelledError` once the agents are stopped.
         """
-        return await self._arun(_Session(self), tasks, callback)
+        return await self._arun(_Session(self, _starting(tasks)), callback)
 
-    async def _arun(
-        self, session: _Session, tasks: Iterable[Task], callback: Callback | None
-    ) -> dict[str, AgentResult]:
+    async def _arun(self, session: _Session, callback: Callback | None) -> RunResults:
         from contextlib import aclosing
 
-        async with aclosing(self._arun_iter(session, tasks)) as results:
+        async with aclosing(self._arun_iter(session)) as results:
             async for result in results:
                 await _acall(callback, result)
         return session.results()
@@ -231,13 +274,85 @@ class Orchestrator:
         Leaving the loop early stops the agents as soon as the iterator is closed: close it with
         `contextlib.aclosing`, since Python itself closes one only some time later.
         """
-        return self._arun_iter(_Session(self), tasks)
+        return self._arun_iter(_Session(self, _starting(tasks)))
 
-    async def _arun_iter(self, session: _Session, tasks: Iterable[Task]) -> AsyncGenerator[AgentResult, None]:
+    @classmethod
+    def resume(
+        cls,
+        run_id: str,
+        journal: str | PathLike[str],
+        answers: Mapping[str, str] | None = None,
+        callback: Callback | None = None,
+        **options: Any,
+    ) -> RunResults:
+        """Goes on with a run of a journal, whatever its process died of, and waits for its end.
+
+        First it is found out what became of each agent: one that has finished is collected, one that runs is followed, and
+        only what is provably gone is started again. A run that is over gives its results, and nothing is called.
+
+        Args:
+            run_id: The run, or the beginning of its id; `journal_runs` lists them.
+            journal: The file that keeps it.
+            answers: Task id to answer, for tasks that are `needs_input`: they go on with it.
+            callback: As for `run_parallel`; also called with what had ended before.
+            options: Options of `Orchestrator` in place of those the run was started with. `budget` counts what was spent
+                before, and starts what an earlier one did not bear. Injected `tools` must be given again.
+
+        Returns:
+            As `run_parallel`.
+
+        Raises:
+            JournalError: The journal cannot be used, does not hold the run, or another process runs it.
+            PlanError: An answer to a task that asks nothing.
+            As `run_parallel` otherwise. The run can be resumed again after any of them.
+        """
+        orchestrator, start = cls._resuming(run_id, journal, answers, options)
+        return orchestrator._run(_Session(orchestrator, start), callback)
+
+    @classmethod
+    async def aresume(
+        cls,
+        run_id: str,
+        journal: str | PathLike[str],
+        answers: Mapping[str, str] | None = None,
+        callback: Callback | None = None,
+        **options: Any,
+    ) -> RunResults:
+        """The same as `resume` for an event loop. Cancelling it stops all agents first."""
+        orchestrator, start = cls._resuming(run_id, journal, answers, options)
+        return await orchestrator._arun(_Session(orchestrator, start), callback)
+
+    @staticmethod
+    def _resuming(
+        run_id: str, journal: str | PathLike[str], answers: Mapping[str, str] | None, options: dict[str, Any]
+    ) -> tuple[Orchestrator, Start]:
+        """An orchestrator with the run's own options, and what takes the run up."""
+        from ._options import Gateway
+        from ._tools import importable
+
+        path = _path("journal", journal)
+        if path is None:
+            raise OptionError("`journal` is `None`, expected the file that keeps the run")
+        stored = _core.stored_run(path, run_id)
+        known = dict(stored["options"])
+        if stored["runtime"] == "tools":
+            if not any(name in options for name in ("tools", "sessions_spawn")) and importable() is None:
+                raise OptionError(f"run `{stored['id']}` was started with injected tools; pass them again: tools=...")
+        elif stored["runtime"] == "gateway":
+            known["gateway"] = Gateway(**{**known.get("gateway", {})})
+        orchestrator = Orchestrator(**{**known, **options, "journal": path})
+        replies = {str(task_id): str(answer) for task_id, answer in (answers or {}).items()}
+
+        def start(engine: _core.Engine, started: list[Any]) -> None:
+            engine.resume(stored["id"], replies, options.get("budget") is not None, started)
+
+        return orchestrator, start
+
+    async def _arun_iter(self, session: _Session) -> AsyncGenerator[AgentResult, None]:
         from contextlib import aclosing
 
         try:
-            session.start(tasks)
+            session.start()
             async with aclosing(session.stream()) as stream:
                 async for result in stream:
                     yield result
@@ -258,6 +373,16 @@ class Orchestrator:
     def sessions_left(self) -> list[dict[str, str]]:
         """Sessions of the latest run that could not be deleted: `task_id session_key reason`."""
         return [] if self._latest is None else self._latest.sessions_left()
+
+    @property
+    def run_id(self) -> str | None:
+        """The latest run's name in the journal; `None` without one."""
+        return None if self._latest is None else self._latest.id
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What the latest run came to, see `RunResults.report`; empty before the end of the first."""
+        return {} if self._latest is None else self._latest.report()
 
     @property
     def results_dir(self) -> Path:
@@ -322,16 +447,56 @@ def _find_tools(
     return Tools(injected(found, by_name), threads), gateway
 
 
+def journal_runs(journal: str | PathLike[str]) -> list[dict[str, Any]]:
+    """The runs that a journal keeps, the latest first.
+
+    Args:
+        journal: The file.
+
+    Returns:
+        A dict for each: `run_id state started latest runtime tasks done completed`. The state is `running` while a process
+        runs it, `ended`, or `open`: `Orchestrator.resume` goes on with it.
+
+    Raises:
+        JournalError: There is no such journal, or it cannot be read.
+    """
+    path = _path("journal", journal)
+    if path is None:
+        raise OptionError("`journal` is `None`, expected a file")
+    return _core.stored_runs(path)
+
+
+def _path(option: str, value: object) -> str | None:
+    import os
+
+    try:
+        return None if value is None else os.fsdecode(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise OptionError(f"`{option}` is `{value!r}`, expected a path") from None
+
+
+def _starting(tasks: Iterable[Task]) -> Start:
+    """What starts a run of `tasks`."""
+
+    def start(engine: _core.Engine, started: list[Any]) -> None:
+        from ._task import task_list
+
+        engine.start(task_list(tasks), started)
+
+    return start
+
+
 class _Session:
     """One run of an orchestrator, from its start to the last event."""
 
-    def __init__(self, orchestrator: Orchestrator) -> None:
+    def __init__(self, orchestrator: Orchestrator, start: Start) -> None:
         self._orchestrator = orchestrator
+        self._start = start
         self._started: list[_core.Run | _core.ToolRun] = []
         self._counted = {"agents_completed": 0, "agents_failed": 0, "total_time": 0.0}
         self._pump: Pump | None = None
         self._task_ids: list[str] = []
-        self._results: dict[str, AgentResult] = {}
+        self._results = RunResults()
         self.ended = False
 
     @property
@@ -340,12 +505,10 @@ class _Session:
         tools = self._orchestrator._tools
         return tools is not None and tools.needs_loop
 
-    def start(self, tasks: Iterable[Task]) -> None:
+    def start(self) -> None:
         """Starts the run. Ctrl-C may come at any point of it, and what was started must be known by then."""
-        from ._task import task_list
-
         # The core puts the run into the list itself: an interrupt cannot come between its start and our knowing it.
-        self._orchestrator._engine.start(task_list(tasks), self._started)
+        self._start(self._orchestrator._engine, self._started)
         with self._orchestrator._lock:
             self._orchestrator._runs.add(self._run)
             self._orchestrator._latest = self._run
@@ -400,7 +563,7 @@ class _Session:
                 if self.ended:
                     break
 
-    def stop(self, reason: str) -> dict[str, AgentResult]:
+    def stop(self, reason: str) -> RunResults:
         """Ends the run early and waits for its end. A second Ctrl-C ends it at once."""
         insist = False
         while self._started and not self.ended:
@@ -435,7 +598,7 @@ class _Session:
             if self._pump is not None:
                 await self._pump.close()
 
-    def on_own_loop(self, run: Coroutine[Any, Any, dict[str, AgentResult]]) -> dict[str, AgentResult]:
+    def on_own_loop(self, run: Coroutine[Any, Any, RunResults]) -> RunResults:
         """Runs `run` on a loop of this thread."""
         import asyncio
 
@@ -496,16 +659,19 @@ class _Session:
                 raise RunInterrupted(self.results()) from None
             return result
 
-    def results(self) -> dict[str, AgentResult]:
+    def results(self) -> RunResults:
         """Task id to result, in the order of the tasks."""
         from ._task import results_from_core
 
         if not self._started:
-            return {}
+            return self._results
         told_singly = bool(self._results)
         results_from_core(self._run.reports(), self._ids, self._results)
         if told_singly:
-            self._results = {task_id: self._results[task_id] for task_id in self._ids if task_id in self._results}
+            told = self._results
+            self._results = RunResults((task_id, told[task_id]) for task_id in self._ids if task_id in told)
+        self._results.run_id = self._run.id
+        self._results.report = self._run.report()
         with self._orchestrator._lock:
             self._orchestrator.results.update(self._results)
         return self._results

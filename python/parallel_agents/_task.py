@@ -58,6 +58,7 @@ class AgentTask:
         output_format: The form of the answer, as `OutputFormat` or its name.
         priority: Higher numbers start first; ties in the order given.
         dependencies: Ids of tasks that must complete first; their outputs go into this agent's prompt.
+        deadline_seconds: Time for all attempts together, in seconds, from the first one's order. Default: none.
         model: The one model to use.
         models: Models from cheap to costly, instead of the orchestrator's: names or `Tier`s.
         output_schema: JSON Schema for a JSON answer, instead of the agent type's: a dict, or a class with
@@ -83,6 +84,7 @@ class AgentTask:
     priority: int = 5
     dependencies: list[str] = field(default_factory=list)
     _: KW_ONLY
+    deadline_seconds: float | None = None
     model: str | None = None
     models: list[Any] | None = None
     output_schema: Any = None
@@ -126,11 +128,12 @@ class AgentResult:
         output: The parsed JSON, or the text in the other formats; `None` unless completed.
         execution_time: Seconds from the first attempt's start to the end.
         timestamp: When it ended, ISO 8601 in UTC.
-        error: Why there is no output, and what to do about it; `None` if completed.
+        error: Why there is no output, and what to do about it, or what the agent asks (`NEEDS_INPUT`); `None` if
+            completed.
         session_key: The gateway's key of the last attempt's session.
         metadata: `model_requested model_used tier attempts tokens cost currency queued_seconds runtime truncated
             skipped_because`; costs in US dollars, `None` where no price is known.
-        raw: What the agent wrote, also where it was not usable. Not in `to_dict()`.
+        raw: What the agent wrote, also where it was not usable or cut short. Not in `to_dict()`.
     """
 
     task_id: str

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::AgentError;
-use crate::core::output::{OutputFormat, Schema, SchemaError, abridged, read};
+use crate::core::output::{OutputFormat, STUCK_JSON, Schema, SchemaError, abridged, read};
 use crate::core::task::TIMEOUT_MAX;
 
 /// The categories of the built-in types, in the order of the documentation. A caller's own type may name others.
@@ -38,6 +38,8 @@ pub struct AgentType {
     pub instructions: Arc<str>,
     /// What the prompt says of the answer, from `## Output` on, or nothing.
     pub contract: Arc<str>,
+    /// The same, and how to ask when it is stuck: what agents are told. Empty without a contract.
+    pub contract_told: Arc<str>,
     /// Where it comes from: a path, or `built-in`.
     pub origin: String,
     schema_source: Option<Value>,
@@ -129,6 +131,7 @@ impl AgentType {
             timeout,
             instructions: instructions.trim().into(),
             contract: contract.into(),
+            contract_told: if contract.is_empty() { "".into() } else { format!("{contract}\n\n{STUCK_JSON}").into() },
             origin: place.to_owned(),
             schema_source: front.output_schema,
             schema: OnceLock::new(),
@@ -144,6 +147,7 @@ impl AgentType {
             timeout: TIMEOUT_DEFAULT,
             instructions: "".into(),
             contract: "".into(),
+            contract_told: "".into(),
             origin: "built-in".to_owned(),
             schema_source: None,
             schema: OnceLock::new(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{AgentType, sample};
-use crate::core::output::OutputFormat;
+use crate::core::output::{OutputFormat, STUCK_JSON, STUCK_TEXT};
 use crate::core::task::TaskDraft;
 
 /// What a task adds to its type's instructions, and what its answer must look like. What an attempt adds (see
@@ -37,7 +37,7 @@ fn contract(agent_type: &AgentType, task: &TaskDraft) -> Arc<str> {
                  In this shape:\n```json\n{:#}\n```",
                 sample(schema)
             ),
-            None if !agent_type.contract.is_empty() => return agent_type.contract.clone(),
+            None if !agent_type.contract.is_empty() => return agent_type.contract_told.clone(),
             None => match agent_type.schema_source() {
                 Some(schema) => format!(
                     "Answer with exactly one JSON value in this shape, and nothing else:\n```json\n{:#}\n```",
@@ -53,7 +53,13 @@ fn contract(agent_type: &AgentType, task: &TaskDraft) -> Arc<str> {
         }
         OutputFormat::Text => "Answer in plain text, with the finished text and nothing else.".to_owned(),
     };
-    format!("## Output\n{wanted}").into()
+    let stuck = match task.output_format {
+        // It is told its own text and nothing else, but what JSON must look like.
+        _ if agent_type.is_plain() => return format!("## Output\n{wanted}").into(),
+        OutputFormat::Json => STUCK_JSON,
+        OutputFormat::Markdown | OutputFormat::Code | OutputFormat::Text => STUCK_TEXT,
+    };
+    format!("## Output\n{wanted}\n\n{stuck}").into()
 }
 
 #[cfg(test)]

@@ -124,6 +124,13 @@ impl ModelHierarchy {
         &self.tiers
     }
 
+    /// The same, with `price` where a tier has none.
+    #[must_use]
+    pub fn priced(&self, price: impl Fn(&str) -> Option<Price>) -> Self {
+        let tier = |tier: &Tier| Tier { price: tier.price.or_else(|| price(&tier.model)), ..tier.clone() };
+        Self { tiers: self.tiers.iter().map(tier).collect() }
+    }
+
     /// The hierarchy without the tiers that the runtime does not know, and the names of those. `known` is what it is
     /// configured with, for the error.
     pub fn usable(

@@ -107,14 +107,21 @@ impl PartialEq for Schema {
 }
 
 /// What an agent begins a line with that cannot go on without an answer from a person.
-pub const STUCK_MARK: &str = "STUCK:";
+const STUCK_MARK: &str = "STUCK:";
 /// The field in which a JSON answer says the same.
-pub const STUCK_FIELD: &str = "stuck";
+const STUCK_FIELD: &str = "stuck";
+/// How an agent that answers in JSON is told to ask, at the end of its prompt.
+pub const STUCK_JSON: &str = "If you cannot go on without an answer from the person you work for, answer with nothing but \
+                              {\"stuck\": \"your question\"} instead.";
+/// How all others are.
+pub const STUCK_TEXT: &str = "If you cannot go on without an answer from the person you work for, answer with one line that \
+                              begins with STUCK: and holds your question instead.";
 
 /// What an agent asks that is stuck: the text behind [`STUCK_MARK`] at the begin of the answer's first or last line, or the
-/// field [`STUCK_FIELD`] of a JSON answer that is an object of nothing else. Only agents that were told of it ask that way.
-pub fn question(text: &str, format: OutputFormat, was_told: bool) -> Option<String> {
-    if !was_told {
+/// field [`STUCK_FIELD`] of a JSON answer that is an object of nothing else. Only agents whose `contract` told them so ask
+/// that way.
+pub fn question(text: &str, format: OutputFormat, contract: &str) -> Option<String> {
+    if !(contract.ends_with(STUCK_JSON) || contract.ends_with(STUCK_TEXT)) {
         return None;
     }
     let trimmed = text.trim();
@@ -336,7 +343,7 @@ mod tests {
 
     #[test]
     fn an_agent_that_is_stuck_asks_by_a_line_or_by_a_field() {
-        let asked = |text: &str, format| question(text, format, true);
+        let asked = |text: &str, format| question(text, format, STUCK_TEXT);
         assert_eq!(asked("STUCK: which branch?", OutputFormat::Text).as_deref(), Some("which branch?"));
         assert_eq!(asked("I read it.\n\n STUCK: which?\n", OutputFormat::Markdown).as_deref(), Some("which?"));
         assert_eq!(asked("{\"stuck\": \"which?\"}", OutputFormat::Json).as_deref(), Some("which?"));
@@ -350,7 +357,7 @@ mod tests {
         ] {
             assert_eq!(asked(text, format), None, "{text}");
         }
-        assert_eq!(question("STUCK: which?", OutputFormat::Text, false), None, "it was not told of it");
+        assert_eq!(question("STUCK: which?", OutputFormat::Text, "as text"), None, "it was not told of it");
     }
 
     #[test]

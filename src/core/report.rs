@@ -84,13 +84,20 @@ pub struct Reporter {
     run_started: Time,
     attempts: Vec<Vec<AttemptReport>>,
     starts: Vec<u32>,
+    /// Whether a task that has ended may be open again.
+    remembers: bool,
 }
 
 impl Reporter {
     /// A fold for runs of `plan`.
     pub fn new(plan: &Plan) -> Self {
         let tasks = plan.tasks().len();
-        Self { run_started: Time::default(), attempts: vec![Vec::new(); tasks], starts: vec![0; tasks] }
+        Self { run_started: Time::default(), attempts: vec![Vec::new(); tasks], starts: vec![0; tasks], remembers: false }
+    }
+
+    /// A fold for facts among which tasks may be opened again after their end.
+    pub fn remembering(plan: &Plan) -> Self {
+        Self { remembers: true, ..Self::new(plan) }
     }
 
     /// Takes one more fact in. Returns the report of the task that it ends, if it ends one.
@@ -149,7 +156,11 @@ impl Reporter {
                 return Some(TaskReport {
                     task_index: *task_index,
                     end: end.clone(),
-                    attempts: std::mem::take(&mut self.attempts[*task_index]),
+                    attempts: if self.remembers {
+                        self.attempts[*task_index].clone()
+                    } else {
+                        std::mem::take(&mut self.attempts[*task_index])
+                    },
                     run_started: self.run_started,
                     ended: fact.at,
                 });

@@ -25,7 +25,7 @@ pub(super) fn verdict(task: &Task, ending: Ending, stopping: Option<StopReason>,
     let unstoppable = matches!(ending, Ending::Unstoppable { .. });
     let cut = matches!(ending, Ending::Cut(_));
     let read = ending.judge().map_err(|failure| Unread { failure, answer: None }).and_then(|text| {
-        if let Some(question) = output::question(&text, task.format, !task.contract.is_empty()) {
+        if let Some(question) = output::question(&text, task.format, &task.contract) {
             return Err(Unread { failure: Failure::new(FailureKind::Question, question), answer: Some(text.into()) });
         }
         match output::read(&text, task.format, task.schema.as_ref()) {

@@ -12,8 +12,10 @@ use crate::core::run::RunMachine;
 use crate::core::time::Time;
 use crate::runtime::{Contract, Runtime};
 
+mod recorder;
 mod stepwise;
 
+pub use recorder::Recorder;
 pub use stepwise::{Stepwise, Stopwatch};
 
 /// What time it is, and how to wait.
@@ -83,20 +85,34 @@ fn system_time() -> Time {
 /// The reason for which a run ends when its handle is dropped.
 pub const NOBODY_WAITS: &str = "nobody waits for the run any more";
 
+/// What a driver tells of its run.
+#[derive(Debug)]
+pub enum Told {
+    /// Something happened.
+    Fact(Fact),
+    /// Something a person should know.
+    Warning(String),
+}
+
 /// Drives a run to its end. `cancels` carries the reasons of those who want it to end early, and ends the run when it
-/// is closed; `observe` sees every fact, in order, as soon as it is one.
+/// is closed; `tell` is told every fact, in order, as soon as it is one.
 pub async fn drive(
     mut machine: RunMachine,
     runtime: &mut impl Runtime,
     mut clock: Clock,
     cancels: &mut UnboundedReceiver<String>,
-    observe: &mut impl FnMut(Fact),
+    mut recorder: Recorder,
+    tell: &mut impl FnMut(Told),
 ) {
     let mut is_wanted = true;
     let mut contract = Contract::default();
     loop {
         while let Some(fact) = machine.poll_fact() {
-            observe(fact);
+            recorder.take(&fact);
+            tell(Told::Fact(fact));
+        }
+        if machine.waits_for_facts() || machine.is_finished() || recorder.is_due() {
+            recorder.write(&mut machine, clock.now(), tell);
         }
         while let Some(action) = machine.poll_action() {
             contract.begun(&action);
@@ -122,11 +138,24 @@ pub async fn drive(
                 contract.reported(&report);
                 machine.handle_report(report, clock.now());
             }
+            () = until(recorder.next_time()) => {
+                recorder.write(&mut machine, clock.now(), tell);
+                if let Some(reason) = recorder.stop_request() {
+                    machine.handle_cancel(&reason, clock.now());
+                }
+            }
             time = sleep_until(&clock, wake) => {
                 clock.reach(time);
                 machine.handle_time(clock.now());
             }
         }
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Clock;
+use super::{Clock, Recorder, Told};
 use crate::core::action::AttemptRef;
-use crate::core::fact::Fact;
 use crate::core::run::RunMachine;
 use crate::core::time::Time;
 use crate::runtime::Contract;
@@ -37,19 +36,37 @@ pub struct Stepwise {
     tools: ToolRuntime,
     clock: Clock,
     contract: Contract,
+    recorder: Recorder,
 }
 
 impl Stepwise {
     /// Drives `machine` with the callables behind `tools`.
-    pub fn new(machine: RunMachine, tools: ToolRuntime, clock: Clock) -> Self {
-        Self { machine, tools, clock, contract: Contract::default() }
+    pub fn new(machine: RunMachine, tools: ToolRuntime, clock: Clock, recorder: Recorder) -> Self {
+        Self { machine, tools, clock, contract: Contract::default(), recorder }
     }
 
     /// The next call to make now, if there is one.
-    pub fn next_call(&mut self, observe: &mut impl FnMut(Fact)) -> Option<Call> {
+    ///
+    /// What waits for the journal waits until there is no other call to make: so many facts are written together.
+    pub fn next_call(&mut self, tell: &mut impl FnMut(Told)) -> Option<Call> {
         let now = self.clock.now();
-        self.settle(observe, now);
-        if self.machine.is_finished() { None } else { self.tools.next_call(now) }
+        if let Some(reason) = self.recorder.stop_request() {
+            self.machine.handle_cancel(&reason, now);
+        }
+        self.settle(tell, now);
+        if !self.machine.is_finished()
+            && !self.recorder.is_due()
+            && let Some(call) = self.tools.next_call(now)
+        {
+            return Some(call);
+        }
+        self.recorder.write(&mut self.machine, now, tell);
+        self.settle(tell, now);
+        if self.machine.is_finished() {
+            self.recorder.write(&mut self.machine, now, tell);
+            return None;
+        }
+        self.tools.next_call(now)
     }
 
     /// Hands an answer over.
@@ -69,10 +86,10 @@ impl Stepwise {
     }
 
     /// Somebody wants the run to end.
-    pub fn cancel(&mut self, reason: &str, observe: &mut impl FnMut(Fact)) {
+    pub fn cancel(&mut self, reason: &str, tell: &mut impl FnMut(Told)) {
         let now = self.clock.now();
         self.machine.handle_cancel(reason, now);
-        self.settle(observe, now);
+        self.settle(tell, now);
     }
 
     /// Whether the run is over. All its facts have been observed.
@@ -84,7 +101,9 @@ impl Stepwise {
     pub fn pause(&self) -> Option<Duration> {
         let now = self.clock.now();
         let due = self.machine.next_deadline().into_iter().chain(self.tools.next_time(now)).min();
-        due.map(|time| time.since(now))
+        let due = due.map(|time| time.since(now));
+        let record = self.recorder.next_time().map(|time| time.saturating_duration_since(Instant::now()));
+        due.into_iter().chain(record).min()
     }
 
     /// The next thing that a person may want to know.
@@ -114,13 +133,14 @@ impl Stepwise {
     }
 
     /// Carries everything to where it belongs until nothing is left to carry.
-    fn settle(&mut self, observe: &mut impl FnMut(Fact), now: Time) {
+    fn settle(&mut self, tell: &mut impl FnMut(Told), now: Time) {
         if self.machine.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.machine.handle_time(now);
         }
         loop {
             while let Some(fact) = self.machine.poll_fact() {
-                observe(fact);
+                self.recorder.take(&fact);
+                tell(Told::Fact(fact));
             }
             while let Some(action) = self.machine.poll_action() {
                 self.contract.begun(&action);

@@ -24,7 +24,7 @@ pub(super) fn fields_from_py(dict: &Bound<'_, PyDict>) -> PyResult<Map<String, V
 
 static AGENT_TASK: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
-/// The draft of an `AgentTask` that is all in order and has neither models nor a schema of its own: read straight from its
+/// The draft of an `AgentTask` that is all in order and has neither models nor a schema nor a deadline of its own: read straight from its
 /// attributes, many times quicker than by way of JSON. `None` for any other task; what is wrong with it, if anything is,
 /// comes out when it is read field by field.
 pub(super) fn draft_from_task(task: &Bound<'_, PyAny>) -> PyResult<Option<TaskDraft>> {
@@ -34,7 +34,13 @@ pub(super) fn draft_from_task(task: &Bound<'_, PyAny>) -> PyResult<Option<TaskDr
     }
     let get = |name| task.getattr_opt(name);
     let text = |name| Ok::<_, PyErr>(get(name)?.and_then(|found| found.cast_into::<PyString>().ok()));
-    for name in [intern!(py, "model"), intern!(py, "models"), intern!(py, "output_schema")] {
+    let rare = [
+        intern!(py, "model"),
+        intern!(py, "models"),
+        intern!(py, "output_schema"),
+        intern!(py, "deadline_seconds"),
+    ];
+    for name in rare {
         if get(name)?.is_none_or(|found| !found.is_none()) {
             return Ok(None);
         }

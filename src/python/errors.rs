@@ -6,7 +6,8 @@ use pyo3::sync::PyOnceLock;
 
 use crate::agents::AgentError;
 use crate::core::task::TaskError;
-use crate::workflow::{InputError, RunError, with_causes};
+use crate::journal::JournalError;
+use crate::workflow::{InputError, ResumeError, RunError, with_causes};
 
 static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
@@ -52,9 +53,26 @@ pub(super) fn run(py: Python<'_>, error: &RunError) -> PyErr {
     let class = match error {
         RunError::Gateway(_) => "GatewayError",
         RunError::Models(_) => "ModelError",
+        RunError::Journal(error) => return journal(py, error),
         RunError::Internal(_) => "InternalError",
     };
     exception(py, class, &with_causes(error))
+}
+
+/// Maps an error of a journal.
+pub(super) fn journal(py: Python<'_>, error: &JournalError) -> PyErr {
+    exception(py, "JournalError", &with_causes(error))
+}
+
+/// Maps why a run cannot go on.
+pub(super) fn resume(py: Python<'_>, error: &ResumeError) -> PyErr {
+    match error {
+        ResumeError::Journal(error) => journal(py, error),
+        ResumeError::Input(error) => input(py, error),
+        ResumeError::NoTask { .. } | ResumeError::NoQuestion { .. } | ResumeError::NoAnswer { .. } => {
+            exception(py, "PlanError", &error.to_string())
+        }
+    }
 }
 
 /// Maps a value of the task named `task` that JSON cannot hold.

@@ -50,7 +50,8 @@ mod _core {
     use crate::cli::{Outcome, Script};
     use crate::core::hierarchy::DEFAULT_MODELS;
     use crate::core::task::TaskDraft;
-    use crate::workflow::InputError;
+    use crate::journal::Journal;
+    use crate::workflow::{InputError, run_fields};
 
     #[pymodule_export]
     use super::children::Children;
@@ -114,6 +115,21 @@ mod _core {
     fn load_agent_types(py: Python<'_>, path: PathBuf, replace: bool) -> PyResult<Vec<String>> {
         let added = registry_mut().load(&path, replace).map_err(|error| errors::agent(py, &error))?;
         Ok(added.into_iter().map(|agent_type| agent_type.name.to_string()).collect())
+    }
+
+    /// How a run of the journal at `path` was started: its whole id, its options, the name of its runtime.
+    #[pyfunction]
+    fn stored_run<'py>(py: Python<'py>, path: PathBuf, run_id: &str) -> PyResult<Bound<'py, PyAny>> {
+        let stored = py.detach(|| Journal::open_read(&path)?.read(run_id));
+        let stored = stored.map_err(|error| errors::journal(py, &error))?;
+        to_py(py, &json!({ "id": stored.id, "options": stored.options, "runtime": stored.runtime }))
+    }
+
+    /// The runs of the journal at `path`, the latest first.
+    #[pyfunction]
+    fn stored_runs(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyAny>> {
+        let runs = py.detach(|| Journal::open_read(&path)?.runs()).map_err(|error| errors::journal(py, &error))?;
+        to_py(py, &runs.iter().map(run_fields).collect())
     }
 
     /// The command `parallel-agents`. Returns its exit code, or the script that it asks to be run; Ctrl-C stops the

@@ -3,6 +3,7 @@
 //! A run goes on by itself on its own thread, which never calls Python. Whoever waits for its events does so without
 //! holding the interpreter, on a descriptor, so that a signal ends the wait at once.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -21,37 +22,48 @@ use super::{bridge, errors, lock};
 use crate::agents::registry;
 use crate::core::plan::Plan;
 use crate::core::task::TaskDraft;
+use crate::journal::{Durability, Journal};
 use crate::workflow::{
-    self, InputError, LiveSessions, Planner, RunError, RunEvent, RunHandle, RunOptions, RunSummary, Waiter,
-    sessions_left_fields, totals_fields, wait_pair,
+    self, Answers, InputError, Keeping, LiveSessions, Origin, Planner, Recalled, RunError, RunEvent, RunHandle, RunOptions,
+    RunSummary, Waiter, durability_of, recall, run_id, sessions_left_fields, stored_options, summary_fields, totals_fields,
+    wait_pair,
 };
 
 /// The checked options of an orchestrator.
 #[pyclass(frozen, module = "parallel_agents._core")]
 pub(super) struct Engine {
     options: RunOptions,
+    /// The same as they were given, without secrets: what a journal keeps.
+    source: Value,
     toolbox: Option<Py<Toolbox>>,
+    journal: Option<(PathBuf, Durability)>,
 }
 
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (options, toolbox=None))]
-    fn new(options: &Bound<'_, PyDict>, toolbox: Option<Py<Toolbox>>) -> PyResult<Self> {
+    #[pyo3(signature = (options, toolbox=None, journal=None, durability=None))]
+    fn new(
+        options: &Bound<'_, PyDict>,
+        toolbox: Option<Py<Toolbox>>,
+        journal: Option<PathBuf>,
+        durability: Option<&str>,
+    ) -> PyResult<Self> {
         let py = options.py();
         let fields = fields_from_py(options).map_err(|error| errors::option_value(py, &error))?;
+        let source = stored_options(fields.clone());
         let options = RunOptions::from_json(fields).map_err(|error| errors::input(py, &error))?;
-        Ok(Self { options, toolbox })
+        let durability = durability_of(durability).map_err(|error| errors::input(py, &error))?;
+        Ok(Self { options, source, toolbox, journal: journal.map(|path| (path, durability)) })
     }
 
     /// Checks the tasks, starts a run of them and puts it into `started`. Nothing is spent if they cannot be run.
     /// `tasks` are `AgentTask`s or what `fields` makes a dict of.
     fn start(&self, py: Python<'_>, tasks: Vec<Bound<'_, PyAny>>, started: &Bound<'_, PyList>) -> PyResult<()> {
-        let options = self.options.clone();
         let plan = {
             // Reading a task may run foreign code, which may ask for agent types: the registry is not kept locked.
             let registry = registry().clone();
-            let mut planner = Planner::new(&registry, options.hierarchy);
+            let mut planner = Planner::new(&registry, self.options.hierarchy.clone());
             for task in &tasks {
                 let draft = match draft_from_task(task)? {
                     Some(draft) => draft,
@@ -61,8 +73,52 @@ impl Engine {
             }
             planner.finish().map_err(|error| errors::input(py, &error))?
         };
+        let (origin, id) = match self.open_journal(py)? {
+            None => (Origin::New(None), None),
+            Some(journal) => {
+                let id = run_id();
+                (Origin::New(Some(Keeping { journal, id: id.clone(), options: self.source.clone() })), Some(id))
+            }
+        };
+        self.begin(py, plan, origin, id, started)
+    }
+
+    /// Goes on with a run of the journal and puts it into `started`. `answers` are those to its agents' questions, by task
+    /// id; with `has_new_budget` what an earlier budget kept from starting is started.
+    fn resume(
+        &self,
+        py: Python<'_>,
+        run_id: &str,
+        answers: Answers,
+        has_new_budget: bool,
+        started: &Bound<'_, PyList>,
+    ) -> PyResult<()> {
+        let journal = self.open_journal(py)?;
+        let journal = journal.ok_or_else(|| errors::run(py, &RunError::Internal("no journal".to_owned())))?;
+        let recalled = py.detach(|| recall(journal, run_id, &answers, has_new_budget));
+        let Recalled { id, plan, resumed } = recalled.map_err(|error| errors::resume(py, &error))?;
+        self.begin(py, plan, Origin::Resumed(Box::new(resumed)), Some(id), started)
+    }
+}
+
+impl Engine {
+    fn open_journal(&self, py: Python<'_>) -> PyResult<Option<Journal>> {
+        let Some((path, durability)) = &self.journal else { return Ok(None) };
+        Journal::open(path, *durability).map(Some).map_err(|error| errors::journal(py, &error))
+    }
+
+    fn begin(
+        &self,
+        py: Python<'_>,
+        plan: Arc<Plan>,
+        origin: Origin,
+        id: Option<Arc<str>>,
+        started: &Bound<'_, PyList>,
+    ) -> PyResult<()> {
+        let options = self.options.clone();
         if let Some(toolbox) = &self.toolbox {
-            let run = ToolRun::start(plan, options.settings, toolbox.clone_ref(py))?;
+            options.check_prices(&plan).map_err(|error| errors::input(py, &error))?;
+            let run = ToolRun::start(py, plan, options.settings, toolbox.clone_ref(py), origin, id)?;
             return started.append(Py::new(py, run)?);
         }
         let runtime = options.runtime.name();
@@ -76,7 +132,7 @@ impl Engine {
             }
         };
         let RunHandle { events, cancels, live } =
-            workflow::start(plan.clone(), options.settings, options.runtime, wake)
+            workflow::start(plan.clone(), options.settings, options.runtime, origin, wake)
                 .map_err(|error| errors::run(py, &error))?;
         let run = Run {
             events: Mutex::new(events),
@@ -87,6 +143,7 @@ impl Engine {
             results: Results::new(plan.clone(), runtime),
             plan,
             live,
+            id,
             last: Mutex::default(),
         };
         started.append(Py::new(py, run)?)
@@ -121,6 +178,7 @@ pub(super) struct Run {
     results: Results,
     plan: Arc<Plan>,
     live: LiveSessions,
+    id: Option<Arc<str>>,
     /// What the run ended with, told again to whoever asks again.
     last: Mutex<Option<Result<RunSummary, RunError>>>,
 }
@@ -168,6 +226,21 @@ impl Run {
     /// Task id to session key, of the agents that are under way.
     fn live_sessions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         super::live_sessions(py, &self.plan, &self.live)
+    }
+
+    /// Its name in the journal, if it is kept in one.
+    #[getter]
+    fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// What it came to, once it is over: attempts, costs, what its budget did not bear.
+    fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let report = match &*lock(&self.last) {
+            Some(Ok(summary)) => summary_fields(summary, self.id.as_deref()),
+            Some(Err(_)) | None => json!({}),
+        };
+        to_py(py, &report)
     }
 
     /// Sessions that stay behind, once the run is over: `task_id session_key reason`.

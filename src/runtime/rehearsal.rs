@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::Runtime;
 use crate::core::action::{Action, Adoption, AttemptRef, Report, Session, SpawnOrder};
+use crate::core::budget::Estimate;
 use crate::core::failure::{Ending, Refusal};
 use crate::core::time::Time;
 use crate::core::usage::{Price, Tokens, Usage};
@@ -72,6 +73,10 @@ const PRICES: [(&str, f64, f64); 3] = [
     ("kimi-coding/k2p5", 0.6, 3.0),
     ("anthropic/claude-opus-4-5", 5.0, 25.0),
 ];
+
+const TOKEN_BYTES: u64 = 4;
+/// An answer that fits no schema.
+const PROSE: &str = "Rehearsed: here is everything but the JSON that was asked for.";
 
 /// The runtime.
 #[derive(Debug)]
@@ -177,7 +182,7 @@ impl Rehearsal {
             1 => (message("rehearsed: provider internal error, HTTP 503"), 1.0),
             2 => (message("rehearsed: rate limited, HTTP 429"), 0.3),
             3 => (Ending::Replied(String::new()), 1.0),
-            4 => (Ending::Replied("Rehearsed: here is everything but the JSON that was asked for.".to_owned()), 1.0),
+            4 => (Ending::Replied(PROSE.to_owned()), 1.0),
             _ => (Ending::TimedOut, 1.0),
         }
     }
@@ -191,6 +196,18 @@ impl Rehearsal {
     }
 }
 
+/// What a rehearsal lets a model cost, if it knows it.
+pub fn price(model: &str) -> Option<Price> {
+    let found = PRICES.iter().find(|(known, ..)| *known == model);
+    found.map(|&(_, input, output)| Price { input, output, cache_read: input, cache_write: input })
+}
+
+/// What an attempt uses at the most in a rehearsal of these answers: exact, save that it may fail before it answers.
+pub fn estimate(answers: &[Arc<str>]) -> Estimate {
+    let longest = answers.iter().map(|answer| answer.len()).max().unwrap_or(0).max(PROSE.len());
+    Estimate { token_bytes: TOKEN_BYTES, input_extra: 0, output: longest as u64 / TOKEN_BYTES }
+}
+
 /// Four characters to a token: a rule of thumb for English.
 fn usage(order: &SpawnOrder, ending: &Ending) -> Usage {
     let written = match ending {
@@ -202,12 +219,9 @@ fn usage(order: &SpawnOrder, ending: &Ending) -> Usage {
         | Ending::Lost { .. }
         | Ending::Unstoppable { .. } => 0,
     };
-    let (input, output) = ((order.prompt.bytes() / 4) as u64, (written / 4) as u64);
+    let (input, output) = (order.prompt.bytes() as u64 / TOKEN_BYTES, written as u64 / TOKEN_BYTES);
     let tokens = Tokens { input, output, total: input + output, ..Tokens::default() };
-    let price = PRICES
-        .iter()
-        .find(|(model, ..)| Some(*model) == order.model.as_deref())
-        .map(|&(_, input, output)| Price { input, output, cache_read: input, cache_write: input });
+    let price = order.model.as_deref().and_then(price);
     Usage { tokens: Some(tokens), cost: price.map(|price| price.of(tokens)) }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 
 use crate::core::hierarchy::HierarchyError;
+use crate::journal::JournalError;
 use crate::core::plan::PlanError;
 use crate::core::retry::RetryError;
 use crate::core::task::TaskError;
@@ -17,15 +18,20 @@ mod narrate;
 mod options;
 mod prepare;
 mod result;
+mod resume;
 mod start;
 mod wait;
 
 pub use children::{ChildCall, ChildOrder, ChildQuery, Children};
 pub use narrate::{LiveSessions, Narrator};
-pub use options::RunOptions;
+pub use options::{RunOptions, durability_of, stored_options};
 pub use prepare::{Planner, plan};
-pub use result::{result_field, result_fields, sessions_left_fields, summary_fields, totals_fields};
-pub use start::{Level, RunEvent, RunHandle, RunSummary, RuntimeChoice, SessionLeft, start, stepwise};
+pub use result::{result_field, result_fields, run_fields, sessions_left_fields, summary_fields, totals_fields};
+pub use resume::{Answers, Recalled, ResumeError, recall};
+pub use start::{
+    Keeping, Level, Origin, Resumed, RunEvent, RunHandle, RunSummary, RuntimeChoice, SessionLeft, TOOLS, run_id, start,
+    stepwise,
+};
 pub use wait::{Waiter, Waker, wait_pair};
 
 /// Input that no run can be made of. Nothing has been spent.
@@ -80,6 +86,9 @@ pub enum RunError {
     /// The gateway knows none of the models.
     #[error(transparent)]
     Models(#[from] HierarchyError),
+    /// The journal cannot be used, or does not hold the run.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// The thread that drives the run could not be made, or it panicked: a defect of ours.
     #[error("internal error: {0}; please report it")]
     Internal(String),

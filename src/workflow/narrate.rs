@@ -1,23 +1,29 @@
 //! What a run tells while it goes on: a fold over its facts.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::lock;
-use super::start::{Level, RunEvent, RunSummary, SessionLeft};
-use crate::core::fact::{End, Event, Fact, Outcome};
+use super::start::{Level, NotStarted, RunEvent, RunSummary, SessionLeft};
+use crate::core::budget::Ledger;
+use crate::core::fact::{Circuit, End, Event, Fact, Outcome};
 use crate::core::plan::Plan;
-use crate::core::report::Reporter;
+use crate::core::report::{Reporter, TaskReport};
 use crate::core::settings::{Cleanup, RunSettings};
+use crate::core::time::Time;
+use crate::driver::Told;
 
 /// Folds facts into what the caller is told.
 #[derive(Debug)]
 pub struct Narrator {
     plan: Arc<Plan>,
     reporter: Reporter,
+    ledger: Ledger,
     summary: RunSummary,
     live: LiveSessions,
     cleanup: Cleanup,
     refusal_told: bool,
+    budget_told: bool,
 }
 
 /// The sessions of agents that are under way, by the index of their task. Readable from any thread.
@@ -29,36 +35,114 @@ impl Narrator {
         lock(&live).resize(plan.tasks().len(), None);
         Self {
             reporter: Reporter::new(&plan),
+            ledger: Ledger::new(settings.budget, Time::default()),
             plan,
             summary: RunSummary::default(),
             live,
             cleanup: settings.cleanup,
             refusal_told: false,
+            budget_told: false,
         }
     }
 
-    /// Takes one more fact in.
-    pub fn observe(&mut self, fact: &Fact, tell: &mut impl FnMut(RunEvent)) {
-        self.summary.progress.apply(fact);
-        self.narrate(fact, tell);
-        if let Some(report) = self.reporter.apply(fact) {
-            self.summary.execution_time += report.execution_time();
+    /// The same for a run that goes on after `facts`. Tells the results of tasks that have ended, and of nothing else.
+    pub fn recalling(
+        plan: Arc<Plan>,
+        settings: &RunSettings,
+        live: LiveSessions,
+        facts: &[Fact],
+        tell: &mut impl FnMut(RunEvent),
+    ) -> Self {
+        let mut narrator = Self::new(plan, settings, live);
+        narrator.reporter = Reporter::remembering(&narrator.plan);
+        let mut ended: BTreeMap<usize, TaskReport> = BTreeMap::new();
+        for fact in facts {
+            if let Event::TaskReopened { task_index, .. } = &fact.event {
+                ended.remove(task_index);
+            }
+            if let Some(report) = narrator.fold(fact, &mut |_| {}) {
+                ended.insert(report.task_index, report);
+            }
+        }
+        for report in ended.into_values() {
+            narrator.summary.execution_time += report.execution_time();
             tell(RunEvent::TaskEnded(Arc::new(report)));
         }
+        narrator
+    }
+
+    /// Takes in what a driver tells.
+    pub fn observe(&mut self, told: Told, tell: &mut impl FnMut(RunEvent)) {
+        match told {
+            Told::Fact(fact) => {
+                if let Some(report) = self.fold(&fact, tell) {
+                    self.summary.execution_time += report.execution_time();
+                    tell(RunEvent::TaskEnded(Arc::new(report)));
+                }
+            }
+            Told::Warning(text) => tell(RunEvent::Notice { level: Level::Warning, text }),
+        }
+    }
+
+    fn fold(&mut self, fact: &Fact, tell: &mut impl FnMut(RunEvent)) -> Option<TaskReport> {
+        self.summary.progress.apply(fact);
+        self.ledger.apply(fact, &self.plan);
+        self.sum_up(fact);
+        self.narrate(fact, tell);
+        self.reporter.apply(fact)
     }
 
     /// What the run came to so far.
-    pub fn summary(&self) -> &RunSummary {
-        &self.summary
+    pub fn summary(&self) -> RunSummary {
+        let mut summary = self.summary.clone();
+        summary.spending = self.ledger.is_capped().then(|| self.ledger.clone());
+        summary
     }
 
     /// The same, when nothing more follows.
     pub fn into_summary(self) -> RunSummary {
-        self.summary
+        self.summary()
     }
 
     fn id(&self, task_index: usize) -> &Arc<str> {
         &self.plan.tasks()[task_index].id
+    }
+
+    fn sum_up(&mut self, fact: &Fact) {
+        let id = |task_index: usize| self.plan.tasks()[task_index].id.clone();
+        match &fact.event {
+            Event::RunStarted { .. } => self.summary.started = Some(fact.at),
+            Event::RunResumed { .. } => self.summary.resumed += 1,
+            Event::RuntimeMet { .. } => self.summary.lives += 1,
+            Event::RetryPlanned { .. } => self.summary.retries += 1,
+            Event::BreakerOpened { .. } => self.summary.breakers_opened += 1,
+            Event::BudgetReached { task_index, cap, needed } => {
+                let task_id = id(*task_index);
+                self.summary.not_started.push(NotStarted { task_id, cap: *cap, needed: *needed });
+            }
+            Event::TaskReopened { task_index, .. } => {
+                let task_id = id(*task_index);
+                self.summary.not_started.retain(|other| other.task_id != task_id);
+            }
+            Event::SessionLeft { attempt, session, reason } => self.summary.sessions_left.push(SessionLeft {
+                task_id: id(attempt.task_index),
+                key: session.key.clone(),
+                reason: reason.clone(),
+            }),
+            Event::RunEnded
+            | Event::AttemptPlanned { .. }
+            | Event::AttemptAccepted { .. }
+            | Event::AttemptStarted { .. }
+            | Event::AttemptRefused { .. }
+            | Event::AttemptStopping { .. }
+            | Event::AttemptEnded { .. }
+            | Event::LimitRaised { .. }
+            | Event::TaskEnded { .. }
+            | Event::StartsStopped { .. }
+            | Event::Cancelled { .. }
+            | Event::SessionDeleted { .. } => {}
+        }
+        self.summary.latest = Some(fact.at);
     }
 
     fn narrate(&mut self, fact: &Fact, tell: &mut impl FnMut(RunEvent)) {
@@ -78,12 +162,29 @@ impl Narrator {
             Event::TaskEnded { task_index, end: End::Failed { reason, .. } } => {
                 notice(Level::Info, format!("task `{}` failed: {reason}", self.id(*task_index)));
             }
+            Event::TaskEnded { task_index, end: End::NeedsInput { question, .. } } => {
+                notice(Level::Info, format!("task `{}` asks: {question}", self.id(*task_index)));
+            }
             Event::Cancelled { reason, .. } => notice(Level::Info, format!("the run ends early: {reason}")),
-            Event::SessionLeft { attempt, session, reason } => self.summary.sessions_left.push(SessionLeft {
-                task_id: self.id(attempt.task_index).clone(),
-                key: session.key.clone(),
-                reason: reason.clone(),
-            }),
+            Event::StartsStopped { reason } => {
+                notice(Level::Warning, format!("no further agent is started, those that run go on: {reason}"));
+            }
+            Event::BudgetReached { cap, .. } if !self.budget_told => {
+                self.budget_told = true;
+                let text = format!("the budget is reached ({}): what runs goes on, the rest is not started", cap.name());
+                notice(Level::Warning, text);
+            }
+            Event::BreakerOpened { circuit, until } => {
+                let what = match circuit {
+                    Circuit::Model(model) => format!("model `{model}`"),
+                    Circuit::Agents(agent_type, kind) => format!("agent type `{agent_type}` ({})", kind.name()),
+                };
+                let span = match until {
+                    Some(until) => format!("for {:.0} s", until.since(fact.at).as_secs_f64()),
+                    None => "for the rest of the run".to_owned(),
+                };
+                notice(Level::Info, format!("{what} failed too often in a row and is left alone {span}"));
+            }
             Event::RunEnded => {
                 if let Some(first) = self.summary.sessions_left.first() {
                     let count = self.summary.sessions_left.len();
@@ -118,8 +219,7 @@ impl Narrator {
             | Event::RuntimeMet { .. }
             | Event::RunResumed { .. }
             | Event::BudgetReached { .. }
-            | Event::BreakerOpened { .. }
-            | Event::StartsStopped { .. }
+            | Event::SessionLeft { .. }
             | Event::SessionDeleted { .. } => {}
         }
     }

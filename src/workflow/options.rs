@@ -5,16 +5,22 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{InputError, RuntimeChoice};
+use crate::core::breaker::BreakerPolicy;
+use crate::core::budget::Budget;
 use crate::core::hierarchy::ModelHierarchy;
 use crate::core::output::abridged;
+use crate::core::plan::Plan;
 use crate::core::retry::RetryPolicy;
 use crate::core::settings::{Cleanup, RunSettings};
 use crate::core::task::{ModelsFault, hierarchy_from_json, hint};
+use crate::journal::Durability;
 use crate::runtime::gateway::{GatewayConfig, Path, Secret};
 use crate::runtime::rehearsal::RehearsalModel;
 
 /// Agents at once, at the most. More than this and the gateway's queue only grows (3.5 agents a second).
 const CONCURRENCY_MAX: u64 = 10_000;
+/// The longest answer that may be asked for, in bytes: what one frame of the gateway can bring.
+const OUTPUT_BYTES_MAX: u64 = 24 * 1024 * 1024;
 
 /// All that a run needs beside its tasks.
 #[derive(Debug, Clone)]
@@ -37,6 +43,16 @@ impl RunOptions {
         }
         if let Some(seconds) = reader.seconds("deadline_seconds")? {
             settings.run_time_max = seconds;
+        }
+        settings.idle_max = reader.seconds("idle_seconds")?;
+        if let Some(bytes) = reader.whole("output_bytes_max", 1, OUTPUT_BYTES_MAX)? {
+            settings.output_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
+        }
+        if let Some(caps) = reader.object("budget")? {
+            settings.budget = budget(caps)?;
+        }
+        if let Some(breaker) = reader.object("breaker")? {
+            settings.breaker = breaker_policy(breaker)?;
         }
         settings.cleanup = reader.choice("cleanup", &[("delete", Cleanup::Delete), ("keep", Cleanup::Keep)])?;
         if let Some(retry) = reader.object("retry")? {
@@ -65,8 +81,50 @@ impl RunOptions {
             "cleanup",
             "retry",
             "deadline_seconds",
+            "idle_seconds",
+            "output_bytes_max",
+            "budget",
+            "breaker",
         ])?;
         Ok(Self { settings, hierarchy, runtime })
+    }
+
+    /// That a budget in dollars can be kept on a runtime that tells no costs.
+    pub fn check_prices(&self, plan: &Plan) -> Result<(), InputError> {
+        let tiers = || plan.tasks().iter().flat_map(|task| task.hierarchy.tiers());
+        match (self.settings.budget.usd, tiers().find(|tier| tier.price.is_none())) {
+            (Some(usd), Some(tier)) => Err(InputError::Option {
+                field: "budget.usd".to_owned(),
+                value: usd.to_string(),
+                expected: format!(
+                    "a price for each model, since injected tools tell no costs: models=[Tier(\"{}\", price=...)]",
+                    tier.model
+                ),
+            }),
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+}
+
+/// The options of a run as a journal keeps them: without secrets.
+pub fn stored_options(mut fields: Map<String, Value>) -> Value {
+    if let Some(gateway) = fields.get_mut("gateway").and_then(Value::as_object_mut) {
+        gateway.shift_remove("token");
+    }
+    fields.retain(|_, value| !value.is_null());
+    Value::Object(fields)
+}
+
+/// How durable a journal is, by its documented name.
+pub fn durability_of(name: Option<&str>) -> Result<Durability, InputError> {
+    match name {
+        None | Some("process") => Ok(Durability::Process),
+        Some("power") => Ok(Durability::Power),
+        Some(other) => Err(InputError::Option {
+            field: "durability".to_owned(),
+            value: other.to_owned(),
+            expected: "one of process, power".to_owned(),
+        }),
     }
 }
 
@@ -83,6 +141,12 @@ fn retry_policy(fields: Map<String, Value>) -> Result<RetryPolicy, InputError> {
             *target = u32::try_from(count).unwrap_or(u32::MAX);
         }
     }
+    if let Some(count) = reader.whole("retries_min", 0, 1_000_000)? {
+        policy.retries_min = u32::try_from(count).unwrap_or(u32::MAX);
+    }
+    if let Some(share) = reader.number("retries_share", "a number from 0 on, such as 0.1")? {
+        policy.retries_share = share;
+    }
     for (field, target) in
         [("delay_first_seconds", &mut policy.delay_first), ("delay_max_seconds", &mut policy.delay_max)]
     {
@@ -95,10 +159,47 @@ fn retry_policy(fields: Map<String, Value>) -> Result<RetryPolicy, InputError> {
         "transient_retries_max",
         "server_error_retries_max",
         "output_retries_max",
+        "retries_share",
+        "retries_min",
         "delay_first_seconds",
         "delay_max_seconds",
     ])?;
     policy.validate()?;
+    Ok(policy)
+}
+
+fn budget(fields: Map<String, Value>) -> Result<Budget, InputError> {
+    let mut reader = Reader { prefix: "budget.", fields };
+    let usd = match reader.take("usd") {
+        None => None,
+        Some(value) => match value.as_f64() {
+            Some(usd) if usd > 0.0 => Some(usd),
+            Some(_) | None => return Err(reader.error("usd", &value, "a number of US dollars above 0")),
+        },
+    };
+    let budget = Budget {
+        usd,
+        tokens: reader.whole("tokens", 1, u64::MAX)?,
+        attempts: reader.whole("attempts", 1, u64::MAX)?,
+        time: reader.seconds("seconds")?,
+    };
+    reader.done(&["usd", "tokens", "attempts", "seconds"])?;
+    Ok(budget)
+}
+
+fn breaker_policy(fields: Map<String, Value>) -> Result<BreakerPolicy, InputError> {
+    let mut reader = Reader { prefix: "breaker.", fields };
+    let mut policy = BreakerPolicy::default();
+    if let Some(count) = reader.whole("failures_max", 0, 1_000_000)? {
+        policy.failures_max = u32::try_from(count).unwrap_or(u32::MAX);
+    }
+    if let Some(count) = reader.whole("trials_max", 1, 1_000)? {
+        policy.trials_max = u32::try_from(count).unwrap_or(u32::MAX);
+    }
+    if let Some(pause) = reader.seconds("pause_seconds")? {
+        policy.pause_first = pause;
+    }
+    reader.done(&["failures_max", "pause_seconds", "trials_max"])?;
     Ok(policy)
 }
 

@@ -4,12 +4,15 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
+use super::start::NotStarted;
 use super::{RunSummary, SessionLeft};
+use crate::core::budget::Ledger;
 use crate::core::fact::End;
 use crate::core::plan::Task;
 use crate::core::report::{AttemptReport, TaskReport};
 use crate::core::time::Time;
 use crate::core::usage::Tokens;
+use crate::journal::RunRow;
 
 /// What costs are counted in.
 const CURRENCY: &str = "USD";
@@ -57,16 +60,66 @@ pub fn result_field(task: &Task, report: &TaskReport, runtime: &str, name: &str)
     })
 }
 
-/// The end of a run: `attempts refusals cost currency sessions_left`, the cost `null` as soon as one attempt's is not
-/// known.
-pub fn summary_fields(summary: &RunSummary) -> Value {
+/// The end of a run, or where it stands: `run_id tasks attempts refusals retries restarts resumed cost currency budget
+/// sessions_left`. `run_id` is `null` without a journal, `cost` as soon as one attempt's is not known, `budget` without one.
+pub fn summary_fields(summary: &RunSummary, run_id: Option<&str>) -> Value {
     let progress = &summary.progress;
     json!({
+        "run_id": run_id,
+        "started": summary.started.map(iso8601),
+        "ended": summary.latest.filter(|_| progress.ended).map(iso8601),
+        "tasks": {
+            "total": progress.tasks,
+            "completed": progress.completed,
+            "failed": progress.failed,
+            "timeout": progress.timeout,
+            "needs_input": progress.needs_input,
+            "cancelled": progress.cancelled,
+            "skipped": progress.skipped,
+        },
         "attempts": progress.attempts,
         "refusals": progress.refusals,
+        "retries": summary.retries,
+        "breakers_opened": summary.breakers_opened,
+        "restarts": summary.lives.saturating_sub(1),
+        "resumed": summary.resumed,
         "cost": (progress.cost_unknown == 0).then_some(progress.cost_known),
         "currency": CURRENCY,
+        "budget": summary.spending.as_ref().map(|ledger| budget_fields(ledger, &summary.not_started)),
         "sessions_left": sessions_left_fields(summary),
+    })
+}
+
+/// What was spent of a budget: each cap with what was spent of it, `overrun` (what attempts used above what was reserved for
+/// them: the most by which a cap can have been passed), attempts whose cost is unknown and that count with what was
+/// reserved, and the tasks that were not started with what they would have taken at the most.
+fn budget_fields(ledger: &Ledger, not_started: &[NotStarted]) -> Value {
+    let (usd, tokens, attempts) = ledger.spent();
+    let (caps, overrun) = (ledger.budget(), ledger.overrun());
+    json!({
+        "usd": {"cap": caps.usd, "spent": usd, "overrun": overrun.usd},
+        "tokens": {"cap": caps.tokens, "spent": tokens, "overrun": overrun.tokens},
+        "attempts": {"cap": caps.attempts, "spent": attempts},
+        "seconds": {"cap": caps.time.map(|time| time.as_secs_f64())},
+        "attempts_unpriced": ledger.unpriced(),
+        "not_started": not_started.iter().map(|task| json!({
+            "task_id": *task.task_id, "cap": task.cap.name(), "usd": task.needed.usd, "tokens": task.needed.tokens,
+        })).collect::<Vec<_>>(),
+    })
+}
+
+/// A run of a journal in a list: `run_id started runtime tasks done completed latest state`, the state `running` while a
+/// process runs it, `ended`, or `open`: resume it.
+pub fn run_fields(run: &RunRow) -> Value {
+    json!({
+        "run_id": run.id,
+        "state": if run.running { "running" } else if run.ended { "ended" } else { "open" },
+        "started": iso8601(run.started),
+        "latest": run.latest.map(iso8601),
+        "runtime": run.runtime,
+        "tasks": run.tasks,
+        "done": run.done,
+        "completed": run.completed,
     })
 }
 

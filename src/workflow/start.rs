@@ -1,5 +1,6 @@
 //! Starts a run on a thread of its own and tells what becomes of it. User code never runs on that thread.
 
+use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
@@ -7,18 +8,25 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use serde_json::Value;
+
 use super::RunError;
 use super::narrate::{LiveSessions, Narrator};
 use crate::agents::{registry, sample};
+use crate::core::budget::{Cap, Ledger, Reservation};
+use crate::core::fact::{Event, Fact};
+use crate::core::hierarchy::ModelHierarchy;
 use crate::core::output::OutputFormat;
 use crate::core::plan::{Plan, Task};
 use crate::core::progress::Progress;
 use crate::core::report::TaskReport;
-use crate::core::run::RunMachine;
+use crate::core::run::{Reopening, RunMachine};
 use crate::core::settings::RunSettings;
-use crate::driver::{Clock, NOBODY_WAITS, Stepwise, drive};
+use crate::core::time::Time;
+use crate::driver::{Clock, NOBODY_WAITS, Recorder, Stepwise, Told, drive};
+use crate::journal::{Journal, NewRun, RunLog};
 use crate::runtime::gateway::{GatewayConfig, GatewayRuntime};
-use crate::runtime::rehearsal::{Rehearsal, RehearsalModel};
+use crate::runtime::rehearsal::{self, Rehearsal, RehearsalModel};
 use crate::runtime::tools::{Abilities, ToolRuntime};
 
 /// Where the agents of a run are.
@@ -39,6 +47,9 @@ impl RuntimeChoice {
         }
     }
 }
+
+/// How `metadata["runtime"]` names injected callables.
+pub const TOOLS: &str = "tools";
 
 /// How much a notice matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,11 +99,38 @@ pub struct SessionLeft {
     pub reason: String,
 }
 
-/// The end of a run.
-#[derive(Debug, Clone, PartialEq, Default)]
+/// A task whose next attempt the budget did not bear.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NotStarted {
+    /// The task.
+    pub task_id: Arc<str>,
+    /// What was reached.
+    pub cap: Cap,
+    /// What the attempt would have taken at the most.
+    pub needed: Reservation,
+}
+
+/// The end of a run, or where it stands.
+#[derive(Debug, Clone, Default)]
 pub struct RunSummary {
     /// The counts.
     pub progress: Progress,
+    /// When it began.
+    pub started: Option<Time>,
+    /// When something happened last.
+    pub latest: Option<Time>,
+    /// How often another process went on with it.
+    pub resumed: usize,
+    /// How many lives of its runtime it has met.
+    pub lives: usize,
+    /// Attempts that followed a failed one.
+    pub retries: usize,
+    /// How often a breaker opened.
+    pub breakers_opened: usize,
+    /// What it spent of its budget, if it has one.
+    pub spending: Option<Ledger>,
+    /// What the budget did not bear.
+    pub not_started: Vec<NotStarted>,
     /// The time that all tasks took together.
     pub execution_time: Duration,
     /// Sessions that could not be deleted.
@@ -110,11 +148,85 @@ pub struct RunHandle {
     pub live: LiveSessions,
 }
 
-/// Starts a run. `wake` is called on the run's thread after each event.
+/// Where a run comes from.
+#[derive(Debug)]
+pub enum Origin {
+    /// It begins, and is kept in a journal if there is one.
+    New(Option<Keeping>),
+    /// It goes on.
+    Resumed(Box<Resumed>),
+}
+
+/// How a new run is kept.
+#[derive(Debug)]
+pub struct Keeping {
+    /// Where.
+    pub journal: Journal,
+    /// Under which name.
+    pub id: Arc<str>,
+    /// The options it was started with, as [`RunOptions::from_json`](super::RunOptions::from_json) takes them.
+    pub options: Value,
+}
+
+/// A run of an earlier process.
+#[derive(Debug)]
+pub struct Resumed {
+    /// What happened so far.
+    pub facts: Vec<Fact>,
+    /// Where it goes on.
+    pub log: RunLog,
+    /// Tasks that had ended and are to go on.
+    pub reopening: Vec<Reopening>,
+}
+
+/// A name for a new run: when it began, in UTC, and enough at random to be unique.
+pub fn run_id() -> Arc<str> {
+    let now = std::time::UNIX_EPOCH + Duration::from_millis(Clock::real().now().as_millis());
+    let time: String =
+        humantime::format_rfc3339_seconds(now).to_string().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
+    format!("{}-{:06x}", time.replace('T', "-"), seed() & 0xff_ffff).into()
+}
+
+/// A machine, what tells of it, and what keeps it.
+fn begin(
+    plan: Arc<Plan>,
+    mut settings: RunSettings,
+    origin: Origin,
+    runtime: &str,
+    seed: u64,
+    now: Time,
+    live: LiveSessions,
+    tell: &mut impl FnMut(RunEvent),
+) -> Result<(RunMachine, Narrator, Recorder), RunError> {
+    match origin {
+        Origin::New(keeping) => {
+            let log = match keeping {
+                None => None,
+                Some(Keeping { journal, id, options }) => {
+                    settings.journaled = true;
+                    let run = NewRun { id: &id, options: &options, plan: &plan, runtime, started: now };
+                    Some(journal.create(run)?)
+                }
+            };
+            let narrator = Narrator::new(plan.clone(), &settings, live);
+            Ok((RunMachine::new(plan, settings, seed, now), narrator, Recorder::new(log)))
+        }
+        Origin::Resumed(resumed) => {
+            let Resumed { facts, log, reopening } = *resumed;
+            settings.journaled = true;
+            let narrator = Narrator::recalling(plan.clone(), &settings, live, &facts, tell);
+            let machine = RunMachine::restore(plan, settings, facts, &reopening, seed, now);
+            Ok((machine, narrator, Recorder::new(Some(log))))
+        }
+    }
+}
+
+/// Starts a run, or goes on with one. `wake` is called on the run's thread after each event.
 pub fn start(
     plan: Arc<Plan>,
     settings: RunSettings,
     choice: RuntimeChoice,
+    origin: Origin,
     wake: impl Fn() + Send + 'static,
 ) -> Result<RunHandle, RunError> {
     let (events, receiver) = unbounded_channel();
@@ -130,7 +242,7 @@ pub fn start(
         let run = AssertUnwindSafe(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| RunError::Internal(error.to_string()))?;
-            runtime.block_on(run(plan, settings, choice, &mut cancel_reasons, live_here, &mut tell))
+            runtime.block_on(run(plan, settings, choice, origin, &mut cancel_reasons, live_here, &mut tell))
         });
         let result = catch_unwind(run).unwrap_or_else(|panic| Err(RunError::Internal(panic_text(&*panic))));
         tell(match result {
@@ -154,23 +266,36 @@ async fn run(
     plan: Arc<Plan>,
     settings: RunSettings,
     choice: RuntimeChoice,
+    origin: Origin,
     cancels: &mut UnboundedReceiver<String>,
     live: LiveSessions,
     tell: &mut impl FnMut(RunEvent),
 ) -> Result<RunSummary, RunError> {
+    let name = choice.name();
     match choice {
         RuntimeChoice::Rehearsal(model) => {
-            let answers = plan.tasks().iter().map(rehearsed_answer).collect();
+            let answers: Vec<Arc<str>> = plan.tasks().iter().map(rehearsed_answer).collect();
+            let plan = Arc::new(priced(&plan));
+            let settings = RunSettings { estimate: rehearsal::estimate(&answers), ..settings };
             let clock = Clock::played(model.speed);
-            let seed = model.seed;
+            let (machine, mut narrator, recorder) =
+                begin(plan, settings, origin, name, model.seed, clock.now(), live, tell)?;
             let mut runtime = Rehearsal::new(model, answers);
-            let mut narrator = Narrator::new(plan.clone(), &settings, live);
-            let machine = RunMachine::new(plan, settings, seed, clock.now());
-            drive(machine, &mut runtime, clock, cancels, &mut |fact| narrator.observe(&fact, tell)).await;
+            drive(machine, &mut runtime, clock, cancels, recorder, &mut |told| narrator.observe(told, tell)).await;
             Ok(narrator.into_summary())
         }
         RuntimeChoice::Gateway(config) => {
             let clock = Clock::real();
+            if let Origin::Resumed(_) = &origin {
+                // Its tiers are those that the gateway knew, and its agents are to be found whoever wants it to end.
+                let mut runtime = if is_over(&origin) { None } else { Some(GatewayRuntime::connect(&config).await?) };
+                let (machine, mut narrator, recorder) =
+                    begin(plan, settings, origin, name, seed(), clock.now(), live, tell)?;
+                if let Some(runtime) = &mut runtime {
+                    drive(machine, runtime, clock, cancels, recorder, &mut |told| narrator.observe(told, tell)).await;
+                }
+                return Ok(narrator.into_summary());
+            }
             let connected = if plan.tasks().is_empty() {
                 Err("there is nothing to do".to_owned())
             } else {
@@ -182,16 +307,17 @@ async fn run(
             };
             match connected {
                 Ok((plan, mut runtime)) => {
-                    let mut narrator = Narrator::new(plan.clone(), &settings, live);
-                    let machine = RunMachine::new(plan, settings, seed(), clock.now());
-                    drive(machine, &mut runtime, clock, cancels, &mut |fact| narrator.observe(&fact, tell)).await;
+                    let (machine, mut narrator, recorder) =
+                        begin(plan, settings, origin, name, seed(), clock.now(), live, tell)?;
+                    drive(machine, &mut runtime, clock, cancels, recorder, &mut |told| narrator.observe(told, tell))
+                        .await;
                     Ok(narrator.into_summary())
                 }
                 Err(reason) => {
                     let mut narrator = Narrator::new(plan.clone(), &settings, live);
                     let mut machine = RunMachine::cancelled(plan, settings, &reason, clock.now());
                     while let Some(fact) = machine.poll_fact() {
-                        narrator.observe(&fact, tell);
+                        narrator.observe(Told::Fact(fact), tell);
                     }
                     Ok(narrator.into_summary())
                 }
@@ -200,11 +326,39 @@ async fn run(
     }
 }
 
+/// Whether nothing is left to do of a run of an earlier process.
+fn is_over(origin: &Origin) -> bool {
+    match origin {
+        Origin::New(_) => false,
+        Origin::Resumed(resumed) => {
+            resumed.reopening.is_empty()
+                && resumed.facts.last().is_some_and(|fact| matches!(fact.event, Event::RunEnded))
+        }
+    }
+}
+
+/// The plan with the prices that a rehearsal plays with, where the caller gave none.
+fn priced(plan: &Plan) -> Plan {
+    let with_prices = |hierarchy: &Arc<ModelHierarchy>| {
+        Ok::<_, Infallible>(Arc::new(hierarchy.priced(|model| rehearsal::price(model))))
+    };
+    match plan.clone().with_hierarchies(with_prices) {
+        Ok(plan) => plan,
+    }
+}
+
 /// A run whose calls the caller makes.
-pub fn stepwise(plan: Arc<Plan>, settings: RunSettings, abilities: Abilities) -> Stepwise {
+pub fn stepwise(
+    plan: Arc<Plan>,
+    settings: RunSettings,
+    abilities: Abilities,
+    origin: Origin,
+    live: LiveSessions,
+    tell: &mut impl FnMut(RunEvent),
+) -> Result<(Stepwise, Narrator), RunError> {
     let clock = Clock::real();
-    let machine = RunMachine::new(plan, settings, seed(), clock.now());
-    Stepwise::new(machine, ToolRuntime::new(abilities), clock)
+    let (machine, narrator, recorder) = begin(plan, settings, origin, TOOLS, seed(), clock.now(), live, tell)?;
+    Ok((Stepwise::new(machine, ToolRuntime::new(abilities), clock, recorder), narrator))
 }
 
 /// The one seed of a run, or of the children of a program.

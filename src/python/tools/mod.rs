@@ -14,6 +14,7 @@ use pyo3::types::{PyDict, PyList, PyTuple};
 use serde_json::json;
 
 use super::convert::to_py;
+use super::errors;
 use super::lock;
 use super::results::Results;
 use crate::core::plan::Plan;
@@ -21,7 +22,8 @@ use crate::core::settings::{Cleanup, RunSettings};
 use crate::driver::{Stepwise, Stopwatch};
 use crate::runtime::tools::{Call, SpawnAnswer, ToolRuntime};
 use crate::workflow::{
-    Level, LiveSessions, Narrator, RunEvent, Waiter, Waker, sessions_left_fields, stepwise, totals_fields, wait_pair,
+    Level, LiveSessions, Narrator, Origin, RunEvent, TOOLS, Waiter, Waker, sessions_left_fields, stepwise, summary_fields,
+    totals_fields, wait_pair,
 };
 
 mod answers;
@@ -30,8 +32,6 @@ mod callables;
 pub(super) use callables::Toolbox;
 use callables::{Prepared, brief, is_awaitable};
 
-/// How `metadata["runtime"]` names it.
-pub(super) const RUNTIME: &str = "tools";
 /// After how many calls without a wait signals are looked for. The callables look themselves whenever Python code runs.
 const CALLS_PER_SIGNAL_CHECK: u32 = 64;
 
@@ -73,6 +73,7 @@ pub(super) struct ToolRun {
     waiter: Waiter,
     waker: Waker,
     live: LiveSessions,
+    id: Option<Arc<str>>,
     cancels: Mutex<VecDeque<String>>,
     has_cancels: AtomicBool,
     is_cancelled: AtomicBool,
@@ -81,19 +82,36 @@ pub(super) struct ToolRun {
 }
 
 impl ToolRun {
-    pub fn start(plan: Arc<Plan>, mut settings: RunSettings, toolbox: Py<Toolbox>) -> PyResult<Self> {
+    pub fn start(
+        py: Python<'_>,
+        plan: Arc<Plan>,
+        mut settings: RunSettings,
+        toolbox: Py<Toolbox>,
+        origin: Origin,
+        id: Option<Arc<str>>,
+    ) -> PyResult<Self> {
         let abilities = toolbox.get().abilities();
         if settings.cleanup == Cleanup::Delete && !abilities.delete {
             settings.cleanup = Cleanup::Impossible;
         }
         let live = LiveSessions::default();
-        let narrator = Narrator::new(plan.clone(), &settings, live.clone());
-        let run = stepwise(plan.clone(), settings, abilities);
+        let results = Results::new(plan.clone(), TOOLS);
+        let mut news = VecDeque::new();
+        let mut tell = |event| {
+            // Results of an earlier process.
+            if let RunEvent::TaskEnded(report) = event {
+                news.push_back(News::Ended(report.task_index));
+                results.keep(report);
+            }
+        };
+        let begun = stepwise(plan.clone(), settings, abilities, origin, live.clone(), &mut tell);
+        let (run, narrator) = begun.map_err(|error| errors::run(py, &error))?;
         let (waiter, waker) = wait_pair()?;
         Ok(Self {
-            state: Mutex::new(State { run, narrator, news: VecDeque::new(), is_quiet: false }),
+            state: Mutex::new(State { run, narrator, news, is_quiet: false }),
             toolbox,
-            results: Results::new(plan.clone(), RUNTIME),
+            results,
+            id,
             plan,
             waiter,
             waker,
@@ -121,7 +139,7 @@ impl ToolRun {
             // The end of such a run is seen, not told.
             RunEvent::Ended(_) | RunEvent::Failed(_) => {}
         };
-        let mut observe = |fact| narrator.observe(&fact, &mut tell);
+        let mut observe = |told| narrator.observe(told, &mut tell);
         if self.has_cancels.swap(false, Ordering::SeqCst) {
             for reason in lock(&self.cancels).drain(..) {
                 run.cancel(&reason, &mut observe);
@@ -341,7 +359,7 @@ impl ToolRun {
             }
             None if is_over => {
                 // Making objects may run foreign code, so the run is not locked meanwhile; so it is everywhere here.
-                let totals = totals_fields(lock(&self.state).narrator.summary());
+                let totals = totals_fields(&lock(&self.state).narrator.summary());
                 Ok(Some(("ended", to_py(py, &totals)?)))
             }
             None => Ok(None),
@@ -421,9 +439,21 @@ impl ToolRun {
         super::live_sessions(py, &self.plan, &self.live)
     }
 
+    /// Its name in the journal, if it is kept in one.
+    #[getter]
+    fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// What it came to, once it is over: attempts, costs, what its budget did not bear.
+    fn report<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let report = summary_fields(&lock(&self.state).narrator.summary(), self.id.as_deref());
+        to_py(py, &report)
+    }
+
     /// Sessions that stay behind, once the run is over: `task_id session_key reason`.
     fn sessions_left<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let left = sessions_left_fields(lock(&self.state).narrator.summary());
+        let left = sessions_left_fields(&lock(&self.state).narrator.summary());
         to_py(py, &left)
     }
 

@@ -109,7 +109,8 @@ impl Surroundings<'_> {
         (self.variable)(name).filter(|value| !value.trim().is_empty())
     }
 
-    fn state_folder(&self) -> PathBuf {
+    /// The folder in which OpenClaw keeps its state.
+    pub fn state_folder(&self) -> PathBuf {
         match self.set("OPENCLAW_STATE_DIR") {
             Some(folder) => folder.into(),
             None => PathBuf::from(self.set("OPENCLAW_HOME").or_else(|| self.set("HOME")).unwrap_or_default())
