@@ -14,6 +14,7 @@ pub mod agents;
 pub mod cli;
 pub mod core;
 pub mod driver;
+pub mod journal;
 pub mod runtime;
 pub mod workflow;
 
