@@ -18,10 +18,11 @@ ARROWS = {
     "core": set[str](),
     "agents": {"core"},
     "runtime": {"core"},
-    "driver": {"core", "runtime"},
-    "workflow": {"core", "agents", "runtime", "driver"},
-    "cli": {"core", "agents", "runtime", "driver", "workflow"},
-    "python": {"core", "agents", "runtime", "driver", "workflow", "cli"},
+    "journal": {"core"},
+    "driver": {"core", "runtime", "journal"},
+    "workflow": {"core", "agents", "runtime", "journal", "driver"},
+    "cli": {"core", "agents", "runtime", "journal", "driver", "workflow"},
+    "python": {"core", "agents", "runtime", "journal", "driver", "workflow", "cli"},
 }
 """Which rooms a room may use."""
 

@@ -1,0 +1,231 @@
+//! What can be wrong with a journal, and what to do about it.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
+use thiserror::Error;
+
+use super::FORMAT;
+
+/// A journal that cannot be used, or a run that it cannot give.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// There is no file.
+    #[error("there is no journal at `{}`; a run makes one, or name another file with `--journal`", .path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The system does not let us at the file.
+    #[error("the journal `{}` cannot be opened; correct its folder's rights, or name another file", .path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file may be read but not written.
+    #[error("the journal `{}` cannot be written; correct its rights, or name another file", .path.display())]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is something else.
+    #[error("`{}` is no SQLite database and was left as it is; name another file for the journal", .path.display())]
+    NoDatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file belongs to another program.
+    #[error(
+        "`{}` is the database of another program (application id {application}) and was left as it is; name another \
+         file for the journal",
+        .path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Whose it says it is.
+        application: i32,
+    },
+    /// A later release wrote the file.
+    #[error(
+        "the journal `{}` has format {found}, and this release reads formats up to {FORMAT}; it was left as it is; use \
+         the release that wrote it, or name another file",
+        .path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: i32,
+    },
+    /// The file system cannot share memory between processes.
+    #[error(
+        "the journal `{}` is on a file system that several processes cannot share safely (journal mode `{mode}`); put \
+         it on a local disk",
+        .path.display()
+    )]
+    Unshared {
+        /// The file.
+        path: PathBuf,
+        /// How SQLite would have to work on it.
+        mode: String,
+    },
+    /// No room is left. What was committed before is safe, and what was not is kept: it can be committed later.
+    #[error(
+        "the journal `{}` cannot grow: its disk or quota is full; nothing recorded before is lost; make room, then \
+         continue with `parallel-agents resume`",
+        .path.display()
+    )]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's words.
+        source: rusqlite::Error,
+    },
+    /// Another process writes for too long.
+    #[error("the journal `{}` was locked by another process for more than 10 s; try again", .path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is broken.
+    #[error(
+        "the journal `{}` is damaged; save what `sqlite3 FILE .recover` still finds in it, and name another file",
+        .path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's words.
+        source: rusqlite::Error,
+    },
+    /// SQLite failed in another way.
+    #[error("the journal `{}` failed; what was committed is kept; try again", .path.display())]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's words.
+        source: rusqlite::Error,
+    },
+    /// A run's lock cannot be had.
+    #[error("the lock `{}` cannot be used; correct its folder's rights", .path.display())]
+    Lock {
+        /// The lock's file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// No run has that id.
+    #[error("no run `{id}` in `{}`{hint}; `parallel-agents runs` lists them", .path.display())]
+    NoRun {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for.
+        id: String,
+        /// The nearest or the latest ids, if there are any.
+        hint: String,
+    },
+    /// Several runs have ids that begin so.
+    #[error("`{prefix}` begins the ids of several runs: {}; write more of it", quoted(.ids))]
+    Ambiguous {
+        /// What was asked for.
+        prefix: String,
+        /// Some of them.
+        ids: Vec<String>,
+    },
+    /// There is a run of that id already.
+    #[error("there is a run `{id}` in `{}` already; give the new one another id, or resume that one", .path.display())]
+    Taken {
+        /// The file.
+        path: PathBuf,
+        /// The id.
+        id: String,
+    },
+    /// Somebody runs it now.
+    #[error("run `{id}` is being run {}; wait for its end, or end it with `parallel-agents stop {id}`", by(*.process))]
+    Running {
+        /// The run.
+        id: String,
+        /// By whom, if that is known.
+        process: Option<u32>,
+    },
+    /// Nobody runs it now.
+    #[error("run `{id}` is not running, so nothing is there to stop; `parallel-agents runs` tells how it stands")]
+    NotRunning {
+        /// The run.
+        id: String,
+    },
+    /// A record that this release does not understand.
+    #[error(
+        "run `{run}`: {place} in `{}` cannot be read ({problem}); it is damaged, was edited, or was written by another \
+         release of the same format: use that one",
+        .path.display()
+    )]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// The run.
+        run: String,
+        /// Where in the run.
+        place: Place,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// A record of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A fact, by its number.
+    Fact(u64),
+    /// A task, by its number.
+    Task(u64),
+    /// The run's options.
+    Options,
+    /// All tasks together.
+    Plan,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fact(no) => write!(formatter, "fact {no}"),
+            Self::Task(no) => write!(formatter, "task {no}"),
+            Self::Options => formatter.write_str("its options"),
+            Self::Plan => formatter.write_str("its plan"),
+        }
+    }
+}
+
+fn quoted(ids: &[String]) -> String {
+    ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn by(process: Option<u32>) -> String {
+    process.map_or_else(|| "by another process".to_owned(), |process| format!("by process {process}"))
+}
+
+impl JournalError {
+    /// What SQLite's error about the file at `path` means.
+    pub(super) fn of(path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        let Some(error) = source.sqlite_error() else { return Self::Sqlite { path, source } };
+        // A write beyond a quota or a file's size limit fails as an input/output error.
+        if matches!(error.extended_code, SQLITE_IOERR_WRITE | SQLITE_IOERR_SHMSIZE) {
+            return Self::Full { path, source };
+        }
+        match error.code {
+            ErrorCode::DiskFull => Self::Full { path, source },
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy { path },
+            ErrorCode::ReadOnly => Self::ReadOnly { path },
+            ErrorCode::NotADatabase => Self::NoDatabase { path },
+            ErrorCode::DatabaseCorrupt => Self::Damaged { path, source },
+            _ => Self::Sqlite { path, source },
+        }
+    }
+}

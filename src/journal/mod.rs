@@ -1,0 +1,257 @@
+//! The journal: what happened in many runs, in one SQLite file that several processes share and `sqlite3` can read.
+//!
+//! A run is written by whoever holds its lock: [`Journal::create`] and [`Journal::resume`] give a [`RunLog`], which
+//! takes facts and commits them in groups, on the caller's thread. Everybody else reads ([`Journal::read`],
+//! [`Journal::runs`]) or asks for a run's end ([`Journal::request_stop`]). What facts mean is not known here.
+//!
+//! Reading order: [`database`] (the file), `schema.sql`, [`record`] (format 1), [`log`] (writing), [`stored`]
+//! (reading), [`lock`] (one process for each run).
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+
+use crate::core::plan::Plan;
+use crate::core::task::hint;
+use crate::core::time::Time;
+use database::{Database, lock_path};
+use lock::{Lock, Tried};
+use log::{Json, write_texts};
+use record::{SharedOut, TaskRecord, TextsOut};
+
+mod database;
+mod error;
+mod lock;
+mod log;
+mod record;
+mod stored;
+
+pub use error::{JournalError, Place};
+pub use log::RunLog;
+pub use stored::{RunRow, StoredRun};
+
+/// The format that this release writes, and the latest that it reads.
+pub const FORMAT: i32 = 1;
+
+/// How many runs an error names.
+const IDS_SHOWN: usize = 3;
+
+/// What a committed fact survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// The death of our process, however it comes. After a power cut the latest commits may be gone; none is torn.
+    #[default]
+    Process,
+    /// A power cut too: every commit waits for the disk.
+    Power,
+}
+
+impl Durability {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Process, Self::Power];
+
+    /// The documented name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Power => "power",
+        }
+    }
+}
+
+/// A run that begins.
+#[derive(Debug, Clone, Copy)]
+pub struct NewRun<'a> {
+    /// Its id, which no other run of the journal has.
+    pub id: &'a str,
+    /// Its options, as they are read again when it is resumed. Without secrets.
+    pub options: &'a Value,
+    /// Its tasks.
+    pub plan: &'a Plan,
+    /// The name of its runtime.
+    pub runtime: &'a str,
+    /// When it begins.
+    pub started: Time,
+}
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    database: Database,
+}
+
+/// A run, by its two names.
+#[derive(Debug, Clone)]
+struct Run {
+    /// The row's number.
+    no: i64,
+    id: String,
+}
+
+impl Journal {
+    /// Opens the journal at `path`. Where there is none, one is made that only its owner may read, in folders that are
+    /// made likewise.
+    pub fn open(path: &Path, durability: Durability) -> Result<Self, JournalError> {
+        Database::open(path, durability).map(|database| Self { database })
+    }
+
+    /// Opens the journal at `path` to look at it; makes none.
+    pub fn open_read(path: &Path) -> Result<Self, JournalError> {
+        Database::open_read(path).map(|database| Self { database })
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.database.path
+    }
+
+    /// Records a new run and takes its lock.
+    pub fn create(mut self, run: NewRun<'_>) -> Result<RunLog, JournalError> {
+        let path = self.database.path.clone();
+        let failed = |error| JournalError::of(&path, error);
+        let transaction = self.database.begin()?;
+        let options = run.options.to_string();
+        let added = transaction
+            .execute(
+                "INSERT INTO runs (id, started, runtime, tasks, options) VALUES (?1, ?2, ?3, ?4, ?5) \
+                 ON CONFLICT (id) DO NOTHING",
+                params![
+                    run.id,
+                    run.started.as_millis().cast_signed(),
+                    run.runtime,
+                    row_number(run.plan.tasks().len()),
+                    options
+                ],
+            )
+            .map_err(failed)?;
+        if added == 0 {
+            return Err(JournalError::Taken { path: path.clone(), id: run.id.to_owned() });
+        }
+        let no = transaction.last_insert_rowid();
+        write_tasks(&transaction, no, run.plan).map_err(failed)?;
+        let lock = take(&lock_path(&path, no), run.id)?;
+        transaction.commit().map_err(failed)?;
+        Ok(RunLog::new(self.database, lock, Run { no, id: run.id.to_owned() }, 0, 0))
+    }
+
+    /// Takes the lock of a run that nobody runs, and reads what happened in it. `id` may be the beginning of its id.
+    /// Requests to stop it that came before are over.
+    pub fn resume(mut self, id: &str) -> Result<(StoredRun, RunLog), JournalError> {
+        let run = self.find(id)?;
+        let path = self.database.path.clone();
+        let failed = |error| JournalError::of(&path, error);
+        // While nobody else looks who has the lock.
+        let transaction = self.database.begin()?;
+        let lock = take(&lock_path(&path, run.no), &run.id)?;
+        transaction.execute("UPDATE runs SET stop_reason = NULL WHERE run = ?1", [run.no]).map_err(failed)?;
+        let stops = transaction.query_row("SELECT stops FROM runs WHERE run = ?1", [run.no], |row| row.get(0));
+        let stops = stops.map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        let stored = stored::read(&self.database, &run)?;
+        let log = RunLog::new(self.database, lock, run, stored.facts.len() as u64, stops);
+        Ok((stored, log))
+    }
+
+    /// What happened in a run up to now, whoever runs it. `id` may be the beginning of its id.
+    pub fn read(&self, id: &str) -> Result<StoredRun, JournalError> {
+        stored::read(&self.database, &self.find(id)?)
+    }
+
+    /// All runs, the latest first.
+    pub fn runs(&mut self) -> Result<Vec<RunRow>, JournalError> {
+        stored::runs(&mut self.database)
+    }
+
+    /// Asks whoever runs a run to end it early. Asked twice, it ends at once. `id` may be the beginning of its id.
+    pub fn request_stop(&mut self, id: &str, reason: &str) -> Result<(), JournalError> {
+        let run = self.find(id)?;
+        let path = self.database.path.clone();
+        let failed = |error| JournalError::of(&path, error);
+        let transaction = self.database.begin()?;
+        if !is_held(&lock_path(&path, run.no))? {
+            return Err(JournalError::NotRunning { id: run.id });
+        }
+        transaction
+            .execute("UPDATE runs SET stops = stops + 1, stop_reason = ?2 WHERE run = ?1", params![run.no, reason])
+            .map_err(failed)?;
+        transaction.commit().map_err(failed)
+    }
+
+    /// The run with that id, or the only one whose id begins so.
+    fn find(&self, id: &str) -> Result<Run, JournalError> {
+        let failed = |error| self.database.failed(error);
+        let connection = &self.database.connection;
+        let exact = connection
+            .query_row("SELECT run FROM runs WHERE id = ?1", [id], |row| row.get(0))
+            .optional()
+            .map_err(failed)?;
+        if let Some(no) = exact {
+            return Ok(Run { no, id: id.to_owned() });
+        }
+        let mut runs: Vec<Run> = latest(connection).map_err(failed)?;
+        let (mut begun, others) = runs.drain(..).partition::<Vec<_>, _>(|run| !id.is_empty() && run.id.starts_with(id));
+        match begun.len() {
+            1 => Ok(begun.remove(0)),
+            0 => {
+                let near = hint(id, others.iter().map(|run| run.id.as_str()));
+                let hint = if near.is_empty() && !others.is_empty() {
+                    format!(
+                        "; the latest are {}",
+                        shown(&others).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ")
+                    )
+                } else {
+                    near
+                };
+                Err(JournalError::NoRun { path: self.database.path.clone(), id: id.to_owned(), hint })
+            }
+            _ => {
+                Err(JournalError::Ambiguous { prefix: id.to_owned(), ids: shown(&begun).map(str::to_owned).collect() })
+            }
+        }
+    }
+}
+
+fn shown(runs: &[Run]) -> impl Iterator<Item = &str> {
+    runs.iter().take(IDS_SHOWN).map(|run| run.id.as_str())
+}
+
+/// All runs, the latest first.
+fn latest(connection: &Connection) -> rusqlite::Result<Vec<Run>> {
+    connection
+        .prepare("SELECT run, id FROM runs ORDER BY run DESC")?
+        .query_map([], |row| Ok(Run { no: row.get(0)?, id: row.get(1)? }))?
+        .collect()
+}
+
+/// A count as SQLite takes it.
+fn row_number(index: usize) -> i64 {
+    (index as u64).cast_signed()
+}
+
+fn take(path: &Path, id: &str) -> Result<Lock, JournalError> {
+    match Lock::take(path) {
+        Ok(Tried::Ours(lock)) => Ok(lock),
+        Ok(Tried::Held(process)) => Err(JournalError::Running { id: id.to_owned(), process }),
+        Err(source) => Err(JournalError::Lock { path: path.to_owned(), source }),
+    }
+}
+
+fn is_held(path: &Path) -> Result<bool, JournalError> {
+    Lock::is_held(path).map_err(|source| JournalError::Lock { path: path.to_owned(), source })
+}
+
+fn write_tasks(connection: &Connection, run: i64, plan: &Plan) -> rusqlite::Result<()> {
+    let (mut shared, mut texts, mut body) = (SharedOut::default(), TextsOut::default(), Vec::new());
+    let mut insert =
+        connection.prepare("INSERT INTO tasks (run, task, id, agent_type, body) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+    for (index, task) in plan.tasks().iter().enumerate() {
+        body.clear();
+        let record = TaskRecord::of(task, &mut shared, &mut texts);
+        serde_json::to_writer(&mut body, &record).expect("a record has no map and no foreign serializer");
+        insert.execute(params![run, row_number(index), &*task.id, &*task.agent_type, Json(&body)])?;
+        write_texts(connection, &texts)?;
+        texts.texts.clear();
+    }
+    Ok(())
+}

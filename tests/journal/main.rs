@@ -1,0 +1,23 @@
+//! The journal: what is written is read back, whatever happens to the process, the file or the disk.
+
+mod world;
+
+use world::{Folder, create, every_fact, open, options, plan};
+
+#[test]
+fn what_is_committed_is_read_back_as_it_was() {
+    let folder = Folder::new();
+    let facts = every_fact();
+    let mut log = create(&folder.journal(), "run-1").expect("a run");
+    for fact in &facts {
+        log.append(fact);
+    }
+    assert!(log.pending());
+    assert_eq!(log.commit().expect("commits"), facts.len() as u64);
+    assert!(!log.pending());
+    drop(log);
+    let stored = open(&folder.journal()).read("run-1").expect("a run");
+    assert_eq!(stored.facts, facts);
+    assert_eq!(stored.options, options());
+    assert_eq!(format!("{:?}", stored.plan), format!("{:?}", plan()));
+}
