@@ -11,8 +11,11 @@ use serde_json::{Map, Value, json};
 
 use crate::agents::{AgentError, registry, registry_mut};
 use crate::core::task::TaskDraft;
-use crate::workflow::{InputError, RunError, RunOptions, with_causes};
+use crate::journal::JournalError;
+use crate::workflow::{self, InputError, ResumeError, RunError, RunOptions, with_causes};
+use journal::{JournalFlag, KeepFlags, ResumeFlags};
 
+mod journal;
 mod run;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -46,6 +49,34 @@ enum Command {
         plan: String,
         #[command(flatten)]
         flags: RunFlags,
+        #[command(flatten)]
+        keep: KeepFlags,
+    },
+    /// Go on with a run whatever its process died of, or with answers to its agents' questions, and print all its results
+    #[command(after_help = EXIT_CODES)]
+    Resume {
+        /// The run, or the beginning of its id [default: the latest that is open]
+        run: Option<String>,
+        #[command(flatten)]
+        flags: ResumeFlags,
+    },
+    /// Stop a run: that of another process, or what a dead one has left running
+    Stop {
+        /// The run, or the beginning of its id
+        run: String,
+        /// Why, as its results will say
+        #[arg(long, default_value = "stopped by `parallel-agents stop`")]
+        reason: String,
+        #[command(flatten)]
+        journal: JournalFlag,
+    },
+    /// List the runs that are kept, the latest first
+    Runs {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        journal: JournalFlag,
     },
     /// Run a Python script with an agent runtime's `tools` over the gateway, and with `ai_orchestrator` and `helpers`
     ///
@@ -160,9 +191,37 @@ struct RunFlags {
     /// Time for the whole run, in seconds [default: 86400]
     #[arg(long, value_name = "SECONDS")]
     deadline: Option<f64>,
+    #[command(flatten)]
+    budget: BudgetFlags,
     /// Further agent types: a Markdown file or a folder of them. May be repeated
     #[arg(long = "agents", value_name = "PATH")]
     agents: Vec<PathBuf>,
+}
+
+/// What a run may spend.
+#[derive(Debug, Args)]
+struct BudgetFlags {
+    /// US dollars that the run may spend
+    #[arg(long = "budget-usd", value_name = "DOLLARS")]
+    usd: Option<f64>,
+    /// Tokens that the run may use
+    #[arg(long = "budget-tokens", value_name = "N")]
+    tokens: Option<u64>,
+    /// Attempts that the run may make
+    #[arg(long = "budget-attempts", value_name = "N")]
+    attempts: Option<u64>,
+    /// Seconds after which no agent is started any more
+    #[arg(long = "budget-seconds", value_name = "SECONDS")]
+    seconds: Option<f64>,
+}
+
+impl BudgetFlags {
+    fn fields(&self) -> Option<Value> {
+        let Self { usd, tokens, attempts, seconds } = self;
+        let caps = json!({ "usd": usd, "tokens": tokens, "attempts": attempts, "seconds": seconds });
+        let is_any = caps.as_object().is_some_and(|caps| caps.values().any(|cap| !cap.is_null()));
+        is_any.then_some(caps)
+    }
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -194,6 +253,18 @@ enum CliError {
     Input(#[from] InputError),
     #[error(transparent)]
     Agent(#[from] AgentError),
+    #[error("an answer is `{0}`, expected TASK=TEXT")]
+    Answer(String),
+    #[error(
+        "run `{run}` was started with injected tools; resume it from Python: Orchestrator.resume(\"{run}\", journal=..., tools=...)"
+    )]
+    Tools { run: String },
+    #[error("no run of `{}` is open; `parallel-agents runs` lists all", .path.display())]
+    NoneOpen { path: PathBuf },
+    #[error(transparent)]
+    Resume(#[from] ResumeError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     #[error(transparent)]
     Run(#[from] RunError),
     #[error("cannot write the results")]
@@ -209,6 +280,12 @@ impl CliError {
             | Self::Json { .. }
             | Self::Shape(_)
             | Self::Category { .. }
+            | Self::Answer(_)
+            | Self::Tools { .. }
+            | Self::NoneOpen { .. }
+            | Self::Resume(_)
+            | Self::Journal(_)
+            | Self::Run(RunError::Journal(_))
             | Self::Input(_)
             | Self::Agent(_) => 2,
             Self::Run(RunError::Gateway(_) | RunError::Models(_)) => 3,
@@ -262,13 +339,18 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome,
             load_agents(&agents)?;
             return exec(gateway_url, script).map(Outcome::Script);
         }
-        Command::Run { plan, flags } => {
+        Command::Run { plan, flags, keep } => {
             load_agents(&flags.agents)?;
             let (tasks, mut options) = read_plan(&plan, interrupted)?;
             flags.apply(&mut options);
-            let options = RunOptions::from_json(options)?;
-            run::run(drafts(tasks)?, options, interrupted)
+            let checked = RunOptions::from_json(options.clone())?;
+            let plan = workflow::plan(drafts(tasks)?, &registry(), checked.hierarchy.clone())?;
+            let (origin, id) = keep.origin(&options)?;
+            run::run(plan, checked, origin, id, interrupted)
         }
+        Command::Resume { run, flags } => journal::resume(run, &flags, interrupted),
+        Command::Stop { run, reason, journal } => journal::stop(&run, &reason, &journal, interrupted),
+        Command::Runs { json, journal } => journal::runs(&journal, json),
         Command::Demo { gateway, topic, real_command, flags } => {
             load_agents(&flags.agents)?;
             let mut options = Map::new();
@@ -323,6 +405,7 @@ impl RunFlags {
             set("models", Some(json!(self.models)));
         }
         set("deadline_seconds", self.deadline.map(Value::from));
+        set("budget", self.budget.fields());
         set(
             "cleanup",
             self.cleanup.map(|cleanup| match cleanup {

@@ -14,16 +14,17 @@ use crate::core::report::TaskReport;
 use crate::core::task::TaskDraft;
 use crate::runtime::gateway::GatewayConfig;
 use crate::workflow::{
-    self, Level, RunError, RunEvent, RunHandle, RunOptions, RunSummary, RuntimeChoice, result_fields, summary_fields,
-    wait_pair,
+    self, Level, Origin, RunError, RunEvent, RunHandle, RunOptions, RunSummary, RuntimeChoice, result_fields,
+    summary_fields, wait_pair,
 };
 
 /// How much of a caption the demo shows.
 const CAPTION_CHARS: usize = 1_000;
 
 /// What a finished run leaves.
-struct Finished {
+pub(super) struct Finished {
     plan: Arc<Plan>,
+    id: Option<String>,
     runtime: &'static str,
     reports: Vec<Arc<TaskReport>>,
     summary: RunSummary,
@@ -35,7 +36,7 @@ impl Finished {
         self.reports.iter().filter(|report| matches!(report.end, End::Completed { .. })).count()
     }
 
-    fn exit_code(&self) -> i32 {
+    pub fn exit_code(&self) -> i32 {
         if self.interrupted { 130 } else { i32::from(self.completed() < self.reports.len()) }
     }
 
@@ -52,25 +53,38 @@ impl Finished {
 
 /// `parallel-agents run`: one JSON document on standard output.
 pub(super) fn run(
-    drafts: Vec<TaskDraft>,
+    plan: Arc<Plan>,
     options: RunOptions,
+    origin: Origin,
+    id: Option<String>,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<i32, CliError> {
     if matches!(options.runtime, RuntimeChoice::Rehearsal(_)) {
         say("rehearsal: no AI is called, the results are made up");
     }
-    let finished = play(drafts, options, interrupted, &say)?;
+    if let Some(id) = &id {
+        say(&format!("run {id}; if it is cut short: parallel-agents resume {id}"));
+    }
+    let finished = play(plan, options, origin, id, None, interrupted, &say)?;
+    print_document(&finished)?;
+    Ok(finished.exit_code())
+}
+
+/// The results as one JSON document, and what a person may want to do about them.
+pub(super) fn print_document(finished: &Finished) -> Result<(), CliError> {
     say(&finished.totals());
     let result = |report: &Arc<TaskReport>| {
         let task = &finished.plan.tasks()[report.task_index];
+        if let (End::NeedsInput { .. }, Some(run)) = (&report.end, &finished.id) {
+            say(&format!("to answer: parallel-agents resume {run} --answer '{}=YOUR ANSWER'", task.id));
+        }
         Value::Object(result_fields(task, report, finished.runtime))
     };
     let document = json!({
         "results": finished.reports.iter().map(result).collect::<Vec<_>>(),
-        "summary": summary_fields(&finished.summary),
+        "summary": summary_fields(&finished.summary, finished.id.as_deref()),
     });
-    print(&format!("{document:#}"))?;
-    Ok(finished.exit_code())
+    print(&format!("{document:#}"))
 }
 
 /// `parallel-agents demo`: for people, on standard output.
@@ -86,7 +100,8 @@ pub(super) fn demo(
     } else {
         "Running on the gateway: five agents, each writes one post.\n"
     })?;
-    let finished = play(drafts, options, interrupted, &|line| {
+    let plan = workflow::plan(drafts, &registry(), options.hierarchy.clone())?;
+    let finished = play(plan, options, Origin::New(None), None, None, interrupted, &|line| {
         // The demo's own table follows; a line that cannot be written will fail there.
         let _ = print(line);
     })?;
@@ -114,17 +129,24 @@ pub(super) fn demo(
     Ok(finished.exit_code())
 }
 
-fn play(
-    drafts: Vec<TaskDraft>,
+/// Runs to the end; with `stop`, only to end it for that reason.
+pub(super) fn play(
+    plan: Arc<Plan>,
     options: RunOptions,
+    origin: Origin,
+    id: Option<String>,
+    stop: Option<&str>,
     interrupted: &dyn Fn() -> bool,
     tell: &dyn Fn(&str),
 ) -> Result<Finished, CliError> {
-    let plan = workflow::plan(drafts, &registry(), options.hierarchy)?;
     let runtime = options.runtime.name();
     let (waiter, waker) = wait_pair()?;
-    let handle = workflow::start(plan.clone(), options.settings, options.runtime, move || waker.wake())?;
+    let handle = workflow::start(plan.clone(), options.settings, options.runtime, origin, move || waker.wake())?;
     let RunHandle { mut events, cancels, .. } = handle;
+    if let Some(reason) = stop {
+        // A run that is over takes no reason any more.
+        let _ = cancels.send(reason.to_owned());
+    }
     let mut reports = Vec::new();
     let mut was_interrupted = false;
     let summary = loop {
@@ -137,7 +159,7 @@ fn play(
                 reports.push(report);
                 tell(&line(&plan, &reports));
             }
-            Ok(RunEvent::Ended(summary)) => break summary,
+            Ok(RunEvent::Ended(summary)) => break *summary,
             Ok(RunEvent::Failed(error)) => return Err(error.into()),
             Err(TryRecvError::Empty) => {
                 waiter.wait(None)?;
@@ -154,7 +176,7 @@ fn play(
         }
     };
     reports.sort_by_key(|report| report.task_index);
-    Ok(Finished { plan, runtime, reports, summary, interrupted: was_interrupted })
+    Ok(Finished { plan, id, runtime, reports, summary, interrupted: was_interrupted })
 }
 
 /// One line for the task that ended last.

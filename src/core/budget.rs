@@ -187,7 +187,7 @@ impl Ledger {
         let live = self.open.len() as u64;
         let reserved = self.open.values().map(|open| open.reserved.tokens).sum::<u64>();
         [
-            self.budget.attempts.map(|cap| (Cap::Attempts, fits(self.attempts + 1 <= cap, self.attempts + live < cap))),
+            self.budget.attempts.map(|cap| (Cap::Attempts, fits(self.attempts < cap, self.attempts + live < cap))),
             self.budget.tokens.map(|cap| {
                 let spent = self.tokens + needed.tokens;
                 (Cap::Tokens, fits(spent <= cap, spent + reserved <= cap))

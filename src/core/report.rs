@@ -92,7 +92,12 @@ impl Reporter {
     /// A fold for runs of `plan`.
     pub fn new(plan: &Plan) -> Self {
         let tasks = plan.tasks().len();
-        Self { run_started: Time::default(), attempts: vec![Vec::new(); tasks], starts: vec![0; tasks], remembers: false }
+        Self {
+            run_started: Time::default(),
+            attempts: vec![Vec::new(); tasks],
+            starts: vec![0; tasks],
+            remembers: false,
+        }
     }
 
     /// A fold for facts among which tasks may be opened again after their end.

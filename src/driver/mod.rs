@@ -30,8 +30,10 @@ pub enum Clock {
     },
     /// A played time.
     Played {
-        /// What time it is, or was at the last look.
+        /// What time it was when it was last set.
         now: Time,
+        /// When that was.
+        at: Instant,
         /// How much faster than real time it passes; `None` jumps from event to event without waiting.
         speed: Option<f64>,
     },
@@ -45,14 +47,19 @@ impl Clock {
 
     /// A played time that starts now.
     pub fn played(speed: Option<f64>) -> Self {
-        Self::Played { now: system_time(), speed }
+        Self::Played { now: system_time(), at: Instant::now(), speed }
     }
 
     /// What time it is.
     pub fn now(&self) -> Time {
         match self {
             Self::Real { epoch, since } => *epoch + since.elapsed(),
-            Self::Played { now, .. } => *now,
+            Self::Played { now, speed: None, .. } => *now,
+            Self::Played { now, at, speed: Some(speed) } => {
+                // Whole milliseconds, rounded down: it never runs ahead of what is waited for.
+                let passed = at.elapsed().mul_f64(*speed).as_millis();
+                Time::from_millis(now.as_millis().saturating_add(u64::try_from(passed).unwrap_or(u64::MAX)))
+            }
         }
     }
 
@@ -70,8 +77,9 @@ impl Clock {
 
     /// It has become `time`.
     fn reach(&mut self, time: Time) {
-        if let Self::Played { now, .. } = self {
-            *now = (*now).max(time);
+        let reached = self.now().max(time);
+        if let Self::Played { now, at, .. } = self {
+            (*now, *at) = (reached, Instant::now());
         }
     }
 }

@@ -71,7 +71,9 @@ impl Recorder {
     /// Writes what waits, and tells the machine through where it is durable.
     pub fn write(&mut self, machine: &mut RunMachine, now: Time, tell: &mut impl FnMut(Told)) {
         let Some(log) = &mut self.log else { return };
-        if self.waiting_since.is_none() || self.failing.as_ref().is_some_and(|failing| Instant::now() < failing.again_at) {
+        if self.waiting_since.is_none()
+            || self.failing.as_ref().is_some_and(|failing| Instant::now() < failing.again_at)
+        {
             return;
         }
         match log.commit() {

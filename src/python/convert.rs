@@ -34,12 +34,8 @@ pub(super) fn draft_from_task(task: &Bound<'_, PyAny>) -> PyResult<Option<TaskDr
     }
     let get = |name| task.getattr_opt(name);
     let text = |name| Ok::<_, PyErr>(get(name)?.and_then(|found| found.cast_into::<PyString>().ok()));
-    let rare = [
-        intern!(py, "model"),
-        intern!(py, "models"),
-        intern!(py, "output_schema"),
-        intern!(py, "deadline_seconds"),
-    ];
+    let rare =
+        [intern!(py, "model"), intern!(py, "models"), intern!(py, "output_schema"), intern!(py, "deadline_seconds")];
     for name in rare {
         if get(name)?.is_none_or(|found| !found.is_none()) {
             return Ok(None);

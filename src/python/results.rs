@@ -31,7 +31,7 @@ impl Report {
             // Big ones are not copied first.
             "output" => end.output().map_or_else(|| Ok(py.None().into_bound(py)), |output| to_py(py, output)),
             "raw" => Ok(end.raw().into_pyobject(py)?),
-            "status" => STATUS.import(py, "parallel_agents._task", "AgentStatus")?.call1((end.status(),)),
+            "status" => STATUS.import(py, "parallel_agents._task", "AgentStatus")?.call1((end.status().name(),)),
             _ => to_py(py, &result_field(task, &self.task, self.runtime, name).unwrap_or_default()),
         }
     }

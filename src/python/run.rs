@@ -24,9 +24,9 @@ use crate::core::plan::Plan;
 use crate::core::task::TaskDraft;
 use crate::journal::{Durability, Journal};
 use crate::workflow::{
-    self, Answers, InputError, Keeping, LiveSessions, Origin, Planner, Recalled, RunError, RunEvent, RunHandle, RunOptions,
-    RunSummary, Waiter, durability_of, recall, run_id, sessions_left_fields, stored_options, summary_fields, totals_fields,
-    wait_pair,
+    self, Answers, InputError, Keeping, LiveSessions, Origin, Planner, Recalled, RunError, RunEvent, RunHandle,
+    RunOptions, RunSummary, Waiter, durability_of, recall, run_id, sessions_left_fields, stored_options,
+    summary_fields, totals_fields, wait_pair,
 };
 
 /// The checked options of an orchestrator.
@@ -77,7 +77,8 @@ impl Engine {
             None => (Origin::New(None), None),
             Some(journal) => {
                 let id = run_id();
-                (Origin::New(Some(Keeping { journal, id: id.clone(), options: self.source.clone() })), Some(id))
+                let keeping = Keeping { journal, id: id.clone(), options: self.source.clone() };
+                (Origin::New(Some(Box::new(keeping))), Some(id))
             }
         };
         self.begin(py, plan, origin, id, started)
@@ -278,7 +279,7 @@ impl Run {
                 self.results.keep(report);
                 Ok(("result", self.told_result(py, index)?))
             }
-            RunEvent::Ended(summary) => self.over_with(py, Ok(summary)),
+            RunEvent::Ended(summary) => self.over_with(py, Ok(*summary)),
             RunEvent::Failed(error) => self.over_with(py, Err(error)),
         }
     }

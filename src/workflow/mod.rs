@@ -6,10 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use thiserror::Error;
 
 use crate::core::hierarchy::HierarchyError;
-use crate::journal::JournalError;
 use crate::core::plan::PlanError;
 use crate::core::retry::RetryError;
 use crate::core::task::TaskError;
+use crate::journal::JournalError;
 use crate::runtime::gateway::GatewayError;
 use crate::runtime::rehearsal::RehearsalError;
 

@@ -171,7 +171,8 @@ impl Narrator {
             }
             Event::BudgetReached { cap, .. } if !self.budget_told => {
                 self.budget_told = true;
-                let text = format!("the budget is reached ({}): what runs goes on, the rest is not started", cap.name());
+                let text =
+                    format!("the budget is reached ({}): what runs goes on, the rest is not started", cap.name());
                 notice(Level::Warning, text);
             }
             Event::BreakerOpened { circuit, until } => {

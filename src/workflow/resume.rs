@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::InputError;
 use super::start::Resumed;
-use super::{InputError, RunOptions};
 use crate::core::fact::{Event, Fact, Status};
 use crate::core::plan::Plan;
 use crate::core::run::Reopening;

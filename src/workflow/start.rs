@@ -83,7 +83,7 @@ pub enum RunEvent {
     /// A task has ended. Comes exactly once for each task.
     TaskEnded(Arc<TaskReport>),
     /// The run is over. The last event, unless it failed.
-    Ended(RunSummary),
+    Ended(Box<RunSummary>),
     /// The run could not be carried out; nothing was spent. The last event.
     Failed(RunError),
 }
@@ -152,7 +152,7 @@ pub struct RunHandle {
 #[derive(Debug)]
 pub enum Origin {
     /// It begins, and is kept in a journal if there is one.
-    New(Option<Keeping>),
+    New(Option<Box<Keeping>>),
     /// It goes on.
     Resumed(Box<Resumed>),
 }
@@ -182,8 +182,12 @@ pub struct Resumed {
 /// A name for a new run: when it began, in UTC, and enough at random to be unique.
 pub fn run_id() -> Arc<str> {
     let now = std::time::UNIX_EPOCH + Duration::from_millis(Clock::real().now().as_millis());
-    let time: String =
-        humantime::format_rfc3339_seconds(now).to_string().chars().filter(char::is_ascii_alphanumeric).take(15).collect();
+    let time: String = humantime::format_rfc3339_seconds(now)
+        .to_string()
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(15)
+        .collect();
     format!("{}-{:06x}", time.replace('T', "-"), seed() & 0xff_ffff).into()
 }
 
@@ -192,8 +196,7 @@ fn begin(
     plan: Arc<Plan>,
     mut settings: RunSettings,
     origin: Origin,
-    runtime: &str,
-    seed: u64,
+    (runtime, seed): (&str, u64),
     now: Time,
     live: LiveSessions,
     tell: &mut impl FnMut(RunEvent),
@@ -202,7 +205,8 @@ fn begin(
         Origin::New(keeping) => {
             let log = match keeping {
                 None => None,
-                Some(Keeping { journal, id, options }) => {
+                Some(keeping) => {
+                    let Keeping { journal, id, options } = *keeping;
                     settings.journaled = true;
                     let run = NewRun { id: &id, options: &options, plan: &plan, runtime, started: now };
                     Some(journal.create(run)?)
@@ -246,7 +250,7 @@ pub fn start(
         });
         let result = catch_unwind(run).unwrap_or_else(|panic| Err(RunError::Internal(panic_text(&*panic))));
         tell(match result {
-            Ok(summary) => RunEvent::Ended(summary),
+            Ok(summary) => RunEvent::Ended(Box::new(summary)),
             Err(error) => RunEvent::Failed(error),
         });
         drop(events);
@@ -279,7 +283,7 @@ async fn run(
             let settings = RunSettings { estimate: rehearsal::estimate(&answers), ..settings };
             let clock = Clock::played(model.speed);
             let (machine, mut narrator, recorder) =
-                begin(plan, settings, origin, name, model.seed, clock.now(), live, tell)?;
+                begin(plan, settings, origin, (name, model.seed), clock.now(), live, tell)?;
             let mut runtime = Rehearsal::new(model, answers);
             drive(machine, &mut runtime, clock, cancels, recorder, &mut |told| narrator.observe(told, tell)).await;
             Ok(narrator.into_summary())
@@ -290,7 +294,7 @@ async fn run(
                 // Its tiers are those that the gateway knew, and its agents are to be found whoever wants it to end.
                 let mut runtime = if is_over(&origin) { None } else { Some(GatewayRuntime::connect(&config).await?) };
                 let (machine, mut narrator, recorder) =
-                    begin(plan, settings, origin, name, seed(), clock.now(), live, tell)?;
+                    begin(plan, settings, origin, (name, seed()), clock.now(), live, tell)?;
                 if let Some(runtime) = &mut runtime {
                     drive(machine, runtime, clock, cancels, recorder, &mut |told| narrator.observe(told, tell)).await;
                 }
@@ -308,7 +312,7 @@ async fn run(
             match connected {
                 Ok((plan, mut runtime)) => {
                     let (machine, mut narrator, recorder) =
-                        begin(plan, settings, origin, name, seed(), clock.now(), live, tell)?;
+                        begin(plan, settings, origin, (name, seed()), clock.now(), live, tell)?;
                     drive(machine, &mut runtime, clock, cancels, recorder, &mut |told| narrator.observe(told, tell))
                         .await;
                     Ok(narrator.into_summary())
@@ -339,9 +343,8 @@ fn is_over(origin: &Origin) -> bool {
 
 /// The plan with the prices that a rehearsal plays with, where the caller gave none.
 fn priced(plan: &Plan) -> Plan {
-    let with_prices = |hierarchy: &Arc<ModelHierarchy>| {
-        Ok::<_, Infallible>(Arc::new(hierarchy.priced(|model| rehearsal::price(model))))
-    };
+    let with_prices =
+        |hierarchy: &Arc<ModelHierarchy>| Ok::<_, Infallible>(Arc::new(hierarchy.priced(rehearsal::price)));
     match plan.clone().with_hierarchies(with_prices) {
         Ok(plan) => plan,
     }
@@ -357,7 +360,7 @@ pub fn stepwise(
     tell: &mut impl FnMut(RunEvent),
 ) -> Result<(Stepwise, Narrator), RunError> {
     let clock = Clock::real();
-    let (machine, narrator, recorder) = begin(plan, settings, origin, TOOLS, seed(), clock.now(), live, tell)?;
+    let (machine, narrator, recorder) = begin(plan, settings, origin, (TOOLS, seed()), clock.now(), live, tell)?;
     Ok((Stepwise::new(machine, ToolRuntime::new(abilities), clock, recorder), narrator))
 }
 

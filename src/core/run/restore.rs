@@ -38,12 +38,15 @@ struct Past {
     /// Attempts that have not ended.
     open: BTreeMap<usize, Open>,
     /// Ends of attempts that nothing has followed yet, and why they were being stopped.
-    unfollowed: BTreeMap<usize, (Outcome, Option<Arc<str>>, Option<StopReason>)>,
+    unfollowed: BTreeMap<usize, Unfollowed>,
     /// How tasks ended.
     ends: BTreeMap<usize, End>,
     delayed: BTreeMap<usize, Time>,
     is_over: bool,
 }
+
+/// An attempt's outcome, what it wrote, and why it was being stopped, if it was.
+type Unfollowed = (Outcome, Option<Arc<str>>, Option<StopReason>);
 
 struct Open {
     attempt: AttemptRef,

@@ -267,7 +267,7 @@ macro_rules! names {
 
 names!(Why of StopReason: Idle, Timeout, TaskDeadline, RunDeadline, Cancel);
 names!(Failure of FailureKind:
-    Busy, Transient, ServerError, Model, Timeout, Output, Truncated, Permanent, Stopped);
+    Busy, Transient, ServerError, Model, Timeout, Output, Truncated, Permanent, Stopped, Question);
 names!(Ended of Status: Completed, Failed, Timeout, NeedsInput, Cancelled, Skipped);
 names!(Reached of Cap: Usd, Tokens, Attempts, Time, Price);
 

@@ -22,8 +22,8 @@ use crate::core::settings::{Cleanup, RunSettings};
 use crate::driver::{Stepwise, Stopwatch};
 use crate::runtime::tools::{Call, SpawnAnswer, ToolRuntime};
 use crate::workflow::{
-    Level, LiveSessions, Narrator, Origin, RunEvent, TOOLS, Waiter, Waker, sessions_left_fields, stepwise, summary_fields,
-    totals_fields, wait_pair,
+    Level, LiveSessions, Narrator, Origin, RunEvent, TOOLS, Waiter, Waker, sessions_left_fields, stepwise,
+    summary_fields, totals_fields, wait_pair,
 };
 
 mod answers;

@@ -1,0 +1,219 @@
+//! Runs that a journal keeps, from the command line: listed, resumed, stopped.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::run::{Finished, play, print_document};
+use super::{BudgetFlags, CliError, print, say};
+use crate::core::fact::Fact;
+use crate::core::progress::Progress;
+use crate::driver::Stopwatch;
+use crate::journal::{Durability, Journal, JournalError, RunRow};
+use crate::runtime::gateway::Surroundings;
+use crate::workflow::{
+    Answers, Keeping, Origin, Recalled, RunOptions, TOOLS, durability_of, recall, run_fields, run_id, stored_options,
+    wait_pair,
+};
+
+/// How long `stop` waits for the run's end before it says that it goes on without it.
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Which journal is meant.
+#[derive(Debug, Args)]
+pub(super) struct JournalFlag {
+    /// The journal that keeps runs [default: parallel-agents/journal.sqlite in OpenClaw's state folder]
+    #[arg(long, value_name = "PATH")]
+    journal: Option<PathBuf>,
+}
+
+impl JournalFlag {
+    pub(super) fn path(&self) -> PathBuf {
+        let default = || Surroundings::real().state_folder().join("parallel-agents").join("journal.sqlite");
+        self.journal.clone().unwrap_or_else(default)
+    }
+}
+
+/// Whether and how a new run is kept.
+#[derive(Debug, Args)]
+pub(super) struct KeepFlags {
+    #[command(flatten)]
+    journal: JournalFlag,
+    /// Keep no journal: a run that dies cannot be resumed
+    #[arg(long, conflicts_with_all = ["journal", "durability"])]
+    no_journal: bool,
+    /// What the journal survives: process (the death of this process) or power (a power cut too) [default: process]
+    #[arg(long, value_name = "LEVEL")]
+    durability: Option<String>,
+}
+
+impl KeepFlags {
+    /// Where a new run with these options comes from, and its name.
+    pub(super) fn origin(&self, options: &Map<String, Value>) -> Result<(Origin, Option<String>), CliError> {
+        if self.no_journal {
+            return Ok((Origin::New(None), None));
+        }
+        let journal = Journal::open(&self.journal.path(), durability_of(self.durability.as_deref())?)?;
+        let id = run_id();
+        let keeping = Keeping { journal, id: id.clone(), options: stored_options(options.clone()) };
+        Ok((Origin::New(Some(Box::new(keeping))), Some(id.to_string())))
+    }
+}
+
+/// `parallel-agents runs`.
+pub(super) fn runs(journal: &JournalFlag, as_json: bool) -> Result<i32, CliError> {
+    let rows = match Journal::open_read(&journal.path()) {
+        Ok(mut journal) => journal.runs()?,
+        Err(JournalError::Missing { .. }) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    if as_json {
+        print(&format!("{:#}", rows.iter().map(run_fields).collect::<Value>()))?;
+        return Ok(0);
+    }
+    if rows.is_empty() {
+        say("no run is kept yet");
+    }
+    for row in &rows {
+        let RunRow { id, tasks, done, completed, .. } = row;
+        let fields = run_fields(row);
+        let (state, latest) = (text(&fields, "state"), text(&fields, "latest"));
+        print(&format!("{id:22} {state:8} {done}/{tasks} done, {completed} completed  {latest}"))?;
+    }
+    Ok(0)
+}
+
+fn text<'a>(fields: &'a Value, name: &str) -> &'a str {
+    fields.get(name).and_then(Value::as_str).unwrap_or("-")
+}
+
+/// What is different when a run goes on.
+#[derive(Debug, Args)]
+pub(super) struct ResumeFlags {
+    /// The answer to a task's question, as TASK=TEXT. May be repeated
+    #[arg(long = "answer", value_name = "TASK=TEXT")]
+    answers: Vec<String>,
+    /// Agents at once
+    #[arg(long, value_name = "N")]
+    max_concurrent: Option<u64>,
+    /// Time for the whole run, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    deadline: Option<f64>,
+    /// The gateway's address
+    #[arg(long, value_name = "URL")]
+    gateway_url: Option<String>,
+    #[command(flatten)]
+    budget: BudgetFlags,
+    #[command(flatten)]
+    journal: JournalFlag,
+}
+
+/// `parallel-agents resume`: as `run`, for a run that is kept.
+pub(super) fn resume(
+    run: Option<String>,
+    flags: &ResumeFlags,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<i32, CliError> {
+    let path = flags.journal.path();
+    let run = match run {
+        Some(run) => run,
+        None => latest_open(&path)?,
+    };
+    let answers = flags.answers.iter().map(|answer| read_answer(answer)).collect::<Result<Answers, _>>()?;
+    let mut changes = Map::new();
+    changes.extend(flags.max_concurrent.map(|count| ("max_concurrent".to_owned(), json!(count))));
+    changes.extend(flags.deadline.map(|seconds| ("deadline_seconds".to_owned(), json!(seconds))));
+    changes.extend(flags.budget.fields().map(|budget| ("budget".to_owned(), budget)));
+    let finished = go_on(&path, &run, &answers, changes, flags.gateway_url.as_deref(), None, interrupted)?;
+    print_document(&finished)?;
+    Ok(finished.exit_code())
+}
+
+/// `parallel-agents stop`: ends a run that another process runs, or that none does any more.
+pub(super) fn stop(
+    run: &str,
+    reason: &str,
+    journal: &JournalFlag,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<i32, CliError> {
+    let path = journal.path();
+    match Journal::open(&path, Durability::Process)?.request_stop(run, reason) {
+        Ok(()) => {}
+        Err(JournalError::NotRunning { id }) => {
+            // Its agents may be alive all the same.
+            let rows = Journal::open_read(&path)?.runs()?;
+            if rows.iter().any(|row| row.id == id && row.ended) {
+                say(&format!("run {id} is over"));
+                return Ok(0);
+            }
+            go_on(&path, &id, &Answers::new(), Map::new(), None, Some(reason), interrupted)?;
+            say(&format!("run {id} is stopped"));
+            return Ok(0);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let (waiter, _waker) = wait_pair()?;
+    let since = Stopwatch::start();
+    loop {
+        let rows = Journal::open_read(&path)?.runs()?;
+        let row = rows.iter().find(|row| row.id.starts_with(run));
+        if row.is_none_or(|row| !row.running) {
+            say(&format!("run {run} is stopped"));
+            return Ok(0);
+        }
+        if since.elapsed() > STOP_PATIENCE || interrupted() {
+            say(&format!("run {run} still stops its agents"));
+            return Ok(1);
+        }
+        waiter.wait(None)?;
+    }
+}
+
+/// Runs what is left of a run; with `stop`, only to end it.
+fn go_on(
+    path: &Path,
+    run: &str,
+    answers: &Answers,
+    changes: Map<String, Value>,
+    gateway_url: Option<&str>,
+    stop: Option<&str>,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Finished, CliError> {
+    let stored = Journal::open_read(path)?.read(run)?;
+    if stored.runtime == TOOLS {
+        return Err(CliError::Tools { run: stored.id });
+    }
+    let mut options = stored.options.as_object().cloned().unwrap_or_default();
+    let has_new_budget = changes.contains_key("budget");
+    options.extend(changes);
+    if let Some(url) = gateway_url {
+        let gateway = options.entry("gateway").or_insert_with(|| json!({}));
+        gateway["url"] = json!(url);
+    }
+    let options = RunOptions::from_json(options)?;
+    let journal = Journal::open(path, Durability::Process)?;
+    let Recalled { id, plan, resumed } = recall(journal, run, answers, has_new_budget)?;
+    say(&format!("run {id}: {} of {} tasks were done", done(&resumed.facts), plan.tasks().len()));
+    play(plan, options, Origin::Resumed(Box::new(resumed)), Some(id.to_string()), stop, interrupted, &say)
+}
+
+fn done(facts: &[Fact]) -> usize {
+    let mut progress = Progress::default();
+    for fact in facts {
+        progress.apply(fact);
+    }
+    progress.done()
+}
+
+fn latest_open(path: &Path) -> Result<String, CliError> {
+    let rows = Journal::open_read(path)?.runs()?;
+    let open = rows.iter().find(|row| !row.ended && !row.running);
+    open.map(|row| row.id.clone()).ok_or_else(|| CliError::NoneOpen { path: path.to_owned() })
+}
+
+fn read_answer(answer: &str) -> Result<(String, String), CliError> {
+    let (task, text) = answer.split_once('=').ok_or_else(|| CliError::Answer(answer.to_owned()))?;
+    Ok((task.to_owned(), text.to_owned()))
+}
