@@ -24,15 +24,16 @@ impl Trace {
 }
 
 impl ToolRuntime {
-    /// Looks go on by themselves, and tell of who works only what somebody asks for. Where they hang, one whose time is up
-    /// may have an answer all the same.
+    /// Looks go on by themselves, and tell of who works only what somebody asks for. Where they hang or fail, one whose
+    /// time is up may have an answer all the same.
     pub(super) fn look_at(&mut self, attempt: AttemptRef, now: Time) {
         if let Some(agent) = self.agents.get_mut(&attempt) {
             let looks_hang = self.look.as_ref().is_some_and(|look| now.since(look.asked_at) >= LIST_PATIENCE);
-            let is_unseen = looks_hang && agent.has_had_its_time(now);
+            let is_unseen = (looks_hang || self.list_failures.is_some()) && agent.has_had_its_time(now);
             match &mut agent.phase {
                 Phase::Awaited if is_unseen => {
-                    return self.read(attempt, Finding::Vanished { is_certain: true }, now);
+                    self.is_hurried |= looks_hang;
+                    return self.read(attempt, Finding::Vanished { is_certain: false }, now);
                 }
                 Phase::Awaited if agent.started_at.is_some() => return self.tell_activity(attempt, now),
                 // Its start has not been answered for as long as it may take altogether.

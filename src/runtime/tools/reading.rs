@@ -87,7 +87,7 @@ impl ToolRuntime {
                 if reply.is_cut { Ending::Cut(reply.text) } else { Ending::Replied(reply.text) }
             }
             // It broke off by itself: no stop is needed.
-            Finding::TimedOut { .. } if reply.is_aborted => {
+            Finding::TimedOut { .. } | Finding::Vanished { is_certain: false } if reply.is_aborted => {
                 partial = reply.partial();
                 Ending::TimedOut
             }
@@ -99,7 +99,7 @@ impl ToolRuntime {
                 partial = reply.partial();
                 Ending::Lost { reason: "its session is no longer listed and holds no answer".to_owned() }
             }
-            Finding::Vanished { .. } if has_had_its_time => {
+            Finding::Vanished { is_certain } if has_had_its_time && (is_certain || !was_there) => {
                 partial = reply.partial();
                 Ending::TimedOut
             }

@@ -83,6 +83,30 @@ fn where_looks_hang_one_whose_time_is_up_is_read() {
     world.pass(20_000);
     assert_eq!(world.ask(), [], "a look may take its time");
     world.pass(60_000);
+    let reports = world.ask();
+    assert!(matches!(reports.as_slice(), [Report::Ended { ending: Ending::Replied(_), .. }]), "{reports:?}");
+    assert!(world.tools.take_hurry(), "the look may be interrupted");
+}
+
+#[test]
+fn where_looks_fail_one_whose_time_is_up_is_read_and_one_that_was_seen_is_not_given_up_at_once() {
+    let mut world = working();
+    world.list_fails = true;
+    world.pass(20_000);
     world.ask();
-    assert_eq!(world.count("history"), 1);
+    assert_eq!((world.count("history"), world.endings().len()), (1, 0), "it may work");
+    world.child("child:0").text = "done it";
+    let reports = world.ask();
+    let [Report::Ended { ending, .. }] = reports.as_slice() else { panic!("{reports:?}") };
+    assert_eq!(*ending, Ending::Replied("done it".to_owned()));
+}
+
+#[test]
+fn where_looks_fail_one_that_was_never_seen_has_timed_out_with_its_time() {
+    let mut world = World::new(ALL);
+    world.list_fails = true;
+    world.order(1);
+    world.pass(11_000);
+    let reports = world.ask();
+    assert!(matches!(reports.as_slice(), [Report::Ended { ending: Ending::TimedOut, .. }]), "{reports:?}");
 }

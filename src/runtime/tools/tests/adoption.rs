@@ -278,3 +278,15 @@ fn adopted_and_new_agents_share_their_looks() {
     assert!(world.count("list") <= 4, "{} looks", world.count("list"));
     assert_eq!(world.tools.next_time(world.now), None, "nothing is left to wait for");
 }
+
+#[test]
+fn how_long_ago_an_adopted_agent_was_ordered_does_not_slow_the_looks() {
+    let mut world = World::new(ALL);
+    world.found(child("done", "done long ago"));
+    world.adopt(Some("old"), LONG_AGO);
+    world.serve();
+    world.order(2);
+    world.tools.orders.pop_front();
+    world.pass(100);
+    assert!(world.count("list") > 4, "{} looks", world.count("list"));
+}

@@ -85,7 +85,10 @@ fn a_history_that_hangs_delays_the_end_of_a_stopped_agent_for_two_seconds_at_the
     world.tools.begin(Action::Stop(attempt(0)), world.now);
     world.pass(1_500);
     assert_eq!(world.endings(), []);
-    world.pass(1_000);
+    world.now = world.now + Duration::from_secs(1);
+    assert_eq!(world.tools.next_call(world.now), None);
+    assert_eq!(world.tools.next_time(world.now), Some(world.now), "there is an end to be reported");
+    world.serve();
     assert_eq!(world.endings(), [(0, Ending::Stopped { reason: "killed".to_owned() })]);
     let held = world.held.take().expect("a reading under way");
     world.make(held);
