@@ -98,12 +98,9 @@ impl World {
         while !(self.serve_spawns_only && self.tools.orders.is_empty())
             && let Some(call) = self.tools.next_call(self.now)
         {
-            let is_held = match &call {
-                Call::History { .. } => self.hold_history,
-                Call::List { .. } => self.hold_lists,
-                _ => false,
-            };
-            if is_held {
+            if self.hold_history && matches!(call, Call::History { .. })
+                || self.hold_lists && matches!(call, Call::List { .. })
+            {
                 self.held = Some(call);
             } else {
                 self.make(call);
@@ -188,8 +185,11 @@ impl World {
         }
     }
 
-    fn add_child(&mut self, key: &str, label: &str, child: Child) {
-        self.children.insert(key.to_owned(), Child { label: label.to_owned(), is_listed: true, ..child });
+    /// One that is listed.
+    fn add_child(&mut self, key: &str, label: &str, mut child: Child) {
+        child.label = label.to_owned();
+        child.is_listed = true;
+        self.children.insert(key.to_owned(), child);
     }
 
     fn child(&mut self, key: &str) -> &mut Child {
