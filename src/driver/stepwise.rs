@@ -126,6 +126,11 @@ impl Stepwise {
         self.tools.seeks_labels()
     }
 
+    /// Whether it matters when a row was updated.
+    pub fn seeks_updates(&self) -> bool {
+        self.tools.seeks_updates()
+    }
+
     /// Attempts whose start is under way and no longer wanted, and whether other calls may hang while agents are to be
     /// stopped.
     pub fn take_withdrawn(&mut self) -> (Vec<AttemptRef>, bool) {

@@ -12,8 +12,8 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from parallel_agents import AgentResult, Orchestrator, RunInterrupted
-from standin import Habits, StandIn
+from parallel_agents import AgentResult, Orchestrator, RetryPolicy, RunInterrupted
+from standin import Habits, Reply, StandIn
 
 from . import child
 from .injected import (
@@ -222,6 +222,32 @@ def test_cancelling_the_coroutine_ends_a_tool_that_hangs() -> None:
     assert statuses(orchestrator.results)["t0"] == "completed"
     assert_accounted_for(standin, orchestrator)
     assert standin.alive == []
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["by its own runtime", "by us"])
+@BOTH
+def test_what_an_agent_had_written_when_its_time_was_up_is_kept(kept: bool, asynchronous: bool) -> None:
+    answers = lambda request: Reply("never said", 3600.0, wrote="half of it")  # noqa: E731
+    standin = StandIn(Habits(keeps_run_timeouts=kept, tells_run_timeouts=True), answers)
+    orchestrator = Orchestrator(tools=standin.tools(asynchronous=asynchronous, subagents=True), retry=RetryPolicy(1))
+    result = orchestrator.run_parallel([ask("t0", timeout_seconds=0.3)])["t0"]
+    assert (result.status.value, result.raw) == ("timeout", "half of it")
+    assert standin.alive == []
+
+
+@BOTH
+def test_what_an_agent_had_written_when_it_was_cancelled_is_kept(asynchronous: bool) -> None:
+    answers = lambda request: Reply("never said", 3600.0, wrote="half of it")  # noqa: E731
+    standin = StandIn(answers=answers)
+    orchestrator = Orchestrator(tools=standin.tools(asynchronous=asynchronous, subagents=True))
+    result = cancelled_when_running(orchestrator, standin, [ask("t0", **STUCK)])["t0"]
+    assert (result.status.value, result.raw) == ("cancelled", "half of it")
+
+
+def test_an_agent_that_works_on_with_a_tool_has_not_answered() -> None:
+    standin = StandIn(Habits(premature_timeout_seconds=1000), lambda request: Reply("all of it", 0.3, wrote="half"))
+    result = Orchestrator(tools=standin.tools()).run_parallel([ask("t0")])["t0"]
+    assert result.output == "all of it"
 
 
 @pytest.mark.parametrize("told", [False, True], ids=["ignored", "told and not kept"])

@@ -66,11 +66,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What an agent does: `seconds` of work, then its text, or the error it fails with."""
+    """What an agent does: `seconds` of work, then its text, or the error it fails with.
+
+    Args:
+        wrote: What it writes at once, before it goes on with a tool.
+    """
 
     text: str = ""
     seconds: float = 0.0
     error: str | None = None
+    wrote: str = ""
 
 
 Answers = Callable[[Request], Reply]

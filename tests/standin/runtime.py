@@ -345,6 +345,10 @@ class StandIn:
 
     def _transcript(self, child: Child) -> Iterator[dict[str, Any]]:
         yield {"role": "user", "content": child.prompt}
+        provider, model = child.model.split("/", 1) if "/" in child.model else ("", child.model)
+        by = {"role": "assistant", "provider": provider, "model": model}
+        if child.reply.wrote and child.started is not None:
+            yield {**by, "content": [{"type": "text", "text": child.reply.wrote}], "stopReason": "toolUse"}
         if child.fate in (None, "killed"):
             return
         text, more = child.reply.text, {"stopReason": "stop"}
@@ -353,9 +357,7 @@ class StandIn:
         elif child.fate == "timeout":
             text, more = "", {"stopReason": "aborted", "errorMessage": "request timed out"}
         is_empty = child.fate == "done" and not text
-        provider, model = child.model.split("/", 1) if "/" in child.model else ("", child.model)
-        message = {"role": "assistant", "content": [] if is_empty else [{"type": "text", "text": text}]}
-        yield {**message, "provider": provider, "model": model, **more}
+        yield {**by, "content": [] if is_empty else [{"type": "text", "text": text}], **more}
 
     def _shown(self, text: str) -> str:
         limit = self.habits.text_chars_max

@@ -229,6 +229,7 @@ pub(super) struct RowText<'py> {
     status: Option<Bound<'py, PyString>>,
     label: Option<Bound<'py, PyString>>,
     tokens: Option<u64>,
+    updated: Option<u64>,
     model: Option<Arc<str>>,
     error: Option<Bound<'py, PyString>>,
 }
@@ -241,6 +242,7 @@ impl RowText<'_> {
             status: text(&self.status)?,
             label: text(&self.label)?,
             tokens: self.tokens,
+            updated: self.updated,
             model: self.model.as_deref(),
             error: text(&self.error)?,
         })
@@ -259,8 +261,8 @@ pub(super) fn row_key<'py>(row: &Object<'py>) -> PyResult<Option<Bound<'py, PySt
 
 /// The rest of a row that somebody waits for.
 ///
-/// Its label is read only where it matters.
-pub(super) fn row_text<'py>(row: &Object<'py>, with_label: bool) -> PyResult<RowText<'py>> {
+/// Its label, and when it was updated, are read only where they matter.
+pub(super) fn row_text<'py>(row: &Object<'py>, with_label: bool, with_update: bool) -> PyResult<RowText<'py>> {
     let py = row.py();
     let text = |name| get_str(row, name);
     let status = text(intern!(py, "status"))?;
@@ -275,6 +277,7 @@ pub(super) fn row_text<'py>(row: &Object<'py>, with_label: bool) -> PyResult<Row
         status,
         label: if with_label { text(intern!(py, "label"))? } else { None },
         tokens: get_count(row, intern!(py, "totalTokens"))?,
+        updated: if with_update { get_count(row, intern!(py, "updatedAt"))? } else { None },
         model: named_model(row, intern!(py, "modelProvider"), intern!(py, "model"))?,
         error,
     })
@@ -299,6 +302,7 @@ pub(super) fn reply(answer: Object<'_>) -> PyResult<Reply> {
         return Err(PyValueError::new_err(format!("it answered {}, expected a list of messages", shown(&said))));
     };
     let mut reply = Reply::default();
+    let mut is_summed = false;
     for message in messages.iter().rev() {
         let role = get_str(message, intern!(py, "role"))?;
         let content = get(message, intern!(py, "content"))?;
@@ -307,14 +311,23 @@ pub(super) fn reply(answer: Object<'_>) -> PyResult<Reply> {
             Some("assistant") | None => {
                 // One that says no more than who said what says nothing of how it came about.
                 let is_bare = message.cast::<PyDict>().is_ok_and(|message| message.len() <= 2);
-                if is_bare && text.trim().is_empty() {
+                let is_blank = text.trim().is_empty();
+                if is_bare && is_blank {
                     continue;
                 }
-                if !is_bare {
+                if reply.is_aborted {
+                    // It was broken off after this one, which is not its own if it only tells of an error.
+                    if is_blank || stop_reason(message)?.is_some_and(|stop| stop == "error") {
+                        continue;
+                    }
+                } else if !is_bare {
                     told_of(message, &text, &mut reply)?;
+                }
+                if !is_bare && !is_summed {
+                    is_summed = true;
                     usage(&messages, &mut reply)?;
                 }
-                if text.trim().is_empty() && reply.failure.is_none() && !reply.is_aborted {
+                if is_blank && reply.failure.is_none() {
                     continue;
                 }
                 reply.is_cut = text.len() >= HISTORY_CHARS && is_cut_text(&text, message)?;
@@ -333,16 +346,21 @@ fn told_of(message: &Object<'_>, text: &str, reply: &mut Reply) -> PyResult<()> 
     let py = message.py();
     reply.model =
         named_model(message, intern!(py, "provider"), intern!(py, "model"))?.filter(|model| model.contains('/'));
-    let stop = get_str(message, intern!(py, "stopReason"))?;
+    let stop = stop_reason(message)?;
     match stop.as_ref().map(|stop| stop.to_str()).transpose()? {
         Some("error") => {
             let words = get_text(message, intern!(py, "errorMessage"))?.map(|words| words.to_string());
             reply.failure = Some(if text.trim().is_empty() { words.unwrap_or_default() } else { text.to_owned() });
         }
         Some("aborted") => reply.is_aborted = true,
+        Some("toolUse") => reply.is_midway = true,
         Some(_) | None => {}
     }
     Ok(())
+}
+
+fn stop_reason<'py>(message: &Object<'py>) -> PyResult<Option<Bound<'py, PyString>>> {
+    get_str(message, intern!(message.py(), "stopReason"))
 }
 
 /// Whether a text is only a beginning. The whole answer's `contentTruncated` says nothing: a gateway sets it always.

@@ -251,7 +251,7 @@ impl ToolRun {
             if let Some(key) = answers::row_key(row)? {
                 let key = key.to_str()?;
                 if state.run.awaits(key) {
-                    let text = answers::row_text(row, state.run.seeks_labels())?;
+                    let text = answers::row_text(row, state.run.seeks_labels(), state.run.seeks_updates())?;
                     let row = text.row(key)?;
                     state.run.answer_at(now, |tools, now| tools.row(&row, now));
                 }
@@ -265,9 +265,12 @@ impl ToolRun {
         for row in rows {
             let Some(key) = answers::row_key(row)? else { continue };
             let key = key.to_str()?;
-            let is_awaited = lock(&self.state).run.awaits(key);
+            let (is_awaited, seeks_updates) = {
+                let state = lock(&self.state);
+                (state.run.awaits(key), state.run.seeks_updates())
+            };
             if is_awaited {
-                let text = answers::row_text(row, true)?;
+                let text = answers::row_text(row, true, seeks_updates)?;
                 let row = text.row(key)?;
                 self.hand_over(|tools, now| tools.row(&row, now));
             }

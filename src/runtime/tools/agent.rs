@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::UNSURE_PATIENCE;
+use super::activity::Trace;
 use crate::core::action::{Session, SpawnOrder};
 use crate::core::failure::Ending;
 use crate::core::time::Time;
@@ -14,13 +16,19 @@ const DOUBT_PAUSE_MAX: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Its start is being called.
-    Calling,
+    Calling {
+        /// That takes longer than it may take altogether.
+        is_overdue: bool,
+    },
     /// Its start was not answered. What it comes to if it never happened.
     Unsure(Box<Ending>),
     /// It is under way.
     Awaited,
-    /// It has ended this way, as soon as it is certain that nothing of it runs.
-    Ending(Box<Ending>),
+    /// It has run out of time, as soon as it is certain that nothing of it runs.
+    TimingOut {
+        /// What it had written.
+        partial: Option<Arc<str>>,
+    },
     /// It seems to have ended; its messages are being read.
     Reading {
         finding: Finding,
@@ -67,6 +75,10 @@ pub(super) struct Agent {
     pub running_since: Option<Time>,
     /// Since when it works, for certain.
     pub started_at: Option<Time>,
+    /// An earlier process ordered it.
+    pub is_adopted: bool,
+    /// What its rows show of its doings, once somebody has asked.
+    pub trace: Option<Box<Trace>>,
     pub is_stopping: bool,
     /// It was asked to stop.
     pub is_cancelled: bool,
@@ -75,8 +87,6 @@ pub(super) struct Agent {
     /// When its messages are read again though its end is in doubt, and how long after that: at pauses that double.
     doubt_until: Time,
     doubt_pause: Duration,
-    /// Its start takes longer than it may take altogether.
-    pub is_overdue: bool,
     pub model_used: Option<Arc<str>>,
     /// The tokens of its context, as the list tells.
     pub tokens: Option<u64>,
@@ -87,7 +97,7 @@ impl Agent {
         Self {
             label,
             timeout: order.timeout,
-            phase: Phase::Calling,
+            phase: Phase::Calling { is_overdue: false },
             session: None,
             called_at: now,
             accepted_at: now,
@@ -96,12 +106,13 @@ impl Agent {
             misses: 0,
             running_since: None,
             started_at: None,
+            is_adopted: false,
+            trace: None,
             is_stopping: false,
             is_cancelled: false,
             timed_out_at: None,
             doubt_until: Time::default(),
             doubt_pause: DOUBT_PAUSE_MIN,
-            is_overdue: false,
             model_used: None,
             tokens: None,
         }
@@ -120,6 +131,11 @@ impl Agent {
     /// Whether a look may show its end.
     pub fn is_awaited(&self) -> bool {
         matches!(self.phase, Phase::Unsure(_) | Phase::Awaited)
+    }
+
+    /// Whether its session was certainly listed once: it was seen, or was accepted so long ago that it must have been.
+    pub fn was_there(&self, now: Time) -> bool {
+        self.seen_in > 0 || self.is_adopted && now >= self.called_at + UNSURE_PATIENCE
     }
 
     /// Whether its own runtime must have ended it by now, unless it waited in a queue.

@@ -37,6 +37,8 @@ pub struct Row<'row> {
     pub label: Option<&'row str>,
     /// The tokens of its context.
     pub tokens: Option<u64>,
+    /// When something of it changed last, by the runtime's own clock.
+    pub updated: Option<u64>,
     /// The model it runs on.
     pub model: Option<&'row str>,
     /// Why it failed.
@@ -90,6 +92,8 @@ pub struct Reply {
     pub failure: Option<String>,
     /// The run was broken off, in time or out of it; the text is no answer then.
     pub is_aborted: bool,
+    /// The agent went on with a tool after that: the text is no answer unless the run is over.
+    pub is_midway: bool,
     /// The last message that is not the agent's: the reason of a failure may stand there.
     pub remark: Option<String>,
     /// The model that wrote it, as `provider/id`.
@@ -101,9 +105,19 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Whether the text is an answer.
-    pub(super) fn is_answer(&self) -> bool {
-        !self.text.trim().is_empty() && self.failure.is_none() && !self.is_aborted
+    /// Whether the text is an answer, of a run that is over or one of which that is not known.
+    pub(super) fn is_answer(&self, is_over: bool) -> bool {
+        self.is_the_agents() && !self.is_aborted && (is_over || !self.is_midway)
+    }
+
+    /// What an agent had written that was cut short.
+    pub(super) fn partial(self) -> Option<Arc<str>> {
+        self.is_the_agents().then(|| self.text.into())
+    }
+
+    /// Whether there is a text, and not its runtime's notice of an error.
+    fn is_the_agents(&self) -> bool {
+        !self.text.trim().is_empty() && self.failure.is_none()
     }
 }
 

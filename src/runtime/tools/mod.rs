@@ -16,9 +16,12 @@ use crate::core::run::give_back;
 use crate::core::time::Time;
 use crate::core::usage::{Tokens, Usage};
 
+mod activity;
+mod adoption;
 mod agent;
 mod answer;
 mod pace;
+mod reading;
 mod stopping;
 #[cfg(test)]
 mod tests;
@@ -35,9 +38,6 @@ const LIST_PATIENCE: Duration = Duration::from_secs(60);
 /// How long, at the most, a timeout that the list tells is not believed: it may be premature.
 const TIMEOUT_DOUBT_MAX: Duration = Duration::from_secs(2);
 const TIMEOUT_DOUBT_MIN: Duration = Duration::from_millis(50);
-/// Pauses before a session's messages are asked for again that could not be read.
-const HISTORY_PAUSES: [Duration; 3] =
-    [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1_600)];
 /// Looks that must miss a session, or a label, until it counts as gone.
 const MISSES_MAX: u32 = 2;
 /// How long after a start without an answer its child may still appear: a busy gateway takes 1 to 3.6 s.
@@ -112,6 +112,8 @@ struct Look {
     /// Agents that no page has shown yet.
     missing: usize,
     pages: u32,
+    /// When its latest page was asked for.
+    asked_at: Time,
 }
 
 /// The agents of one run behind callables.
@@ -132,6 +134,10 @@ pub struct ToolRuntime {
     looks: u32,
     /// Whether the latest look had to see more than a short page.
     is_wide: bool,
+    /// Looks in a row that saw all sessions and missed somebody.
+    whole_looks: u32,
+    /// Agents of which somebody asks whether they do anything.
+    watched: usize,
     pace: Pace,
     /// Agents whose end a look may show.
     awaited: usize,
@@ -163,6 +169,8 @@ impl ToolRuntime {
             look: None,
             looks: 0,
             is_wide: false,
+            whole_looks: 0,
+            watched: 0,
             pace: Pace::new(),
             awaited: 0,
             tells_status: None,
@@ -178,7 +186,7 @@ impl ToolRuntime {
     pub fn begin(&mut self, action: Action, now: Time) {
         match action {
             Action::Spawn(order) => self.orders.push_back(order),
-            Action::Adopt(_) => {}
+            Action::Adopt(adoption) => self.adopt(adoption, now),
             Action::Look(attempt) => self.look_at(attempt, now),
             Action::Stop(attempt) => self.stop(attempt, now),
             Action::Delete { attempt, session } => self.deletes.push_back((attempt, session.key)),
@@ -202,7 +210,7 @@ impl ToolRuntime {
                 break;
             }
             self.later.pop_first();
-            self.read_again(attempt);
+            self.wake(attempt);
         }
         if let Some(call) = self.urgent.pop_front() {
             return Some(call);
@@ -210,7 +218,8 @@ impl ToolRuntime {
         if self.look.is_none() && self.awaited > 0 && self.pace.is_due(!self.orders.is_empty(), now) {
             self.looks = self.looks.wrapping_add(1);
             let (no, awaited) = (self.looks, self.awaited);
-            self.look = Some(Look { no, cost: Duration::ZERO, awaited, ended: 0, missing: awaited, pages: 0 });
+            let cost = Duration::ZERO;
+            self.look = Some(Look { no, cost, awaited, ended: 0, missing: awaited, pages: 0, asked_at: now });
             // The latest come first. Where that was not enough, whole pages are asked for.
             let limit = if self.is_wide { PAGE_ROWS } else { (awaited + awaited / 4 + 10).min(PAGE_ROWS) };
             return Some(Call::List { offset: None, limit });
@@ -226,7 +235,8 @@ impl ToolRuntime {
 
     /// When there may be a call to make, without anything else happening.
     pub fn next_time(&self, now: Time) -> Option<Time> {
-        if !(self.urgent.is_empty() && self.orders.is_empty() && self.deletes.is_empty()) {
+        let has_calls = !(self.urgent.is_empty() && self.orders.is_empty() && self.deletes.is_empty());
+        if has_calls || !self.reports.is_empty() {
             return Some(now);
         }
         let look = (self.look.is_none() && self.awaited > 0).then(|| self.pace.due());
@@ -250,7 +260,9 @@ impl ToolRuntime {
                 let message = format!("`sessions_spawn` raised {error}");
                 self.unsure(attempt, Ending::Failed { message }, now);
             }
-            SpawnAnswer::Interrupted if agent.is_overdue => self.unsure(attempt, Ending::TimedOut, now),
+            SpawnAnswer::Interrupted if matches!(agent.phase, Phase::Calling { is_overdue: true }) => {
+                self.unsure(attempt, Ending::TimedOut, now);
+            }
             SpawnAnswer::Interrupted => {
                 self.unsure(attempt, Ending::Stopped { reason: "its start was interrupted".to_owned() }, now);
             }
@@ -258,28 +270,41 @@ impl ToolRuntime {
     }
 
     fn accepted(&mut self, attempt: AttemptRef, session: Session, now: Time) {
-        if self.by_key.contains_key(&session.key) {
-            let message = format!("`sessions_spawn` answered with session `{}`, which another agent has", session.key);
-            return self.end(attempt, unreadable(message));
-        }
         let Some(agent) = self.agents.get_mut(&attempt) else { return };
-        agent.session = Some(session.clone());
-        agent.accepted_at = now;
-        agent.phase = Phase::Awaited;
+        if !agent.is_adopted {
+            agent.accepted_at = now;
+        }
         let is_stopping = agent.is_stopping;
-        self.by_key.insert(session.key.clone(), attempt);
-        self.await_from_now(attempt);
-        self.pace.spawned(now);
+        if !self.hold(attempt, session.clone(), now) {
+            return;
+        }
         self.reports.push_back(Report::Spawned { attempt, session });
         if is_stopping {
             self.stop_child(attempt, now);
         }
     }
 
+    /// Awaits an agent under its session from now on, unless another agent has that: the attempt has ended then.
+    fn hold(&mut self, attempt: AttemptRef, session: Session, now: Time) -> bool {
+        if self.by_key.contains_key(&session.key) {
+            let message = format!("its session is said to be `{}`, which another agent has", session.key);
+            self.end(attempt, unreadable(message));
+            return false;
+        }
+        if let Some(agent) = self.agents.get_mut(&attempt) {
+            self.by_key.insert(session.key.clone(), attempt);
+            agent.session = Some(session);
+            agent.phase = Phase::Awaited;
+        }
+        self.await_from_now(attempt);
+        self.pace.spawned(now);
+        true
+    }
+
     /// A start may have happened: its label tells, if it has one. `ending` is what it comes to if it did not.
     fn unsure(&mut self, attempt: AttemptRef, ending: Ending, now: Time) {
         if !self.abilities.label {
-            return self.end(attempt, never_known(ending));
+            return self.end(attempt, never_known(ending, UNLABELLED));
         }
         let Some(agent) = self.agents.get_mut(&attempt) else { return };
         agent.phase = Phase::Unsure(Box::new(ending));
@@ -334,6 +359,9 @@ impl ToolRuntime {
         if let Some(tokens) = row.tokens {
             agent.tokens = Some(tokens);
         }
+        if let Some(trace) = &mut agent.trace {
+            trace.shown(row, now);
+        }
         if agent.model_used.is_none() {
             agent.model_used = row.model.map(Into::into);
         }
@@ -368,7 +396,7 @@ impl ToolRuntime {
         };
         let is_doubt = matches!(finding, Finding::TimedOut { is_certain: false } | Finding::Done { is_certain: false });
         look.ended += usize::from(!is_doubt);
-        self.read(attempt, finding);
+        self.read(attempt, finding, now);
     }
 
     fn started(&mut self, attempt: AttemptRef, now: Time) {
@@ -393,6 +421,7 @@ impl ToolRuntime {
         let Some(look) = &mut self.look else { return };
         look.cost += cost;
         look.pages += 1;
+        look.asked_at = now;
         if look.missing > 0
             && let Some(offset) = next
         {
@@ -406,6 +435,7 @@ impl ToolRuntime {
             self.tells_status.get_or_insert(false);
         }
         if look.missing > 0 {
+            self.whole_looks = if is_whole { self.whole_looks.saturating_add(1) } else { 0 };
             self.missed(look.no, is_whole, now);
         }
     }
@@ -422,20 +452,24 @@ impl ToolRuntime {
             match &agent.phase {
                 // The runtime may take it yet.
                 Phase::Unsure(_) if now < agent.called_at + UNSURE_PATIENCE => {}
+                // The latest pages say nothing of one that may have been started long ago.
+                Phase::Unsure(_) if agent.is_adopted && is_whole && self.whole_looks < MISSES_MAX => {}
                 Phase::Unsure(ending) => {
-                    let ending = Ending::clone(ending);
+                    let is_known = is_whole || !agent.is_adopted;
+                    let ending =
+                        if is_known { Ending::clone(ending) } else { never_known(Ending::clone(ending), UNSEEN) };
                     self.by_label.remove(&agent.label);
                     self.awaited -= 1;
                     self.end(attempt, ending);
                 }
                 // One that was listed before is gone now; one that never was may still appear.
-                Phase::Awaited if agent.seen_in > 0 || agent.has_had_its_time(now) => {
+                Phase::Awaited if agent.was_there(now) || agent.has_had_its_time(now) => {
                     let is_certain = is_whole || agent.has_had_its_time(now);
                     if is_certain || agent.may_doubt(now) {
-                        self.read(attempt, Finding::Vanished { is_certain });
+                        self.read(attempt, Finding::Vanished { is_certain }, now);
                     }
                 }
-                Phase::Awaited | Phase::Calling | Phase::Reading { .. } | Phase::Ending(_) => {}
+                Phase::Awaited | Phase::Calling { .. } | Phase::Reading { .. } | Phase::TimingOut { .. } => {}
             }
         }
     }
@@ -472,87 +506,6 @@ impl ToolRuntime {
         self.pace.hurry(now);
     }
 
-    /// Asks for the messages of an agent that seems to have ended.
-    fn read(&mut self, attempt: AttemptRef, finding: Finding) {
-        let Some(agent) = self.agents.get_mut(&attempt) else { return };
-        if agent.is_awaited() {
-            self.awaited -= 1;
-        }
-        agent.phase = Phase::Reading { finding, failures: 0 };
-        self.read_again(attempt);
-    }
-
-    fn read_again(&mut self, attempt: AttemptRef) {
-        if let Some(agent) = self.agents.get(&attempt)
-            && matches!(agent.phase, Phase::Reading { .. })
-            && let Some(session) = &agent.session
-        {
-            self.urgent.push_back(Call::History { attempt, key: session.key.clone() });
-        }
-    }
-
-    /// The messages of a session, or why they could not be read.
-    pub fn replied(&mut self, attempt: AttemptRef, answer: Result<Reply, String>, now: Time) {
-        let Some(agent) = self.agents.get_mut(&attempt) else { return };
-        let Phase::Reading { finding, failures } = &mut agent.phase else { return };
-        let reply = match answer {
-            Ok(reply) => reply,
-            Err(error) => {
-                if let Some(pause) = HISTORY_PAUSES.get(*failures) {
-                    *failures += 1;
-                    self.later.insert((now + *pause, attempt));
-                    return;
-                }
-                let key = agent.session.as_ref().map_or("", |session| &*session.key);
-                let message = format!("`sessions_history` failed: {error}; session `{key}` may hold the answer");
-                return self.end(attempt, unreadable(message));
-            }
-        };
-        let finding = finding.clone();
-        let usage = Usage { tokens: reply.tokens, cost: reply.cost };
-        if let Some(model) = &reply.model {
-            agent.model_used = Some(model.clone());
-        }
-        let took = now.since(agent.accepted_at);
-        let has_had_its_time = agent.has_had_its_time(now);
-        let was_listed = agent.seen_in > 0;
-        let ending = match finding {
-            Finding::Killed => Ending::Stopped { reason: "killed".to_owned() },
-            Finding::Failed(error) => failed(error, reply),
-            Finding::Done { .. } | Finding::Vanished { .. } | Finding::TimedOut { .. } if reply.is_answer() => {
-                self.pace.ended(took);
-                if reply.is_cut { Ending::Cut(reply.text) } else { Ending::Replied(reply.text) }
-            }
-            // It broke off by itself: no stop is needed.
-            Finding::TimedOut { .. } if reply.is_aborted => Ending::TimedOut,
-            Finding::Done { .. } | Finding::Vanished { .. } | Finding::TimedOut { .. } if reply.failure.is_some() => {
-                failed(None, reply)
-            }
-            Finding::Done { is_certain: true } => Ending::Replied(String::new()),
-            Finding::Vanished { is_certain: true } if was_listed => {
-                Ending::Lost { reason: "its session is no longer listed and holds no answer".to_owned() }
-            }
-            Finding::Vanished { .. } if has_had_its_time => Ending::TimedOut,
-            Finding::TimedOut { is_certain: true } => return self.time_out(attempt),
-            Finding::Done { .. } | Finding::Vanished { .. } | Finding::TimedOut { .. } => {
-                return self.await_again(attempt, now);
-            }
-        };
-        self.progress_at = now;
-        self.end_with(attempt, ending, usage);
-    }
-
-    fn await_again(&mut self, attempt: AttemptRef, now: Time) {
-        let Some(agent) = self.agents.get_mut(&attempt) else { return };
-        agent.phase = Phase::Awaited;
-        agent.misses = 0;
-        let is_stopping = agent.is_stopping;
-        self.await_from_now(attempt);
-        if is_stopping {
-            self.stop_child(attempt, now);
-        }
-    }
-
     /// One more agent whose end a look may show; the look under way began without it.
     fn await_from_now(&mut self, attempt: AttemptRef) {
         if let Some(agent) = self.agents.get_mut(&attempt) {
@@ -561,40 +514,19 @@ impl ToolRuntime {
         }
     }
 
-    /// Looks go on by themselves. One whose time is up may be where no look shows it, and have an answer all the same.
-    fn look_at(&mut self, attempt: AttemptRef, now: Time) {
-        if let Some(agent) = self.agents.get_mut(&attempt) {
-            match agent.phase {
-                Phase::Awaited if agent.has_had_its_time(now) => {
-                    return self.read(attempt, Finding::Vanished { is_certain: true });
-                }
-                // Its start has not been answered for as long as it may take altogether.
-                Phase::Calling => {
-                    agent.is_overdue = true;
-                    self.withdrawn.push(attempt);
-                }
-                // Nor have its messages come.
-                Phase::Reading { .. } => self.is_hurried = true,
-                Phase::Awaited | Phase::Unsure(_) | Phase::Ending(_) => {}
-            }
-        } else if !self.orders.iter().any(|order| order.attempt == attempt) {
-            return;
-        }
-        self.reports.push_back(Report::Queued { attempt });
-    }
-
     fn end(&mut self, attempt: AttemptRef, ending: Ending) {
-        self.end_with(attempt, ending, Usage::default());
+        self.end_with(attempt, ending, Usage::default(), None);
     }
 
-    fn end_with(&mut self, attempt: AttemptRef, ending: Ending, usage: Usage) {
+    fn end_with(&mut self, attempt: AttemptRef, ending: Ending, usage: Usage, partial: Option<Arc<str>>) {
         let Some(agent) = self.agents.remove(&attempt) else { return };
         if let Some(session) = &agent.session {
             self.by_key.remove(&session.key);
         }
+        self.watched -= usize::from(agent.trace.is_some());
         let tokens = agent.tokens.map(|total| Tokens { total, ..Tokens::default() });
         let usage = Usage { tokens: usage.tokens.or(tokens), cost: usage.cost };
-        self.reports.push_back(Report::Ended { attempt, ending, usage, model_used: agent.model_used, partial: None });
+        self.reports.push_back(Report::Ended { attempt, ending, usage, model_used: agent.model_used, partial });
     }
 }
 
@@ -611,30 +543,28 @@ fn label(order: &SpawnOrder) -> Arc<str> {
     label.into()
 }
 
-/// The end of an agent that failed, in the words of its row, of its message, or of a message beside it.
-fn failed(error: Option<String>, reply: Reply) -> Ending {
-    let said = Some(reply.text).filter(|text| !text.trim().is_empty());
-    let words = error.or(reply.failure).or(reply.remark).or(said);
-    let words = words.unwrap_or_else(|| "it gave no reason".to_owned());
-    Ending::Failed { message: format!("the agent failed: {}", abridged(&words, 500)) }
-}
-
 /// The end of an agent whose callable answers what nobody can read.
 fn unreadable(message: String) -> Ending {
     Ending::Refused(Refusal { code: "UNREADABLE".to_owned(), message, ..Refusal::default() })
 }
 
+/// Why nobody can find out whether a start happened.
+const UNLABELLED: &str = "whether it started an agent cannot be found out, since `sessions_spawn` takes no `label`";
+const UNSEEN: &str =
+    "whether it started an agent cannot be found out, since `sessions_list` does not show all sessions";
+
 /// The end of a start of which nobody can find out whether it happened.
-fn never_known(ending: Ending) -> Ending {
-    const UNKNOWN: &str = "whether it started an agent cannot be found out, since it takes no `label`";
+fn never_known(ending: Ending, why: &str) -> Ending {
     match ending {
-        Ending::Failed { message } => Ending::Failed { message: format!("{message}; {UNKNOWN}") },
+        Ending::Failed { message } => Ending::Failed { message: format!("{message}; {why}") },
         Ending::Refused(refusal) => {
-            Ending::Refused(Refusal { message: format!("{}; {UNKNOWN}", refusal.message), ..refusal })
+            Ending::Refused(Refusal { message: format!("{}; {why}", refusal.message), ..refusal })
         }
-        Ending::Stopped { reason } => Ending::Unstoppable { reason: format!("{reason}; {UNKNOWN}") },
-        Ending::Replied(_) | Ending::Cut(_) | Ending::TimedOut | Ending::Lost { .. } | Ending::Unstoppable { .. } => {
-            Ending::Unstoppable { reason: UNKNOWN.to_owned() }
+        Ending::Stopped { reason } | Ending::Lost { reason } => {
+            Ending::Unstoppable { reason: format!("{reason}; {why}") }
+        }
+        Ending::Replied(_) | Ending::Cut(_) | Ending::TimedOut | Ending::Unstoppable { .. } => {
+            Ending::Unstoppable { reason: why.to_owned() }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How agents behind callables are stopped, where something can stop them, and given up where nothing can.
 
+use std::sync::Arc;
+
 use super::answer::Child;
 use super::{Agent, AttemptRef, Call, Ending, Phase, Report, Time, Tokens, ToolRuntime, Usage};
 
@@ -16,16 +18,16 @@ impl ToolRuntime {
             agent.is_stopping = true;
             self.is_hurried = true;
             match agent.phase {
-                Phase::Calling => self.withdrawn.push(attempt),
+                Phase::Calling { .. } => self.withdrawn.push(attempt),
                 Phase::Unsure(_) => {}
-                Phase::Awaited | Phase::Reading { .. } | Phase::Ending(_) => self.stop_child(attempt, now),
+                Phase::Awaited | Phase::Reading { .. } | Phase::TimingOut { .. } => self.stop_child(attempt, now),
             }
         }
     }
 
     pub(super) fn stop_child(&mut self, attempt: AttemptRef, now: Time) {
         let Some(agent) = self.agents.get(&attempt) else { return };
-        if matches!(agent.phase, Phase::Reading { .. } | Phase::Ending(_)) {
+        if matches!(agent.phase, Phase::Reading { .. } | Phase::TimingOut { .. }) {
             // It has ended, and what it said is on its way; or it is being stopped.
             return;
         }
@@ -43,8 +45,8 @@ impl ToolRuntime {
         self.children_asked = false;
         let is_waiting = |agent: &Agent| match agent.phase {
             Phase::Awaited => agent.is_stopping && !agent.is_cancelled,
-            Phase::Ending(_) => !agent.is_cancelled,
-            Phase::Calling | Phase::Unsure(_) | Phase::Reading { .. } => false,
+            Phase::TimingOut { .. } => !agent.is_cancelled,
+            Phase::Calling { .. } | Phase::Unsure(_) | Phase::Reading { .. } => false,
         };
         let stopping = self.those(is_waiting);
         let children = match answer {
@@ -78,9 +80,14 @@ impl ToolRuntime {
 
     /// Nothing of an agent runs any more. The next look shows how it ended, unless that is known.
     fn has_stopped(&mut self, attempt: AttemptRef, now: Time) {
-        match self.agents.get(&attempt).map(|agent| &agent.phase) {
-            Some(Phase::Ending(ending)) => self.end(attempt, Ending::clone(ending)),
-            Some(Phase::Calling | Phase::Unsure(_) | Phase::Awaited | Phase::Reading { .. }) => self.pace.hurry(now),
+        match self.agents.get_mut(&attempt).map(|agent| &mut agent.phase) {
+            Some(Phase::TimingOut { partial }) => {
+                let partial = partial.take();
+                self.end_with(attempt, Ending::TimedOut, Usage::default(), partial);
+            }
+            Some(Phase::Calling { .. } | Phase::Unsure(_) | Phase::Awaited | Phase::Reading { .. }) => {
+                self.pace.hurry(now);
+            }
             None => {}
         }
     }
@@ -107,12 +114,12 @@ impl ToolRuntime {
 
     /// An agent is said to have run out of time for so long that it is believed. It may be alive all the same: it is
     /// stopped first where something can.
-    pub(super) fn time_out(&mut self, attempt: AttemptRef) {
+    pub(super) fn time_out(&mut self, attempt: AttemptRef, partial: Option<Arc<str>>) {
         let Some(agent) = self.agents.get_mut(&attempt) else { return };
         if !self.abilities.stop || agent.is_cancelled {
-            return self.end(attempt, Ending::TimedOut);
+            return self.end_with(attempt, Ending::TimedOut, Usage::default(), partial);
         }
-        agent.phase = Phase::Ending(Box::new(Ending::TimedOut));
+        agent.phase = Phase::TimingOut { partial };
         self.ask_for_children();
     }
 

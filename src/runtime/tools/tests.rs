@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::core::prompt::Prompt;
 
+mod activity;
+mod adoption;
+mod reading;
+
 const BEGIN: Time = Time::from_millis(1_000_000);
 const TIMEOUT: Duration = Duration::from_secs(10);
 const ALL: Abilities = Abilities { label: true, stop: true, delete: true };
@@ -14,6 +18,18 @@ fn attempt(task_index: usize) -> AttemptRef {
     AttemptRef { task_index, start_no: 1 }
 }
 
+fn spawn_order(index: usize) -> SpawnOrder {
+    SpawnOrder {
+        attempt: attempt(index),
+        key: format!("{index:08x}-0000-4000-8000-000000000000").into(),
+        task_id: format!("task {index}").into(),
+        agent_type: "plain".into(),
+        model: Some("p/m".into()),
+        prompt: Prompt::plain("do it"),
+        timeout: TIMEOUT,
+    }
+}
+
 /// A session of the world: its row and what it answers.
 #[derive(Debug, Clone, Default)]
 struct Child {
@@ -21,6 +37,9 @@ struct Child {
     status: Option<&'static str>,
     text: &'static str,
     is_listed: bool,
+    is_aborted: bool,
+    is_midway: bool,
+    updated: u64,
 }
 
 /// Callables that do what they are told, and a clock.
@@ -42,6 +61,7 @@ struct World {
     serve_spawns_only: bool,
     is_whole: bool,
     hold_history: bool,
+    hold_lists: bool,
     held: Option<Call>,
 }
 
@@ -62,22 +82,14 @@ impl World {
             serve_spawns_only: false,
             is_whole: true,
             hold_history: false,
+            hold_lists: false,
             held: None,
         }
     }
 
     fn order(&mut self, count: usize) {
         for index in 0..count {
-            let order = SpawnOrder {
-                attempt: attempt(index),
-                key: format!("{index:08x}-0000-4000-8000-000000000000").into(),
-                task_id: format!("task {index}").into(),
-                agent_type: "plain".into(),
-                model: Some("p/m".into()),
-                prompt: Prompt::plain("do it"),
-                timeout: TIMEOUT,
-            };
-            self.tools.begin(Action::Spawn(order), self.now);
+            self.tools.begin(Action::Spawn(spawn_order(index)), self.now);
         }
     }
 
@@ -86,7 +98,9 @@ impl World {
         while !(self.serve_spawns_only && self.tools.orders.is_empty())
             && let Some(call) = self.tools.next_call(self.now)
         {
-            if self.hold_history && matches!(call, Call::History { .. }) {
+            if self.hold_history && matches!(call, Call::History { .. })
+                || self.hold_lists && matches!(call, Call::List { .. })
+            {
                 self.held = Some(call);
             } else {
                 self.make(call);
@@ -116,12 +130,8 @@ impl World {
                 let key = format!("child:{}", order.attempt.task_index);
                 let answer = self.answers.pop_front();
                 if answer.is_none() || self.starts_anyway {
-                    let child = Child { label: label.to_string(), status: Some("running"), text: "", is_listed: true };
-                    let child = match self.text_of_new {
-                        "" => child,
-                        text => Child { status: Some("done"), text, ..child },
-                    };
-                    self.children.insert(key.clone(), child);
+                    let status = Some(if self.text_of_new.is_empty() { "running" } else { "done" });
+                    self.add_child(&key, &label, Child { status, text: self.text_of_new, ..Child::default() });
                 }
                 let session = Session { key: key.as_str().into(), run_id: key.as_str().into() };
                 let answer = answer.unwrap_or(SpawnAnswer::Accepted { session, model: None });
@@ -137,8 +147,8 @@ impl World {
                     self.children.clone().into_iter().filter(|(_, child)| child.is_listed).collect();
                 let page = listed.iter().skip(offset).take(limit);
                 for (key, child) in page {
-                    let row =
-                        Row { key, status: child.status, label: Some(&child.label), tokens: Some(7), ..Row::default() };
+                    let (status, label, updated) = (child.status, Some(child.label.as_str()), Some(child.updated));
+                    let row = Row { key, status, label, updated, tokens: Some(7), ..Row::default() };
                     self.tools.row(&row, self.now);
                 }
                 let next = (offset + limit < listed.len()).then(|| (offset + limit) as u64);
@@ -148,9 +158,10 @@ impl World {
                 self.calls.push("history");
                 let failed = self.history_failures > 0;
                 self.history_failures = self.history_failures.saturating_sub(1);
-                let text = self.children.get(&*key).map_or("", |child| child.text).to_owned();
+                let Child { text, is_aborted, is_midway, .. } = self.children.get(&*key).cloned().unwrap_or_default();
+                let text = text.to_owned();
                 let failure = self.ends_badly.then(|| text.clone());
-                let reply = Reply { text, failure, ..Reply::default() };
+                let reply = Reply { text, failure, is_aborted, is_midway, ..Reply::default() };
                 let answer = if failed { Err("OSError: away".to_owned()) } else { Ok(reply) };
                 self.tools.replied(attempt, answer, self.now);
             }
@@ -172,6 +183,13 @@ impl World {
                 self.tools.deleted(attempt, Ok(()));
             }
         }
+    }
+
+    /// One that is listed.
+    fn add_child(&mut self, key: &str, label: &str, mut child: Child) {
+        child.label = label.to_owned();
+        child.is_listed = true;
+        self.children.insert(key.to_owned(), child);
     }
 
     fn child(&mut self, key: &str) -> &mut Child {
