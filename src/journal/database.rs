@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::error::JournalError;
 use super::lock::Lock;
@@ -19,6 +19,9 @@ const APPLICATION: i32 = 0x5041_524a;
 
 /// How long another process is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often the write-ahead log is asked for while others look at the file.
+const TRIES_MAX: u32 = 10_000;
 
 /// How many pages of 4 KiB the write-ahead log takes before they are moved into the file. With SQLite's 1,000 the
 /// moving, which waits for the disk, is what a run spends most of its journal's time on.
@@ -43,13 +46,16 @@ impl Database {
     /// Opens the file, and makes it where there is none.
     pub(super) fn open(path: &Path, durability: Durability) -> Result<Self, JournalError> {
         let _opening = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut database = if is_there(path)? { Self::connect(path)? } else { Self::make(path)? };
-        if database.is_fresh()? {
-            drop(database);
-            database = Self::make(path)?;
+        let mut made = None;
+        if is_there(path)? {
+            let database = Self::connect(path)?;
+            if database.is_made()? {
+                made = Some(database);
+            }
         }
-        if database.connection.is_readonly("main").map_err(|error| JournalError::of(path, error))? {
-            return Err(JournalError::ReadOnly { path: path.to_owned() });
+        let database = made.map_or_else(|| Self::make(path), Ok)?;
+        if database.connection.is_readonly("main").map_err(|error| database.failed(error))? {
+            return Err(JournalError::ReadOnly { path: database.path });
         }
         let synchronous = match durability {
             Durability::Process => "NORMAL",
@@ -75,6 +81,10 @@ impl Database {
     fn connect(path: &Path) -> Result<Self, JournalError> {
         let failed = |error| JournalError::of(path, error);
         let path = path.canonicalize().map_err(|source| JournalError::Open { path: path.to_owned(), source })?;
+        let there = fs::metadata(&path).map_err(|source| JournalError::Open { path: path.clone(), source })?;
+        if there.is_dir() {
+            return Err(JournalError::Open { path, source: io::ErrorKind::IsADirectory.into() });
+        }
         // A log that its last user left behind belongs into the file only if the file is ours.
         let has_log = fs::metadata(beside(&path, "-wal")).is_ok_and(|log| log.len() > 0);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -83,6 +93,10 @@ impl Database {
         connection.busy_timeout(PATIENCE).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(32);
         let database = Self { connection, path };
+        // SQLite takes a file that is shorter than a page for an empty one, whatever stands in it.
+        if there.len() > 0 && database.number("page_count")? == 0 {
+            return Err(JournalError::NoDatabase { path: database.path });
+        }
         let (application, format) = (database.number("application_id")?, database.number("user_version")?);
         if application != APPLICATION && !database.is_fresh()? {
             return Err(JournalError::Foreign { path: database.path, application });
@@ -108,23 +122,43 @@ impl Database {
             Err(error) => return Err(open(error)),
         }
         let mut database = Self::connect(path)?;
-        if !database.is_fresh()? {
-            return Ok(database);
-        }
         let failed = |error| JournalError::of(path, error);
-        let mode: String = database
-            .connection
-            .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
-            .map_err(failed)?;
-        if mode != "wal" {
-            return Err(JournalError::Unshared { path: path.to_owned(), mode });
+        if database.is_fresh()? {
+            let transaction = database.begin()?;
+            transaction.execute_batch(SCHEMA).map_err(failed)?;
+            transaction.pragma_update(None, "user_version", FORMAT).map_err(failed)?;
+            transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
+            transaction.commit().map_err(failed)?;
         }
-        let transaction = database.begin()?;
-        transaction.execute_batch(SCHEMA).map_err(failed)?;
-        transaction.pragma_update(None, "user_version", FORMAT).map_err(failed)?;
-        transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
-        transaction.commit().map_err(failed)?;
+        let mode = database.share()?;
+        if mode != "wal" {
+            return Err(JournalError::Unshared { path: database.path, mode });
+        }
         Ok(database)
+    }
+
+    /// Gives the file a write-ahead log, and says how it is really written afterwards.
+    fn share(&self) -> Result<String, JournalError> {
+        let mut tries = 0;
+        loop {
+            match self.connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)) {
+                // SQLite does not wait here. Others only look what the file is, then wait until it is made.
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && tries < TRIES_MAX => {
+                    tries += 1;
+                    std::thread::yield_now();
+                }
+                mode => return mode.map_err(|error| self.failed(error)),
+            }
+        }
+    }
+
+    /// Whether the file is complete, with a write-ahead log.
+    fn is_made(&self) -> Result<bool, JournalError> {
+        let mode: String = self
+            .connection
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .map_err(|error| self.failed(error))?;
+        Ok(mode == "wal" && !self.is_fresh()?)
     }
 
     /// Whether nothing was ever written into the file.

@@ -229,3 +229,117 @@ impl JournalError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sqlite(code: i32) -> rusqlite::Error {
+        rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None)
+    }
+
+    #[test]
+    fn every_error_names_its_file_or_run_and_the_way_out() {
+        let path = || PathBuf::from("runs.db");
+        let id = || "5c1a".to_owned();
+        let source = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let record = |place| JournalError::Record { path: path(), run: id(), place, problem: "odd".into() };
+        let errors = [
+            JournalError::Missing { path: path() },
+            JournalError::Open { path: path(), source: source() },
+            JournalError::ReadOnly { path: path() },
+            JournalError::NoDatabase { path: path() },
+            JournalError::Foreign { path: path(), application: 7 },
+            JournalError::Newer { path: path(), found: 2 },
+            JournalError::Unshared { path: path(), mode: "delete".into() },
+            JournalError::Full { path: path(), source: sqlite(13) },
+            JournalError::Busy { path: path() },
+            JournalError::Damaged { path: path(), source: sqlite(11) },
+            JournalError::Sqlite { path: path(), source: sqlite(1) },
+            JournalError::Lock { path: path(), source: source() },
+            JournalError::NoRun { path: path(), id: id(), hint: "; the latest are `a`".into() },
+            JournalError::Ambiguous { prefix: "5".into(), ids: vec!["5c1a".into(), "5c1b".into()] },
+            JournalError::Taken { path: path(), id: id() },
+            JournalError::Running { id: id(), process: Some(12) },
+            JournalError::Running { id: id(), process: None },
+            JournalError::NotRunning { id: id() },
+            record(Place::Fact(12)),
+            record(Place::Task(3)),
+            record(Place::Options),
+            record(Place::Plan),
+        ];
+        let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let unreadable = |place: &str| {
+            format!(
+                "run `5c1a`: {place} in `runs.db` cannot be read (odd); it is damaged, was edited, or was written by \
+                 another release of the same format: use that one"
+            )
+        };
+        assert_eq!(
+            messages,
+            [
+                "there is no journal at `runs.db`; a run makes one, or name another file with `--journal`",
+                "the journal `runs.db` cannot be opened; correct its folder's rights, or name another file",
+                "the journal `runs.db` cannot be written; correct its rights, or name another file",
+                "`runs.db` is no SQLite database and was left as it is; name another file for the journal",
+                "`runs.db` is the database of another program (application id 7) and was left as it is; name another \
+                 file for the journal",
+                "the journal `runs.db` has format 2, and this release reads formats up to 1; it was left as it is; use \
+                 the release that wrote it, or name another file",
+                "the journal `runs.db` is on a file system that several processes cannot share safely (journal mode \
+                 `delete`); put it on a local disk",
+                "the journal `runs.db` cannot grow: its disk or quota is full; nothing recorded before is lost; make \
+                 room, then continue with `parallel-agents resume`",
+                "the journal `runs.db` was locked by another process for more than 10 s; try again",
+                "the journal `runs.db` is damaged; save what `sqlite3 FILE .recover` still finds in it, and name \
+                 another file",
+                "the journal `runs.db` failed; what was committed is kept; try again",
+                "the lock `runs.db` cannot be used; correct its folder's rights",
+                "no run `5c1a` in `runs.db`; the latest are `a`; `parallel-agents runs` lists them",
+                "`5` begins the ids of several runs: `5c1a`, `5c1b`; write more of it",
+                "there is a run `5c1a` in `runs.db` already; give the new one another id, or resume that one",
+                "run `5c1a` is being run by process 12; wait for its end, or end it with `parallel-agents stop 5c1a`",
+                "run `5c1a` is being run by another process; wait for its end, or end it with `parallel-agents stop \
+                 5c1a`",
+                "run `5c1a` is not running, so nothing is there to stop; `parallel-agents runs` tells how it stands",
+                &unreadable("fact 12"),
+                &unreadable("task 3"),
+                &unreadable("its options"),
+                &unreadable("its plan"),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_sqlite_says_is_told_apart() {
+        let name = |code| match JournalError::of(Path::new("runs.db"), sqlite(code)) {
+            JournalError::Full { .. } => "full",
+            JournalError::Busy { .. } => "busy",
+            JournalError::ReadOnly { .. } => "read-only",
+            JournalError::NoDatabase { .. } => "no database",
+            JournalError::Damaged { .. } => "damaged",
+            _ => "other",
+        };
+        let told = [13, 778, 4_874, 5, 261, 6, 8, 264, 26, 11, 267, 10, 266, 1, 14].map(name);
+        assert_eq!(
+            told,
+            [
+                "full",
+                "full",
+                "full",
+                "busy",
+                "busy",
+                "busy",
+                "read-only",
+                "read-only",
+                "no database",
+                "damaged",
+                "damaged",
+                "other",
+                "other",
+                "other",
+                "other"
+            ]
+        );
+    }
+}

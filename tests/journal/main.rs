@@ -1,5 +1,13 @@
 //! The journal: what is written is read back, whatever happens to the process, the file or the disk.
 
+mod files;
+mod full;
+mod golden;
+mod processes;
+mod runs;
+mod speed;
+mod strategies;
+mod torn;
 mod world;
 
 use world::{Folder, create, every_fact, open, options, plan};

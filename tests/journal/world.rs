@@ -24,9 +24,13 @@ pub struct Folder(PathBuf);
 
 impl Folder {
     pub fn new() -> Self {
+        Self::new_in(&env::temp_dir())
+    }
+
+    pub fn new_in(parent: &Path) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!("journal-test-{}-{}", process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        let path = env::temp_dir().join(name);
+        let path = parent.join(name);
         fs::create_dir(&path).expect("a folder");
         Self(path)
     }
