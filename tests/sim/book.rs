@@ -257,7 +257,7 @@ impl<'scene> Book<'scene> {
             Input::Cancel => {
                 self.cancels += 1;
                 if !self.tasks.iter().all(|task| task.stage == Stage::Ended) {
-                    self.ended_early.get_or_insert(StopReason::Cancel);
+                    self.ended_early = Some(StopReason::Cancel);
                 }
             }
             Input::Persisted(through) => self.facts_durable = *through,
@@ -364,9 +364,7 @@ impl<'scene> Book<'scene> {
             }
             Event::LimitRaised { limit } => self.limit = *limit,
             Event::TaskEnded { task_index, end } => self.note_end(*task_index, end),
-            Event::Cancelled { .. } => {
-                self.ended_early.get_or_insert(StopReason::RunDeadline);
-            }
+            Event::Cancelled { why, .. } => self.ended_early = self.ended_early.max(Some(*why)),
             Event::SessionDeleted { attempt } | Event::SessionLeft { attempt, .. } => {
                 if let Some(page) = self.attempts.get_mut(attempt) {
                     page.session_gone = true;
@@ -435,6 +433,7 @@ impl<'scene> Book<'scene> {
             End::Completed { .. } => {}
             End::Failed { .. } => self.count.failed += 1,
             End::Timeout { .. } => self.count.timeout += 1,
+            End::NeedsInput { .. } => self.count.needs_input += 1,
             End::Cancelled { .. } => self.count.cancelled += 1,
             End::Skipped { .. } => self.count.skipped += 1,
         }

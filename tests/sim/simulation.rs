@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
-use parallel_agents::core::fact::{Event, Fact, Outcome};
+use parallel_agents::core::fact::{Event, Fact, Outcome, StopReason};
 use parallel_agents::core::run::RunMachine;
 use parallel_agents::core::time::Time;
 

@@ -24,9 +24,10 @@ pub fn truth(page: &AttemptPage) -> Truth {
         (Some(Meaning::Busy), _) => Truth::Refused,
         (None, _) if !page.handed_out => Truth::Cancelled,
         (Some(Meaning::Unstoppable) | None, _) => Truth::Failed(FailureKind::Permanent),
-        (Some(Meaning::Fails(_)), Some(StopReason::Timeout | StopReason::RunDeadline)) => {
-            Truth::Failed(FailureKind::Timeout)
-        }
+        (
+            Some(Meaning::Fails(_)),
+            Some(StopReason::Timeout | StopReason::Idle | StopReason::TaskDeadline | StopReason::RunDeadline),
+        ) => Truth::Failed(FailureKind::Timeout),
         (Some(Meaning::Fails(_)), Some(StopReason::Cancel)) => Truth::Cancelled,
         (Some(Meaning::Fails(kind)), None) => Truth::Failed(*kind),
     }
@@ -48,7 +49,11 @@ pub fn next_tier(book: &Book<'_>, index: usize) -> Option<(usize, u32, FailureKi
         FailureKind::ServerError => policy.server_error_retries_max,
         FailureKind::Output => policy.output_retries_max,
         FailureKind::Model | FailureKind::Timeout => 0,
-        FailureKind::Permanent | FailureKind::Truncated | FailureKind::Stopped | FailureKind::Busy => return None,
+        FailureKind::Permanent
+        | FailureKind::Truncated
+        | FailureKind::Stopped
+        | FailureKind::Question
+        | FailureKind::Busy => return None,
     };
     if spent.len() >= policy.attempts_max as usize {
         return None;

@@ -45,6 +45,7 @@ pub fn outcomes_are_what_the_world_reported(view: &View<'_>, moment: &Moment<'_>
     let said = match outcome {
         Outcome::Completed => Truth::Completed,
         Outcome::Failed { kind, .. } => Truth::Failed(*kind),
+        Outcome::NeedsInput { .. } => Truth::Failed(FailureKind::Question),
         Outcome::Cancelled => Truth::Cancelled,
     };
     holds!(said == truth(page), "it is {:?}, by {:?}", truth(page), page.told);
@@ -127,6 +128,8 @@ pub fn stops_have_their_reason(view: &View<'_>, moment: &Moment<'_>) -> Verdict 
             let since = page.since.ok_or("it was not seen to work")?;
             holds!(since + timeout + settings.grace <= book.now, "it works since {since:?} only");
         }
+        StopReason::Idle => return Err("no agent may be idle for too long here".to_owned()),
+        StopReason::TaskDeadline => return Err("no task has a deadline here".to_owned()),
         StopReason::Cancel => holds!(book.cancels > 0, "nobody cancelled"),
         StopReason::RunDeadline => holds!(BEGIN + settings.run_time_max <= book.now, "the run has time left"),
     }
@@ -169,7 +172,7 @@ pub fn stops_are_waited_for_as_long_as_agreed(view: &View<'_>, moment: &Moment<'
             if page.told.is_none() && page.handed_out {
                 let stopping = page.stopping.ok_or("given up although nobody stopped it")?;
                 let over = stopping.at + patience <= book.now;
-                let twice = matches!(view.input, Input::Cancel) && book.ended_early.is_some();
+                let twice = matches!(view.input, Input::Cancel) && book.cancels >= 2;
                 holds!(over || twice, "given up after a stop at {:?}, patience {patience:?}", stopping.at);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parallel_agents::core::action::Action;
+use parallel_agents::core::action::{Action, Adoption};
 use parallel_agents::core::fact::Event;
 
 use super::{Heard, Moment, Verdict, View, holds};
@@ -17,7 +17,7 @@ pub fn actions_rest_on_durable_facts(view: &View<'_>, moment: &Moment<'_>) -> Ve
         return Ok(());
     }
     let (attempt, over) = match action {
-        Action::Spawn(order) => (order.attempt, None),
+        Action::Spawn(order) | Action::Adopt(Adoption { order, .. }) => (order.attempt, None),
         Action::Look(attempt) => (*attempt, None),
         Action::Stop(attempt) => {
             let page = book.attempt(*attempt).ok_or("it was never planned")?;
@@ -74,7 +74,7 @@ pub fn stale_reports_change_nothing(view: &View<'_>, moment: &Moment<'_>) -> Ver
                 Action::Stop(attempt) => *attempt == about,
                 // The end of one deletion makes room for the next.
                 Action::Delete { .. } => true,
-                Action::Spawn(_) | Action::Look(_) => false,
+                Action::Spawn(_) | Action::Adopt(_) | Action::Look(_) => false,
             };
             holds!(put_away, "of an attempt that is over");
         }
