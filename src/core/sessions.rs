@@ -125,6 +125,12 @@ impl Sessions {
         self.kept_because = Some(reason.to_owned());
     }
 
+    /// Those that are to be deleted, or are being.
+    #[cfg(test)]
+    pub fn awaiting_deletion(&self) -> BTreeSet<AttemptRef> {
+        self.waiting.union(&self.deleting).copied().collect()
+    }
+
     /// The deletion of one was not asked for after all.
     pub fn spare(&mut self, attempt: AttemptRef) {
         self.deleting.remove(&attempt);

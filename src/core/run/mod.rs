@@ -25,6 +25,8 @@ use super::settings::RunSettings;
 use super::time::Time;
 
 mod ends;
+#[cfg(test)]
+mod likeness;
 mod restore;
 mod starts;
 

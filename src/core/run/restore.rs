@@ -30,22 +30,22 @@ pub struct Reopening {
 
 /// What the facts leave open.
 #[derive(Default)]
-struct Past {
+pub(super) struct Past {
     latest: Option<Time>,
     begun: Time,
     /// The runtime's life, as last met.
     boot: Option<Arc<str>>,
     /// Attempts that have not ended.
-    open: BTreeMap<usize, Open>,
+    pub(super) open: BTreeMap<usize, Open>,
     /// Ends of attempts that nothing has followed yet, and why they were being stopped.
-    unfollowed: BTreeMap<usize, (Outcome, Option<Arc<str>>, Option<StopReason>)>,
+    pub(super) unfollowed: BTreeMap<usize, (Outcome, Option<Arc<str>>, Option<StopReason>)>,
     /// How tasks ended.
     ends: BTreeMap<usize, End>,
     delayed: BTreeMap<usize, Time>,
     is_over: bool,
 }
 
-struct Open {
+pub(super) struct Open {
     attempt: AttemptRef,
     key: Arc<str>,
     model: Arc<str>,
@@ -53,7 +53,7 @@ struct Open {
     boot: Option<Arc<str>>,
     ordered: Time,
     since: Option<Time>,
-    stopping: Option<StopReason>,
+    pub(super) stopping: Option<StopReason>,
 }
 
 impl RunMachine {
@@ -67,7 +67,20 @@ impl RunMachine {
         seed: u64,
         now: Time,
     ) -> Self {
-        let mut machine = Self::blank(plan.into(), settings, seed, now);
+        let (mut machine, past) = Self::recalled(plan.into(), settings, facts, seed, now);
+        machine.go_on(past, reopening, now);
+        machine
+    }
+
+    /// A machine that knows what happened, and what that leaves open.
+    pub(super) fn recalled(
+        plan: Arc<Plan>,
+        settings: RunSettings,
+        facts: impl IntoIterator<Item = Fact>,
+        seed: u64,
+        now: Time,
+    ) -> (Self, Past) {
+        let mut machine = Self::blank(plan, settings, seed, now);
         let mut past = Past::default();
         for index in 0..machine.records.len() {
             if machine.plan.dependencies(index).is_empty() {
@@ -83,8 +96,7 @@ impl RunMachine {
         machine.facts_durable = machine.facts_made;
         // The same seed must not give the same keys again.
         machine.random = fastrand::Rng::with_seed(seed ^ machine.facts_made.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        machine.go_on(past, reopening, now);
-        machine
+        (machine, past)
     }
 
     fn go_on(&mut self, mut past: Past, reopening: &[Reopening], now: Time) {
@@ -245,7 +257,10 @@ impl RunMachine {
                 if let Some(open) = current(past, *attempt) {
                     open.session = Some(session.clone());
                     open.boot = boot;
-                    self.enter(*attempt, Phase::Accepted);
+                    // Its start may have been heard of first.
+                    if self.phase(*attempt) == Some(Phase::Ordered) {
+                        self.enter(*attempt, Phase::Accepted);
+                    }
                 } else {
                     self.sessions.release(*attempt);
                 }
