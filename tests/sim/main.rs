@@ -94,7 +94,9 @@ fn assert_everything_was_reached(counts: &BTreeMap<String, usize>) {
 }
 
 /// What the seeds must reach.
-const REACHED: [&str; 26] = [
+const REACHED: [&str; 29] = [
+    "an adopted attempt completed",
+    "an adopted attempt did not complete",
     "attempt ended: Cancelled",
     "attempt ended: Completed",
     "attempt failed: Model",
@@ -113,6 +115,7 @@ const REACHED: [&str; 26] = [
     "limit raised",
     "cancelled",
     "run deadline",
+    "run resumed",
     "session deleted",
     "session left: forbidden",
     "session left: nothing here can delete it",

@@ -22,7 +22,7 @@ pub fn truth(page: &AttemptPage) -> Truth {
     match (meaning, page.stopping.map(|stopping| stopping.why)) {
         (Some(Meaning::Answer(_)), _) => Truth::Completed,
         (Some(Meaning::Busy), _) => Truth::Refused,
-        (None, _) if !page.handed_out => Truth::Cancelled,
+        (None, _) if page.was_never_ordered() => Truth::Cancelled,
         (Some(Meaning::Unstoppable) | None, _) => Truth::Failed(FailureKind::Permanent),
         (
             Some(Meaning::Fails(_)),
@@ -68,12 +68,13 @@ pub fn next_tier(book: &Book<'_>, index: usize) -> Option<(usize, u32, FailureKi
 /// What an attempt cost, as far as the world told; one that certainly never started cost nothing.
 pub fn cost(page: &AttemptPage) -> Option<f64> {
     match &page.told {
-        None if !page.handed_out => Some(0.0),
+        None if page.was_never_ordered() => Some(0.0),
         None => None,
         Some(told) => {
             // A run that failed was started, whether or not anybody heard of that.
             let has_run = matches!(&told.report, Report::Ended { ending: Ending::Failed { .. }, .. });
-            let certain = page.accepted_no.is_none() && !has_run && !matches!(told.meaning, Meaning::Unstoppable);
+            let may_have_run = has_run || page.adopted_at.is_some() || told.meaning == Meaning::Unstoppable;
+            let certain = page.accepted_no.is_none() && !may_have_run;
             told.cost.or(certain.then_some(0.0))
         }
     }

@@ -7,6 +7,7 @@ use super::world::World;
 
 mod attempts;
 mod ends;
+mod lives;
 mod sessions;
 mod starts;
 mod steps;
@@ -88,4 +89,5 @@ pub const ALL: &[(&str, Invariant)] = named![
     steps::a_finished_run_is_silent,
     steps::a_run_ends_in_time,
     steps::cancelling_twice_ends_at_once,
+    lives::what_is_open_is_asked_about_once_in_each_life,
 ];

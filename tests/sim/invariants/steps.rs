@@ -7,7 +7,6 @@ use parallel_agents::core::fact::Event;
 
 use super::{Heard, Moment, Verdict, View, holds};
 use crate::book::{Input, address};
-use crate::scene::BEGIN;
 use crate::simulation::OVERSLEPT_MAX;
 
 /// With a journal, no action before the facts that it rests on are durable.
@@ -17,7 +16,8 @@ pub fn actions_rest_on_durable_facts(view: &View<'_>, moment: &Moment<'_>) -> Ve
         return Ok(());
     }
     let (attempt, over) = match action {
-        Action::Spawn(order) | Action::Adopt(Adoption { order, .. }) => (order.attempt, None),
+        Action::Spawn(order) => (order.attempt, None),
+        Action::Adopt(Adoption { order, .. }) => (order.attempt, Some(book.resumed_no)),
         Action::Look(attempt) => (*attempt, None),
         Action::Stop(attempt) => {
             let page = book.attempt(*attempt).ok_or("it was never planned")?;
@@ -106,8 +106,8 @@ pub fn a_run_ends_in_time(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
         Moment::Input(_) | Moment::Action(_) | Moment::Settled(_) => false,
     };
     let settings = &view.book.scene.settings;
-    let allowed: Duration = settings.run_time_max + settings.stop_patience + settings.cleanup_patience;
-    let end = BEGIN + allowed + 3 * OVERSLEPT_MAX;
+    let each: Duration = settings.stop_patience + settings.cleanup_patience + 3 * OVERSLEPT_MAX;
+    let end = view.book.begun + settings.run_time_max + each * view.book.lives;
     holds!(!ends || view.book.now <= end, "it should have ended by {end:?}");
     Ok(())
 }
