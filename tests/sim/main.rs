@@ -17,6 +17,7 @@ use scene::{Scene, schema};
 use simulation::{Summary, census, play};
 
 mod book;
+mod cuts;
 mod endings;
 mod invariants;
 mod scenarios;

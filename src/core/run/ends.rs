@@ -383,7 +383,7 @@ impl RunMachine {
     }
 
     /// How a task ends that builds on task `index`, which ended as `end`.
-    fn skipped(&self, index: usize, end: &End) -> End {
+    pub(super) fn skipped(&self, index: usize, end: &End) -> End {
         if let End::Cancelled { reason, .. } = end
             && self.cancelled.is_some()
         {

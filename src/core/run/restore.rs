@@ -127,6 +127,7 @@ impl RunMachine {
             }
         }
         self.reopen(&past, &open, reopening, now);
+        self.skip_what_waits_in_vain(&past, &open, now);
         for (index, (outcome, answer, stopping)) in std::mem::take(&mut past.unfollowed) {
             if outcome == Outcome::Cancelled && self.cancelled.is_none() {
                 // Its order was taken back for a reason that is seen again, if it still holds.
@@ -188,6 +189,18 @@ impl RunMachine {
             }
         }
         open
+    }
+
+    /// Skips what builds on a task whose end was recorded and the skipping was not.
+    fn skip_what_waits_in_vain(&mut self, past: &Past, open: &[bool], now: Time) {
+        for (&index, end) in past.ends.iter().filter(|(index, end)| !open[**index] && end.output().is_none()) {
+            for &dependent in self.plan.clone().dependents(index) {
+                if let State::Blocked { .. } = self.records[dependent].state {
+                    let skipped = self.skipped(index, end);
+                    self.end_task(dependent, skipped, now);
+                }
+            }
+        }
     }
 
     /// Opens these tasks again.

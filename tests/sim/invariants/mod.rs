@@ -62,6 +62,7 @@ pub const ALL: &[(&str, Invariant)] = named![
     starts::higher_priorities_start_first,
     starts::delays_are_kept,
     starts::free_room_is_used,
+    starts::nothing_waits_in_vain,
     starts::nothing_starts_once_the_run_is_to_end,
     starts::orders_say_what_was_planned,
     attempts::attempts_are_bounded_and_numbered,

@@ -142,6 +142,20 @@ pub fn free_room_is_used(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     Ok(())
 }
 
+/// No task waits for one that has ended without completing.
+pub fn nothing_waits_in_vain(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
+    let (book, Moment::Settled(_)) = (view.book, moment) else { return Ok(()) };
+    let failed = |&dependency: &usize| {
+        book.tasks[dependency].end.as_ref().is_some_and(|end| !matches!(end, End::Completed { .. }))
+    };
+    let in_vain = |index: &usize| {
+        book.tasks[*index].stage == Stage::Blocked && book.plan().dependencies(*index).iter().any(failed)
+    };
+    let found = (0..book.tasks.len()).find(in_vain);
+    holds!(found.is_none(), "task {found:?} builds on one that has ended otherwise");
+    Ok(())
+}
+
 /// No attempt is planned once the run was cancelled or its time was up.
 pub fn nothing_starts_once_the_run_is_to_end(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let Moment::Fact(fact) = moment else { return Ok(()) };
