@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::action::AttemptRef;
 use super::fact::Circuit;
 use super::failure::FailureKind;
 use super::time::Time;
@@ -38,8 +39,8 @@ enum State {
         /// How often in a row.
         times: u32,
     },
-    /// One attempt tries.
-    Trying { times: u32 },
+    /// This attempt tries.
+    Trying { times: u32, trial: AttemptRef },
     /// For the rest of the run.
     GivenUp,
 }
@@ -101,7 +102,7 @@ impl Breakers {
     }
 
     /// An attempt starts: where a breaker's time is up, it is the one that tries.
-    pub fn started(&mut self, model: &Arc<str>, agent_type: &Arc<str>) {
+    pub fn started(&mut self, attempt: AttemptRef, model: &Arc<str>, agent_type: &Arc<str>) {
         if self.states.is_empty() {
             return;
         }
@@ -109,15 +110,17 @@ impl Breakers {
             if let Some(state) = self.states.get_mut(&circuit)
                 && let State::Open { times, .. } = *state
             {
-                *state = State::Trying { times };
+                *state = State::Trying { times, trial: attempt };
             }
         }
     }
 
     /// An attempt has ended, with a failure or, with `None`, with an answer. Returns the breaker that this opened, and
-    /// until when, unless for the rest of the run. `draw` gives a number that is even in `[0, 1)`: it spreads those that wait for the same breaker.
+    /// until when, unless for the rest of the run. `draw` gives a number that is even in `[0, 1)`: it spreads those that
+    /// wait for the same breaker.
     pub fn ended(
         &mut self,
+        attempt: AttemptRef,
         model: &Arc<str>,
         agent_type: &Arc<str>,
         failure: Option<FailureKind>,
@@ -144,11 +147,11 @@ impl Breakers {
                     self.changes += 1;
                 }
                 // Its trial ended without a word about it: the next one may try.
-                (Some(State::Trying { times }), Some(_)) => {
+                (Some(State::Trying { times, trial }), Some(_)) if trial == attempt => {
                     self.states.insert(circuit, State::Open { until: now, times });
                     self.changes += 1;
                 }
-                (Some(State::Closed(_) | State::Open { .. } | State::GivenUp) | None, _) => {}
+                (Some(_), Some(_)) | (None, _) => {}
             }
         }
         let circuit = blamed?;
@@ -160,12 +163,13 @@ impl Breakers {
             State::Closed(_) => 1,
             // One that had started before it opened.
             State::Open { .. } | State::GivenUp => return None,
-            State::Trying { times } if times >= self.policy.trials_max => {
+            State::Trying { trial, .. } if trial != attempt => return None,
+            State::Trying { times, .. } if times >= self.policy.trials_max => {
                 self.states.insert(circuit.clone(), State::GivenUp);
                 self.changes += 1;
                 return Some((circuit, None));
             }
-            State::Trying { times } => times + 1,
+            State::Trying { times, .. } => times + 1,
         };
         let until = now + self.pause(times, draw());
         self.changes += 1;
@@ -174,10 +178,11 @@ impl Breakers {
     }
 
     /// An attempt ended without having been started: the next one may try.
-    pub fn refused(&mut self, model: &Arc<str>, agent_type: &Arc<str>, now: Time) {
+    pub fn refused(&mut self, attempt: AttemptRef, model: &Arc<str>, agent_type: &Arc<str>, now: Time) {
         for circuit in Self::of(model, agent_type) {
             if let Some(state) = self.states.get_mut(&circuit)
-                && let State::Trying { times } = *state
+                && let State::Trying { times, trial } = *state
+                && trial == attempt
             {
                 *state = State::Open { until: now, times };
                 self.changes += 1;
@@ -196,6 +201,7 @@ mod tests {
     use super::*;
 
     const NOW: Time = Time::from_millis(1_000_000);
+    const TRIAL: AttemptRef = AttemptRef { task_index: 0, start_no: 1 };
 
     fn names() -> (Arc<str>, Arc<str>) {
         ("a/model".into(), "code_reviewer".into())
@@ -205,7 +211,7 @@ mod tests {
         let (model, agent_type) = names();
         let mut breakers = Breakers::new(BreakerPolicy::default());
         let opened: Vec<_> =
-            (0..5).filter_map(|_| breakers.ended(&model, &agent_type, Some(kind), || 0.0, NOW)).collect();
+            (0..5).filter_map(|_| breakers.ended(TRIAL, &model, &agent_type, Some(kind), || 0.0, NOW)).collect();
         let [(_, Some(until))] = opened[..] else { panic!("it opens once: {opened:?}") };
         (breakers, until)
     }
@@ -225,7 +231,7 @@ mod tests {
         let mut breakers = Breakers::new(BreakerPolicy::default());
         for round in 0..20 {
             let failure = (round % 5 != 4).then_some(FailureKind::Model);
-            assert_eq!(breakers.ended(&model, &agent_type, failure, || 0.0, NOW), None);
+            assert_eq!(breakers.ended(TRIAL, &model, &agent_type, failure, || 0.0, NOW), None);
         }
     }
 
@@ -233,12 +239,12 @@ mod tests {
     fn one_attempt_tries_and_its_end_decides() {
         let (model, agent_type) = names();
         let (mut breakers, until) = opened(FailureKind::Model);
-        breakers.started(&model, &agent_type);
+        breakers.started(TRIAL, &model, &agent_type);
         assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Trying);
-        let again = breakers.ended(&model, &agent_type, Some(FailureKind::Model), || 0.0, until);
+        let again = breakers.ended(TRIAL, &model, &agent_type, Some(FailureKind::Model), || 0.0, until);
         assert_eq!(again.and_then(|(_, until)| until), Some(until + Duration::from_secs(60)), "twice as long");
-        breakers.started(&model, &agent_type);
-        breakers.ended(&model, &agent_type, None, || 0.0, until);
+        breakers.started(TRIAL, &model, &agent_type);
+        breakers.ended(TRIAL, &model, &agent_type, None, || 0.0, until);
         assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free);
     }
 
@@ -248,8 +254,8 @@ mod tests {
         let (mut breakers, until) = opened(FailureKind::Model);
         let ends: Vec<_> = (0..3)
             .map(|_| {
-                breakers.started(&model, &agent_type);
-                breakers.ended(&model, &agent_type, Some(FailureKind::Model), || 0.0, until)
+                breakers.started(TRIAL, &model, &agent_type);
+                breakers.ended(TRIAL, &model, &agent_type, Some(FailureKind::Model), || 0.0, until)
             })
             .collect();
         assert!(matches!(&ends[..], [Some((_, Some(_))), Some((_, Some(_))), Some((_, None))]), "{ends:?}");
@@ -260,12 +266,27 @@ mod tests {
     fn a_trial_that_says_nothing_leaves_the_next_one_to_try() {
         let (model, agent_type) = names();
         let (mut breakers, until) = opened(FailureKind::Model);
-        breakers.started(&model, &agent_type);
-        breakers.refused(&model, &agent_type, until);
+        breakers.started(TRIAL, &model, &agent_type);
+        breakers.refused(TRIAL, &model, &agent_type, until);
         assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free);
-        breakers.started(&model, &agent_type);
-        breakers.ended(&model, &agent_type, Some(FailureKind::Transient), || 0.0, until);
+        breakers.started(TRIAL, &model, &agent_type);
+        breakers.ended(TRIAL, &model, &agent_type, Some(FailureKind::Transient), || 0.0, until);
         assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free);
+    }
+
+    #[test]
+    fn only_the_trial_itself_decides_against_what_it_tries() {
+        let (model, agent_type) = names();
+        let earlier = AttemptRef { task_index: 1, start_no: 1 };
+        for failure in [FailureKind::Model, FailureKind::Transient] {
+            let (mut breakers, until) = opened(FailureKind::Model);
+            breakers.started(TRIAL, &model, &agent_type);
+            assert_eq!(breakers.ended(earlier, &model, &agent_type, Some(failure), || 0.0, until), None);
+            breakers.refused(earlier, &model, &agent_type, until);
+            assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Trying, "one that had started before");
+            breakers.ended(earlier, &model, &agent_type, None, || 0.0, until);
+            assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free, "an answer is proof whoever gives it");
+        }
     }
 
     #[test]
@@ -282,7 +303,7 @@ mod tests {
         let (model, agent_type) = names();
         let mut breakers = Breakers::new(BreakerPolicy { failures_max: 0, ..BreakerPolicy::default() });
         for _ in 0..50 {
-            assert_eq!(breakers.ended(&model, &agent_type, Some(FailureKind::Model), || 0.0, NOW), None);
+            assert_eq!(breakers.ended(TRIAL, &model, &agent_type, Some(FailureKind::Model), || 0.0, NOW), None);
         }
     }
 }

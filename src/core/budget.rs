@@ -111,6 +111,8 @@ pub enum Admission {
 struct Open {
     model: Arc<str>,
     reserved: Reservation,
+    /// The factor that the reservation was made with.
+    factor: f64,
 }
 
 /// What a run has spent and what is reserved.
@@ -170,7 +172,7 @@ impl Ledger {
             return Reservation::default();
         }
         let tokens = estimate.tokens(prompt_bytes);
-        let factor = self.factors.get(&task.agent_type).copied().unwrap_or(1.0);
+        let factor = self.factor(&task.agent_type);
         let total = (tokens.total as f64 * factor).ceil();
         let usd = match &tier.price {
             Some(price) => Some(price.of(tokens) * factor),
@@ -179,18 +181,22 @@ impl Ledger {
         Reservation { usd, tokens: total as u64 }
     }
 
+    fn factor(&self, agent_type: &Arc<str>) -> f64 {
+        self.factors.get(agent_type).copied().unwrap_or(1.0)
+    }
+
     /// Whether an attempt on `model` that takes `needed` may start now.
     pub fn admits(&self, model: &str, needed: &Reservation, now: Time) -> Admission {
         if self.budget.time.is_some_and(|time| now >= self.begun + time) {
             return Admission::Never(Cap::Time);
         }
         let live = self.open.len() as u64;
-        let reserved = self.open.values().map(|open| open.reserved.tokens).sum::<u64>();
+        let reserved = self.open.values().fold(0_u64, |sum, open| sum.saturating_add(open.reserved.tokens));
         [
             self.budget.attempts.map(|cap| (Cap::Attempts, fits(self.attempts < cap, self.attempts + live < cap))),
             self.budget.tokens.map(|cap| {
-                let spent = self.tokens + needed.tokens;
-                (Cap::Tokens, fits(spent <= cap, spent + reserved <= cap))
+                let spent = self.tokens.saturating_add(needed.tokens);
+                (Cap::Tokens, fits(spent <= cap, spent.saturating_add(reserved) <= cap))
             }),
             self.budget.usd.map(|cap| self.admits_usd(cap, model, needed.usd)),
         ]
@@ -228,7 +234,8 @@ impl Ledger {
         match &fact.event {
             Event::RunStarted { .. } => self.begun = fact.at,
             Event::AttemptPlanned { attempt, model, reserved, .. } => {
-                self.open.insert(*attempt, Open { model: model.clone(), reserved: *reserved });
+                let factor = self.factor(&plan.tasks()[attempt.task_index].agent_type);
+                self.open.insert(*attempt, Open { model: model.clone(), reserved: *reserved, factor });
             }
             Event::AttemptRefused { attempt, .. } => {
                 self.open.remove(attempt);
@@ -260,7 +267,7 @@ impl Ledger {
 
     #[expect(clippy::cast_precision_loss, reason = "token counts stay far below 2^53")]
     fn settle(&mut self, agent_type: &Arc<str>, open: Open, tokens: Option<Tokens>, cost: Option<f64>, is_done: bool) {
-        let Open { model, reserved } = open;
+        let Open { model, reserved, factor: reserved_with } = open;
         // What cost nothing for certain was never started.
         let used = tokens.map(|tokens| tokens.total).or((cost == Some(0.0)).then_some(0));
         self.attempts += 1;
@@ -269,7 +276,7 @@ impl Ledger {
         if let Some(used) = used.filter(|used| *used > reserved.tokens) {
             self.overrun.tokens += used - reserved.tokens;
             let factor = self.factors.entry(agent_type.clone()).or_insert(1.0);
-            *factor *= used as f64 / reserved.tokens.max(1) as f64;
+            *factor = factor.max(reserved_with * used as f64 / reserved.tokens.max(1) as f64);
         }
         match cost {
             None => {

@@ -31,6 +31,8 @@ pub(super) struct Live {
     pub phase: Phase,
     /// When it was last heard to do something, if its runtime tells.
     pub active: Option<Time>,
+    /// Whether an earlier process ordered it, so that it may have run without having been heard of.
+    pub is_adopted: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +70,14 @@ pub(super) struct Record {
 }
 
 impl Record {
+    /// Goes on at this tier; a dearer one starts afresh.
+    pub fn climb_to(&mut self, tier: usize) {
+        if tier > self.history.tier {
+            self.history.climb_to(tier);
+            self.objection = None;
+        }
+    }
+
     /// A task that waits for so many others.
     pub fn blocked(dependencies: usize) -> Self {
         Self {

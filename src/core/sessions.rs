@@ -118,9 +118,22 @@ impl Sessions {
 
     /// From now on none is deleted, for this reason.
     pub fn keep_all(&mut self, reason: &str) {
-        self.cleanup = Cleanup::Impossible;
+        if self.cleanup == Cleanup::Delete {
+            self.cleanup = Cleanup::Impossible;
+        }
         self.waiting.clear();
         self.kept_because = Some(reason.to_owned());
+    }
+
+    /// Those that are to be deleted, or are being.
+    #[cfg(test)]
+    pub fn awaiting_deletion(&self) -> BTreeSet<AttemptRef> {
+        self.waiting.union(&self.deleting).copied().collect()
+    }
+
+    /// The deletion of one was not asked for after all.
+    pub fn spare(&mut self, attempt: AttemptRef) {
+        self.deleting.remove(&attempt);
     }
 
     /// One is gone, or known to stay, since an earlier process.

@@ -135,3 +135,9 @@ def test_the_package_needs_no_other_at_run_time() -> None:
     for path in (REPOSITORY / "python" / "parallel_agents").glob("*.py"):
         imported |= set(re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE))
     assert imported - {"parallel_agents"} <= sys.stdlib_module_names
+
+
+def test_every_mutant_of_the_simulation_can_be_applied() -> None:
+    command = [sys.executable, str(REPOSITORY / "tests/sim/mutants.py"), "--check"]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout

@@ -23,6 +23,8 @@ use super::world::Letter;
 pub enum Input {
     /// The run begins.
     Begin,
+    /// Another machine goes on where one has died.
+    Restart,
     Time,
     Cancel,
     Persisted(u64),
@@ -86,7 +88,17 @@ pub struct AttemptPage {
     pub session_in_time: bool,
     pub session_gone: bool,
     pub deletion: Deletion,
+    /// When it was taken up from a machine that had died, and why that one was stopping it, if it was.
+    pub adopted_at: Option<Time>,
+    pub stopped_before: Option<StopReason>,
     heard: Vec<&'static str>,
+}
+
+impl AttemptPage {
+    /// Its order was taken back before anybody saw it.
+    pub fn was_never_ordered(&self) -> bool {
+        !self.handed_out && self.adopted_at.is_none()
+    }
 }
 
 /// How far the deletion of a session is.
@@ -139,6 +151,16 @@ pub struct Book<'scene> {
     pub limit: usize,
     /// The latest time until which a refusal held starts back.
     pub hold: Time,
+    /// Since when its time counts: moved on by what nobody ran it.
+    pub begun: Time,
+    /// When it was begun, by the clock.
+    pub run_started: Time,
+    /// How many machines have run it.
+    pub lives: u32,
+    /// The fact that the latest of them began with.
+    pub resumed_no: u64,
+    /// Attempts that it has yet to ask about.
+    pub to_adopt: BTreeSet<AttemptRef>,
     pub cancels: u32,
     pub ended_early: Option<StopReason>,
     pub ended: bool,
@@ -173,6 +195,11 @@ impl<'scene> Book<'scene> {
             keys: BTreeSet::new(),
             limit: scene.settings.concurrency_max,
             hold: BEGIN,
+            begun: BEGIN,
+            run_started: BEGIN,
+            lives: 1,
+            resumed_no: 0,
+            to_adopt: BTreeSet::new(),
             cancels: 0,
             ended_early: None,
             ended: false,
@@ -180,6 +207,65 @@ impl<'scene> Book<'scene> {
             progress: Progress::default(),
             count: Progress { tasks, ..Progress::default() },
             reporter: Reporter::new(&scene.plan),
+        }
+    }
+
+    /// The book of a machine that is made of these facts now: what only the dead one knew is forgotten, what the world
+    /// did is not.
+    pub fn reborn(&self, facts: &[Fact], now: Time) -> Self {
+        let mut book = Self { now, lives: self.lives + 1, ..Self::new(self.scene) };
+        for fact in facts {
+            book.recall(&self.attempts, fact);
+        }
+        book.facts_durable = book.facts_made;
+        book.reports_of_step.clear();
+        let open: Vec<AttemptRef> = book.open().map(|(attempt, _)| attempt).collect();
+        for attempt in open {
+            let Some(page) = book.attempts.get_mut(&attempt).filter(|page| page.over.is_none()) else { continue };
+            (page.adopted_at, page.look_since) = (Some(now), now);
+            page.stopped_before = page.stopping.take().map(|stopping| stopping.why);
+            book.to_adopt.insert(attempt);
+        }
+        book
+    }
+
+    /// Takes a fact in that another machine has made.
+    fn recall(&mut self, before: &BTreeMap<AttemptRef, AttemptPage>, fact: &Fact) {
+        match &fact.event {
+            Event::AttemptRefused { attempt, .. } | Event::AttemptEnded { attempt, .. } => {
+                let told = before.get(attempt).and_then(|page| page.told.clone());
+                if let Some(told) = &told {
+                    self.count_end(&told.meaning, told.cost);
+                }
+                if let Some(page) = self.attempts.get_mut(attempt) {
+                    page.told = told;
+                }
+            }
+            Event::AttemptAccepted { attempt, session } => {
+                let open = self.is_open(*attempt) && self.attempts[attempt].over.is_none();
+                if let Some(page) = self.attempts.get_mut(attempt) {
+                    page.session = Some(session.clone());
+                    page.session_in_time = open;
+                }
+            }
+            Event::AttemptStarted { attempt, since } => {
+                if let Some(page) = self.attempts.get_mut(attempt) {
+                    page.since = Some(*since);
+                }
+            }
+            Event::SessionDeleted { attempt } | Event::SessionLeft { attempt, .. } => {
+                if let (Some(page), Some(before)) = (self.attempts.get_mut(attempt), before.get(attempt)) {
+                    page.deletion = before.deletion;
+                }
+            }
+            Event::Cancelled { why: StopReason::Cancel, .. } => self.cancels = 1,
+            _ => {}
+        }
+        self.note_fact(fact);
+        if let Event::AttemptPlanned { attempt, .. } = &fact.event
+            && let (Some(page), Some(before)) = (self.attempts.get_mut(attempt), before.get(attempt))
+        {
+            (page.handed_out, page.adopted_at) = (before.handed_out, before.adopted_at);
         }
     }
 
@@ -245,7 +331,7 @@ impl<'scene> Book<'scene> {
         self.reports_of_step.clear();
         match input {
             Input::Begin => {}
-            Input::Time => {
+            Input::Time | Input::Restart => {
                 for task in &mut self.tasks {
                     if let Stage::Delayed(until) = task.stage
                         && until <= self.now
@@ -257,7 +343,7 @@ impl<'scene> Book<'scene> {
             Input::Cancel => {
                 self.cancels += 1;
                 if !self.tasks.iter().all(|task| task.stage == Stage::Ended) {
-                    self.ended_early.get_or_insert(StopReason::Cancel);
+                    self.ended_early = Some(StopReason::Cancel);
                 }
             }
             Input::Persisted(through) => self.facts_durable = *through,
@@ -283,31 +369,36 @@ impl<'scene> Book<'scene> {
             Report::Queued { .. } | Report::Met { .. } | Report::Active { .. } => {}
             Report::Ended { ending, .. } => {
                 let Some((meaning, cost)) = letter.end.clone().filter(|_| open) else { return };
-                match meaning {
-                    Meaning::Busy => self.count.refusals += 1,
-                    Meaning::Answer(_) => {
-                        self.count.attempts += 1;
-                        self.count.completed += 1;
-                    }
-                    Meaning::Fails(_) | Meaning::Unstoppable => self.count.attempts += 1,
-                }
-                if meaning != Meaning::Busy {
-                    self.count.cost_known += cost.unwrap_or(0.0);
-                }
                 let text = match ending {
                     Ending::Replied(text) | Ending::Cut(text) => Some(text.clone()),
                     _ => None,
                 };
-                page.told = Some(Told { meaning, text, cost, report: letter.report.clone() });
+                page.told = Some(Told { meaning: meaning.clone(), text, cost, report: letter.report.clone() });
+                self.count_end(&meaning, cost);
             }
             Report::Deleted { .. } => page.deletion = Deletion::Done,
             Report::DeleteFailed { .. } => page.deletion = Deletion::Refused,
         }
     }
 
+    fn count_end(&mut self, meaning: &Meaning, cost: Option<f64>) {
+        match meaning {
+            Meaning::Busy => self.count.refusals += 1,
+            Meaning::Answer(_) => {
+                self.count.attempts += 1;
+                self.count.completed += 1;
+            }
+            Meaning::Fails(_) | Meaning::Unstoppable => self.count.attempts += 1,
+        }
+        if *meaning != Meaning::Busy {
+            self.count.cost_known += cost.unwrap_or(0.0);
+        }
+    }
+
     fn note_action(&mut self, action: &Action) {
         match action {
             Action::Spawn(order) | Action::Adopt(Adoption { order, .. }) => {
+                self.to_adopt.remove(&order.attempt);
                 if let Some(page) = self.attempts.get_mut(&order.attempt) {
                     page.handed_out = true;
                 }
@@ -364,19 +455,23 @@ impl<'scene> Book<'scene> {
             }
             Event::LimitRaised { limit } => self.limit = *limit,
             Event::TaskEnded { task_index, end } => self.note_end(*task_index, end),
-            Event::Cancelled { .. } => {
-                self.ended_early.get_or_insert(StopReason::RunDeadline);
-            }
+            Event::Cancelled { why, .. } => self.ended_early = self.ended_early.max(Some(*why)),
             Event::SessionDeleted { attempt } | Event::SessionLeft { attempt, .. } => {
                 if let Some(page) = self.attempts.get_mut(attempt) {
                     page.session_gone = true;
                 }
             }
             Event::RunEnded => self.ended = true,
-            Event::RunStarted { .. }
-            | Event::AttemptStarted { .. }
+            Event::RunStarted { .. } => (self.begun, self.run_started) = (fact.at, fact.at),
+            Event::RunResumed { idle } => {
+                self.begun = self.begun + *idle;
+                self.resumed_no = self.facts_made;
+                // What the runtime bears is learned anew.
+                self.limit = self.scene.settings.concurrency_max;
+                self.hold = fact.at;
+            }
+            Event::AttemptStarted { .. }
             | Event::RuntimeMet { .. }
-            | Event::RunResumed { .. }
             | Event::BudgetReached { .. }
             | Event::BreakerOpened { .. }
             | Event::TaskReopened { .. }
@@ -409,6 +504,8 @@ impl<'scene> Book<'scene> {
                 session_in_time: false,
                 session_gone: false,
                 deletion: Deletion::NotOrdered,
+                adopted_at: None,
+                stopped_before: None,
                 heard: Vec::new(),
             },
         );
@@ -435,6 +532,7 @@ impl<'scene> Book<'scene> {
             End::Completed { .. } => {}
             End::Failed { .. } => self.count.failed += 1,
             End::Timeout { .. } => self.count.timeout += 1,
+            End::NeedsInput { .. } => self.count.needs_input += 1,
             End::Cancelled { .. } => self.count.cancelled += 1,
             End::Skipped { .. } => self.count.skipped += 1,
         }

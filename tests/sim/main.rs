@@ -17,6 +17,7 @@ use scene::{Scene, schema};
 use simulation::{Summary, census, play};
 
 mod book;
+mod cuts;
 mod endings;
 mod invariants;
 mod scenarios;
@@ -94,7 +95,9 @@ fn assert_everything_was_reached(counts: &BTreeMap<String, usize>) {
 }
 
 /// What the seeds must reach.
-const REACHED: [&str; 26] = [
+const REACHED: [&str; 29] = [
+    "an adopted attempt completed",
+    "an adopted attempt did not complete",
     "attempt ended: Cancelled",
     "attempt ended: Completed",
     "attempt failed: Model",
@@ -113,6 +116,7 @@ const REACHED: [&str; 26] = [
     "limit raised",
     "cancelled",
     "run deadline",
+    "run resumed",
     "session deleted",
     "session left: forbidden",
     "session left: nothing here can delete it",

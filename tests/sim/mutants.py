@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-RUN, LIMIT, TIERS = "src/core/run.rs", "src/core/limit.rs", "src/core/hierarchy.rs"
+RUN, STARTS, ENDS = "src/core/run/mod.rs", "src/core/run/starts.rs", "src/core/run/ends.rs"
+RESTORE, LIMIT, TIERS = "src/core/run/restore.rs", "src/core/limit.rs", "src/core/hierarchy.rs"
 FAILURE, RETRY, USAGE = "src/core/failure.rs", "src/core/retry.rs", "src/core/usage.rs"
 PROGRESS, REPORT = "src/core/progress.rs", "src/core/report.rs"
 SESSIONS, VERDICT = "src/core/sessions.rs", "src/core/verdict.rs"
@@ -73,16 +74,16 @@ MUTANTS = [
     Mutant(
         "dependencies_come_first_and_their_outputs_with_them",
         "the last dependency is not waited for",
-        RUN,
+        ENDS,
         "if *dependencies == 0 {",
         "if *dependencies <= 1 {",
     ),
     Mutant(
         "dependencies_come_first_and_their_outputs_with_them",
         "the first dependency's output is left out",
-        RUN,
-        ".filter_map(|&dependency| {",
-        ".skip(1)\n            .filter_map(|&dependency| {",
+        STARTS,
+        "self.plan.dependencies(index).iter().filter_map(material)",
+        "self.plan.dependencies(index).iter().skip(1).filter_map(material)",
     ),
     Mutant(
         "a_task_has_one_agent_at_a_time",
@@ -90,7 +91,7 @@ MUTANTS = [
         RUN,
         "self.stop(attempt, StopReason::Timeout, now);",
         "self.stop(attempt, StopReason::Timeout, now);\n"
-        "self.ended(attempt, Ending::TimedOut, Usage::default(), None, now);",
+        "self.ended(attempt, crate::core::failure::Ending::TimedOut.into(), now);",
     ),
     Mutant(
         "a_task_has_one_agent_at_a_time",
@@ -102,59 +103,57 @@ MUTANTS = [
     Mutant(
         "higher_priorities_start_first",
         "the lowest priority starts first",
-        RUN,
-        "self.ready.pop_first()",
-        "self.ready.pop_last()",
+        STARTS,
+        "let Some(&(priority, index)) = self.ready.first() else { break };",
+        "let Some(&(priority, index)) = self.ready.last() else { break };",
     ),
     Mutant(
         "higher_priorities_start_first",
         "among equals the last given starts first",
-        RUN,
-        "let Some((_, index)) = self.ready.pop_first() else { break };",
+        STARTS,
+        "let Some(&(priority, index)) = self.ready.first() else { break };",
         "let Some(&(priority, _)) = self.ready.first() else { break };\n"
-        "let Some(&entry) = self.ready.iter().rfind(|entry| entry.0 == priority) else { break };\n"
-        "self.ready.remove(&entry);\n"
-        "let (_, index) = entry;",
+        "let Some(&(_, index)) = self.ready.iter().rfind(|entry| entry.0 == priority) else { break };",
     ),
     Mutant(
         "delays_are_kept",
         "half the delay is enough",
-        RUN,
-        "self.timers.insert((now + delay, Timer::Retry(index)));",
-        "self.timers.insert((now + delay / 2, Timer::Retry(index)));",
+        ENDS,
+        "self.delay_until(index, now + delay);",
+        "self.delay_until(index, now + delay / 2);",
     ),
     Mutant(
         "free_room_is_used",
         "one place stays empty",
-        RUN,
+        STARTS,
         "self.limit.admits(self.live, now)",
         "self.limit.admits(self.live + 1, now)",
     ),
     Mutant(
         "free_room_is_used",
         "nothing wakes a delayed task",
-        RUN,
-        "self.timers.insert((now + delay, Timer::Retry(index)));",
-        "",
+        ENDS,
+        "self.timers.insert((time, Timer::Retry(index)));",
+        "let _ = time;",
     ),
     Mutant(
         "nothing_starts_once_the_run_is_to_end",
         "a timed-out attempt is retried after a cancel",
-        RUN,
-        "_ if self.cancelled.is_some() => return self.end_cancelled(index, self.cancelled, now),",
-        "_ if self.finished => return self.end_cancelled(index, self.cancelled, now),",
+        ENDS,
+        "if self.cancelled.is_some() && unread.failure.kind != FailureKind::Question {",
+        "if self.finished && unread.failure.kind != FailureKind::Question {",
     ),
     Mutant(
         "orders_say_what_was_planned",
         "every order names the first tier's model",
-        RUN,
-        "            model: Some(model.clone()),",
-        "            model: Some(task.hierarchy.tiers()[0].model.clone()),",
+        STARTS,
+        "            model: Some(model),",
+        "            model: Some(model).and(Some(task.hierarchy.tiers()[0].model.clone())),",
     ),
     Mutant(
         "orders_say_what_was_planned",
         "keys repeat",
-        RUN,
+        STARTS,
         "let key = random_key(&mut self.random);",
         "let key = random_key(&mut fastrand::Rng::with_seed(u64::from(record.starts)));",
     ),
@@ -177,8 +176,8 @@ MUTANTS = [
         "outcomes_are_what_the_world_reported",
         "what may still be running is taken for stopped",
         VERDICT,
-        "(Some(_), unread) if unstoppable => unread,",
-        '(Some(_), unread) if unstoppable && cancel_reason == "-" => unread,',
+        "(Some(_), unread) if unstoppable ||",
+        '(Some(_), unread) if unstoppable && cancel_reason == "-" ||',
     ),
     Mutant(
         "outcomes_are_what_the_world_reported",
@@ -204,23 +203,23 @@ MUTANTS = [
     Mutant(
         "tiers_only_climb",
         "the next tier is not used",
-        RUN,
-        "(record.history.tier, record.history.attempts + 1)",
-        "(record.history.tier / 2, record.history.attempts + 1)",
+        STARTS,
+        "Ok(tier) => tier,",
+        "Ok(tier) => tier / 2,",
     ),
     Mutant(
         "objections_go_to_the_same_tier_only",
         "the next tier hears the objection too",
-        RUN,
-        "                record.objection = None;\n                Duration::ZERO",
-        "                Duration::ZERO",
+        ENDS,
+        "Step::Climb | Step::GiveUp => record.objection = None,",
+        "Step::Climb | Step::GiveUp => {}",
     ),
     Mutant(
         "objections_go_to_the_same_tier_only",
         "nobody hears the objection",
-        RUN,
-        "&materials, record.objection.as_ref())",
-        "&materials, None)",
+        STARTS,
+        "&record.replies, record.objection.as_ref())",
+        "&record.replies, None)",
     ),
     Mutant(
         "stops_have_their_reason",
@@ -246,14 +245,14 @@ MUTANTS = [
     Mutant(
         "stops_are_waited_for_as_long_as_agreed",
         "half the patience",
-        RUN,
+        ENDS,
         "now + self.settings.stop_patience, Timer",
         "now + self.settings.stop_patience / 2, Timer",
     ),
     Mutant(
         "stops_are_waited_for_as_long_as_agreed",
         "twice the patience",
-        RUN,
+        ENDS,
         "now + self.settings.stop_patience, Timer",
         "now + self.settings.stop_patience * 2, Timer",
     ),
@@ -261,7 +260,7 @@ MUTANTS = [
     Mutant(
         "a_task_ends_once",
         "a task with two failed dependencies is skipped twice",
-        RUN,
+        ENDS,
         "            if matches!(self.records[index].state, State::Ended) {\n                continue;\n            }",
         "",
     ),
@@ -275,16 +274,16 @@ MUTANTS = [
     Mutant(
         "ends_tell_the_truth",
         "a timeout is called a failure",
-        RUN,
+        ENDS,
         "FailureKind::Timeout => End::Timeout { reason, raw },",
         "FailureKind::Timeout => End::Failed { reason, raw },",
     ),
     Mutant(
         "ends_tell_the_truth",
         "a skipped task names the one in between",
-        RUN,
-        "End::Skipped { because_of, .. } => because_of.clone(),",
-        "End::Skipped { .. } => self.plan.tasks()[index].id.clone(),",
+        ENDS,
+        "if let End::Skipped { .. } = end {\n            return end.clone();\n        }",
+        "",
     ),
     Mutant(
         "reports_agree_with_the_world",
@@ -326,14 +325,14 @@ MUTANTS = [
     Mutant(
         "deletions_are_few_at_once",
         "one deletion too many after the agents",
-        RUN,
+        STARTS,
         "self.sessions.deleting() < self.settings.deletes_max",
         "self.sessions.deleting() <= self.settings.deletes_max",
     ),
     Mutant(
         "everything_is_accounted_for_at_the_end",
         "nobody says which sessions are left",
-        RUN,
+        STARTS,
         "for (attempt, session) in self.sessions.left() {",
         "for (attempt, session) in self.sessions.left().into_iter().take(0) {",
     ),
@@ -349,8 +348,8 @@ MUTANTS = [
         "facts_come_in_order_of_time",
         "facts come backwards",
         RUN,
-        "self.facts.push_back(Fact { at, event });",
-        "self.facts.push_front(Fact { at, event });",
+        "self.facts.push_back(fact);",
+        "self.facts.push_front(fact);",
     ),
     Mutant(
         "deadlines_lie_ahead",
@@ -377,7 +376,7 @@ MUTANTS = [
     Mutant(
         "a_finished_run_is_silent",
         "timers outlive the run",
-        RUN,
+        STARTS,
         "self.finished = true;\n        self.timers.clear();",
         "self.finished = true;",
     ),
@@ -385,13 +384,13 @@ MUTANTS = [
         "a_run_ends_in_time",
         "the run's deadline is three times as far",
         RUN,
-        "(now + settings.run_time_max, Timer::RunDeadline)",
-        "(now + settings.run_time_max * 3, Timer::RunDeadline)",
+        "(now + machine.settings.run_time_max, Timer::RunDeadline)",
+        "(now + machine.settings.run_time_max * 3, Timer::RunDeadline)",
     ),
     Mutant(
         "a_run_ends_in_time",
         "deletions are waited for without end",
-        RUN,
+        STARTS,
         "now + self.settings.cleanup_patience, Timer",
         "now + self.settings.cleanup_patience * 100, Timer",
     ),
@@ -399,13 +398,13 @@ MUTANTS = [
         "cancelling_twice_ends_at_once",
         "a second cancel is ignored",
         RUN,
-        "if self.cancelled.is_some() || self.unended == 0 {\n            for index",
+        "if self.cancelled == Some(StopReason::Cancel) || self.unended == 0 {\n            for index",
         "if self.unended == 0 {\n            for index",
     ),
     Mutant(
         "every_run_ends",
         "nothing ends the wait for deletions",
-        RUN,
+        STARTS,
         "self.timers.insert((now + self.settings.cleanup_patience, Timer::CleanupDeadline));",
         "",
     ),
@@ -441,7 +440,7 @@ MUTANTS = [
     Mutant(
         "an_order_that_nobody_saw_is_taken_back_by_a_cancel",
         "every order goes out",
-        RUN,
+        ENDS,
         "let was_waiting = self.take_back(attempt);",
         "let was_waiting = self.finished && self.take_back(attempt);",
     ),
@@ -508,6 +507,17 @@ def run_suite(folder: Path, target: Path, timeout: float, only: str | None = Non
     return Verdict(fell=status != 0, names=names, tail=output[-2000:])
 
 
+def misfits() -> list[str]:
+    """Mutants that cannot be applied, each with the reason."""
+    texts = {mutant.file: (ROOT / mutant.file).read_text(encoding="utf-8") for mutant in MUTANTS}
+    counts = [(mutant, texts[mutant.file].count(mutant.old)) for mutant in MUTANTS]
+    return [
+        f"mutant `{mutant.name}`: the text to replace occurs {count} times in {mutant.file}: {mutant.old!r}"
+        for mutant, count in counts
+        if count != 1
+    ]
+
+
 def try_mutant(mutant: Mutant, folder: Path, target: Path, timeout: float) -> tuple[bool, str]:
     """Whether the mutant's own invariant catches it, and what the table says about it."""
     path = folder / mutant.file
@@ -537,7 +547,12 @@ def main() -> int:
     parser.add_argument("--only", default="", metavar="TEXT", help="only mutants whose name or invariant holds this")
     parser.add_argument("--timeout", type=float, default=120.0, metavar="SECONDS", help="for one run of the suite")
     parser.add_argument("--target-dir", type=Path, default=ROOT / "target" / "mutants", metavar="FOLDER")
+    parser.add_argument("--check", action="store_true", help="only see whether every mutant can be applied")
     options = parser.parse_args()
+    if options.check:
+        stale = misfits()
+        print("\n".join(stale) or f"{len(MUTANTS)} mutants can be applied")
+        return 2 if stale else 0
     chosen = [mutant for mutant in MUTANTS if options.only in mutant.name or options.only in mutant.invariant]
     target = options.target_dir.resolve()
     with tempfile.TemporaryDirectory(prefix="mutants-") as name:

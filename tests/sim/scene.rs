@@ -31,6 +31,9 @@ pub struct Scene {
     pub child_limits: Vec<(Time, usize)>,
     /// When somebody cancels.
     pub cancels: Vec<Time>,
+    /// How often the machine may die, and how likely it does before an input.
+    pub deaths_max: u32,
+    pub death: f64,
 }
 
 /// How likely each trouble is.
@@ -94,7 +97,9 @@ impl Scene {
             }
             _ => Vec::new(),
         };
-        Self { seed, plan, settings, temper, child_limits, cancels }
+        let deaths_max = if settings.journaled { [0, 1, 3, 8][random.usize(0..4)] } else { 0 };
+        let death = [0.005, 0.05, 0.3][random.usize(0..3)];
+        Self { seed, plan, settings, temper, child_limits, cancels, deaths_max, death }
     }
 
     /// How many agents the runtime bears at `now`.

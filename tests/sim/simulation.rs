@@ -1,12 +1,12 @@
 //! One simulated run: carries time, letters, cancels and durability into the machine, its actions into the world, and
 //! shows every moment of it to the invariants.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
-use parallel_agents::core::fact::{Event, Fact, Outcome};
+use parallel_agents::core::fact::{Event, Fact, Outcome, StopReason};
 use parallel_agents::core::run::RunMachine;
 use parallel_agents::core::time::Time;
 
@@ -51,6 +51,7 @@ pub fn play(scene: &Scene, only: Option<&str>) -> Result<Summary, Breach> {
         world: World::new(scene),
         random: Rng::with_seed(scene.seed ^ 0x7469_6d65),
         persist_at: None,
+        deaths: 0,
         cancels: scene.cancels.clone(),
         invariants: invariants::ALL.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect(),
         summary: Summary::default(),
@@ -66,6 +67,8 @@ struct Simulation<'scene> {
     world: World<'scene>,
     random: Rng,
     persist_at: Option<Time>,
+    /// How often the machine has died.
+    deaths: u32,
     /// Cancels to come, in order.
     cancels: Vec<Time>,
     invariants: Vec<&'static (&'static str, Invariant)>,
@@ -87,6 +90,10 @@ impl Simulation<'_> {
         while !self.machine.is_finished() {
             if self.summary.steps > STEPS_MAX {
                 return Err(self.breach("every_run_ends", format!("no end after {STEPS_MAX} inputs")));
+            }
+            if self.deaths < self.scene.deaths_max && self.random.f64() < self.scene.death {
+                self.die_and_go_on()?;
+                continue;
             }
             let Some((time, next)) = self.next() else {
                 return Err(self.breach("every_run_ends", "nothing is left to happen".to_owned()));
@@ -129,6 +136,24 @@ impl Simulation<'_> {
         candidates.into_iter().flatten().min()
     }
 
+    /// The machine dies with all that is not durable. The world goes on, and after a while another machine does too.
+    fn die_and_go_on(&mut self) -> Result<(), Breach> {
+        self.deaths += 1;
+        let durable = self.random.u64(self.book.facts_durable..=self.book.facts_made);
+        self.summary.facts.truncate(usize::try_from(durable).unwrap_or(usize::MAX));
+        self.persist_at = None;
+        let now = self.book.now + span(&mut self.random, &[0, 1_000, 100_000]);
+        self.world.bury();
+        while self.world.next_time().is_some_and(|time| time <= now) {
+            self.world.advance();
+        }
+        self.world.bury();
+        self.book = self.book.reborn(&self.summary.facts, now);
+        let (plan, settings) = (self.scene.plan.clone(), self.scene.settings.clone());
+        self.machine = RunMachine::restore(plan, settings, self.summary.facts.clone(), &[], self.scene.seed, now);
+        self.step(&Input::Restart)
+    }
+
     /// What is stale is told right after the time, so that whatever comes of it can only come of it.
     fn deliver(&mut self, letter: Letter) -> Result<(), Breach> {
         if self.book.is_stale(&letter.report) {
@@ -157,12 +182,14 @@ impl Simulation<'_> {
         let heard = match input {
             Input::Letter(letter) if self.book.is_echo(&letter.report) => Heard::Echo,
             Input::Letter(letter) if !self.book.is_open(address(&letter.report).1) => Heard::Late,
-            Input::Letter(_) | Input::Begin | Input::Time | Input::Cancel | Input::Persisted(_) => Heard::InTime,
+            Input::Letter(_) | Input::Begin | Input::Restart | Input::Time | Input::Cancel | Input::Persisted(_) => {
+                Heard::InTime
+            }
         };
         let now = self.book.now;
         self.show(&Moment::Input(input), heard, input)?;
         match input {
-            Input::Begin => {}
+            Input::Begin | Input::Restart => {}
             Input::Time => self.machine.handle_time(now),
             Input::Cancel => self.machine.handle_cancel("somebody cancelled", now),
             Input::Persisted(through) => self.machine.handle_persisted(*through),
@@ -198,7 +225,22 @@ impl Simulation<'_> {
 
 /// How often each kind of thing happened, to see that the seeds reach it.
 pub fn census(facts: &[Fact], counts: &mut BTreeMap<String, usize>) {
+    let (mut open, mut adopted) = (BTreeSet::new(), BTreeSet::new());
     for fact in facts {
+        match &fact.event {
+            Event::AttemptPlanned { attempt, .. } => {
+                open.insert(*attempt);
+            }
+            Event::RunResumed { .. } => adopted.clone_from(&open),
+            Event::AttemptEnded { attempt, outcome, .. } => {
+                open.remove(attempt);
+                if adopted.remove(attempt) {
+                    let name = if *outcome == Outcome::Completed { "completed" } else { "did not complete" };
+                    *counts.entry(format!("an adopted attempt {name}")).or_default() += 1;
+                }
+            }
+            _ => {}
+        }
         let name = match &fact.event {
             Event::AttemptEnded { outcome: Outcome::Failed { kind, reason }, .. } => {
                 let given_up = if reason.contains("did not confirm") { ", given up" } else { "" };
@@ -213,13 +255,13 @@ pub fn census(facts: &[Fact], counts: &mut BTreeMap<String, usize>) {
             Event::LimitRaised { .. } => "limit raised".to_owned(),
             Event::Cancelled { why: StopReason::Cancel, .. } => "cancelled".to_owned(),
             Event::Cancelled { .. } => "run deadline".to_owned(),
+            Event::RunResumed { .. } => "run resumed".to_owned(),
             Event::RunStarted { .. }
             | Event::AttemptPlanned { .. }
             | Event::AttemptAccepted { .. }
             | Event::AttemptStarted { .. }
             | Event::RetryPlanned { .. }
             | Event::RuntimeMet { .. }
-            | Event::RunResumed { .. }
             | Event::BudgetReached { .. }
             | Event::BreakerOpened { .. }
             | Event::TaskReopened { .. }

@@ -22,11 +22,12 @@ pub fn truth(page: &AttemptPage) -> Truth {
     match (meaning, page.stopping.map(|stopping| stopping.why)) {
         (Some(Meaning::Answer(_)), _) => Truth::Completed,
         (Some(Meaning::Busy), _) => Truth::Refused,
-        (None, _) if !page.handed_out => Truth::Cancelled,
+        (None, _) if page.was_never_ordered() => Truth::Cancelled,
         (Some(Meaning::Unstoppable) | None, _) => Truth::Failed(FailureKind::Permanent),
-        (Some(Meaning::Fails(_)), Some(StopReason::Timeout | StopReason::RunDeadline)) => {
-            Truth::Failed(FailureKind::Timeout)
-        }
+        (
+            Some(Meaning::Fails(_)),
+            Some(StopReason::Timeout | StopReason::Idle | StopReason::TaskDeadline | StopReason::RunDeadline),
+        ) => Truth::Failed(FailureKind::Timeout),
         (Some(Meaning::Fails(_)), Some(StopReason::Cancel)) => Truth::Cancelled,
         (Some(Meaning::Fails(kind)), None) => Truth::Failed(*kind),
     }
@@ -48,7 +49,11 @@ pub fn next_tier(book: &Book<'_>, index: usize) -> Option<(usize, u32, FailureKi
         FailureKind::ServerError => policy.server_error_retries_max,
         FailureKind::Output => policy.output_retries_max,
         FailureKind::Model | FailureKind::Timeout => 0,
-        FailureKind::Permanent | FailureKind::Truncated | FailureKind::Stopped | FailureKind::Busy => return None,
+        FailureKind::Permanent
+        | FailureKind::Truncated
+        | FailureKind::Stopped
+        | FailureKind::Question
+        | FailureKind::Busy => return None,
     };
     if spent.len() >= policy.attempts_max as usize {
         return None;
@@ -63,12 +68,13 @@ pub fn next_tier(book: &Book<'_>, index: usize) -> Option<(usize, u32, FailureKi
 /// What an attempt cost, as far as the world told; one that certainly never started cost nothing.
 pub fn cost(page: &AttemptPage) -> Option<f64> {
     match &page.told {
-        None if !page.handed_out => Some(0.0),
+        None if page.was_never_ordered() => Some(0.0),
         None => None,
         Some(told) => {
             // A run that failed was started, whether or not anybody heard of that.
             let has_run = matches!(&told.report, Report::Ended { ending: Ending::Failed { .. }, .. });
-            let certain = page.accepted_no.is_none() && !has_run && !matches!(told.meaning, Meaning::Unstoppable);
+            let may_have_run = has_run || page.adopted_at.is_some() || told.meaning == Meaning::Unstoppable;
+            let certain = page.accepted_no.is_none() && !may_have_run;
             told.cost.or(certain.then_some(0.0))
         }
     }

@@ -12,7 +12,7 @@ use fastrand::Rng;
 use parallel_agents::core::action::{Action, Adoption, AttemptRef, Report, Session, SpawnOrder};
 use parallel_agents::core::failure::{Ending, FailureKind};
 use parallel_agents::core::time::Time;
-use parallel_agents::core::usage::Usage;
+use parallel_agents::core::usage::{Tokens, Usage};
 
 use super::endings::{self, Meaning, Sample};
 use super::scene::{Scene, Temper, span};
@@ -38,6 +38,22 @@ pub struct Agent {
     sample: Sample,
     /// Whether its own end was sent.
     told: bool,
+    /// Whether it has written the answer that was asked for.
+    pub has_answered: bool,
+    /// Whether it was ever started.
+    exists: bool,
+}
+
+impl Agent {
+    fn new(order: SpawnOrder, sample: Sample) -> Self {
+        let session = Session { key: format!("session:{}", order.key).into(), run_id: order.key.clone() };
+        Self { session, alive: true, works: None, order, sample, told: false, has_answered: false, exists: true }
+    }
+
+    /// The order that it was started with.
+    pub fn order(&self) -> Option<&SpawnOrder> {
+        self.exists.then_some(&self.order)
+    }
 }
 
 #[derive(Debug)]
@@ -112,7 +128,8 @@ impl<'scene> World<'scene> {
     /// Begins to carry out an action.
     pub fn begin(&mut self, action: Action, now: Time) {
         match action {
-            Action::Spawn(order) | Action::Adopt(Adoption { order, .. }) => self.spawn(order, now),
+            Action::Spawn(order) => self.spawn(order, now),
+            Action::Adopt(adoption) => self.adopt(adoption, now),
             Action::Look(attempt) => self.look(attempt, now),
             Action::Stop(attempt) => self.stop(attempt, now),
             Action::Delete { attempt, .. } => self.delete(attempt, now),
@@ -142,10 +159,9 @@ impl<'scene> World<'scene> {
             None if bad => endings::failure(&mut self.random, task, attempt),
             None => endings::answer(&mut self.random, task, attempt),
         };
-        let session = Session { key: format!("session:{}", order.key).into(), run_id: order.key.clone() };
         let timeout = order.timeout;
-        let agent =
-            Agent { session: session.clone(), alive: refusal.is_none(), works: None, order, sample, told: false };
+        let agent = Agent { alive: refusal.is_none(), ..Agent::new(order, sample) };
+        let session = agent.session.clone();
         self.agents.insert(attempt, agent);
         if refusal.is_some() {
             self.tell_own_end(attempt, now);
@@ -168,6 +184,29 @@ impl<'scene> World<'scene> {
         }
     }
 
+    /// Whoever ordered this agent is dead; from now on it is heard of again, if there is one.
+    fn adopt(&mut self, adoption: Adoption, now: Time) {
+        let attempt = adoption.order.attempt;
+        let agent = self.agents.entry(attempt).or_insert_with(|| {
+            let ending = Ending::Lost { reason: "it was never started".to_owned() };
+            let sample = Sample { ending, meaning: Meaning::Fails(FailureKind::Transient) };
+            Agent { alive: false, told: true, exists: false, ..Agent::new(adoption.order, sample) }
+        });
+        if !agent.alive {
+            return self.tell_own_end_late(attempt, now);
+        }
+        let (session, works) = (agent.session.clone(), agent.works);
+        self.post(Report::Spawned { attempt, session }, None, now);
+        if let Some(since) = works {
+            self.post(Report::Started { attempt, since }, None, now);
+        }
+    }
+
+    /// The machine has died: nobody hears what is on its way to it.
+    pub fn bury(&mut self) {
+        self.happenings.retain(|_, happening| !matches!(happening, Happening::Arrives(_)));
+    }
+
     /// How long an agent works; none if for ever.
     fn latency(&mut self, timeout: Duration) -> Option<Duration> {
         if self.happens(self.temper().slowness) {
@@ -187,8 +226,17 @@ impl<'scene> World<'scene> {
         if !self.agents.get(&attempt).is_some_and(|agent| agent.alive) {
             return;
         }
-        if self.agents[&attempt].sample.meaning != Meaning::Unstoppable {
-            self.die(attempt);
+        match self.agents[&attempt].sample.meaning {
+            Meaning::Unstoppable => {}
+            Meaning::Answer(_) => {
+                self.die(attempt);
+                if let Some(agent) = self.agents.get_mut(&attempt) {
+                    agent.has_answered = true;
+                }
+            }
+            Meaning::Busy | Meaning::Fails(_) => {
+                self.die(attempt);
+            }
         }
         self.tell_own_end(attempt, now);
     }
@@ -208,6 +256,9 @@ impl<'scene> World<'scene> {
         let task = &self.scene.plan.tasks()[attempt.task_index];
         let (usage, cost) = match meaning {
             Meaning::Busy => (Usage::default(), None),
+            _ if !self.agents[&attempt].exists => {
+                (Usage { tokens: Some(Tokens::default()), cost: Some(0.0) }, Some(0.0))
+            }
             Meaning::Answer(_) | Meaning::Fails(_) | Meaning::Unstoppable => {
                 endings::usage(&mut self.random, task, &self.agents[&attempt].order)
             }

@@ -44,7 +44,8 @@ impl RunMachine {
         // What was never started cost nothing; anything else that is not told is unknown.
         let truncated = matches!(ending, Ending::Cut(_));
         let may_have_run = matches!(ending, Ending::Unstoppable { .. } | Ending::Failed { .. });
-        let started = self.sessions.was_accepted(attempt) || may_have_run;
+        let is_adopted = matches!(&self.records[index].state, State::Live(live) if live.is_adopted);
+        let started = self.sessions.was_accepted(attempt) || is_adopted || may_have_run;
         let mut verdict = verdict(task, ending, stopping, self.why_early());
         if let Err(Unread { failure: Failure { kind: FailureKind::Busy, reason, retry_after }, .. }) = verdict {
             self.refused(attempt, reason, retry_after, now);
@@ -100,6 +101,7 @@ impl RunMachine {
 
     fn tell_breakers(&mut self, index: usize, outcome: &Outcome, now: Time) {
         let task = &self.plan.tasks()[index];
+        let attempt = AttemptRef { task_index: index, start_no: self.records[index].starts };
         let model = &task.hierarchy.tiers()[self.records[index].history.tier].model;
         let failure = match outcome {
             Outcome::Completed | Outcome::NeedsInput { .. } => None,
@@ -108,7 +110,7 @@ impl RunMachine {
         };
         let before = self.breakers.changes();
         // No draw where it is not needed: the same reports give the same run, breakers or not.
-        let opened = self.breakers.ended(model, &task.agent_type, failure, || self.random.f64(), now);
+        let opened = self.breakers.ended(attempt, model, &task.agent_type, failure, || self.random.f64(), now);
         if self.breakers.changes() != before {
             self.release_held();
         }
@@ -141,7 +143,7 @@ impl RunMachine {
         let task = &self.plan.tasks()[attempt.task_index];
         let model = &task.hierarchy.tiers()[self.records[attempt.task_index].history.tier].model;
         let before = self.breakers.changes();
-        self.breakers.refused(model, &task.agent_type, now);
+        self.breakers.refused(attempt, model, &task.agent_type, now);
         if self.breakers.changes() != before {
             self.release_held();
         }
@@ -322,6 +324,11 @@ impl RunMachine {
         let reason = self.why_early().to_owned();
         let was_live = matches!(self.records[index].state, State::Live(_));
         let raw = self.records[index].raw.take();
+        if self.cancelled.is_none() && self.starts_stopped.is_none() {
+            // Its order was taken back because its own time was up.
+            let reason = deadline_passed(&self.plan.tasks()[index]);
+            return self.end_task(index, End::Timeout { reason, raw }, now);
+        }
         let end = match why {
             Some(StopReason::RunDeadline) if was_live => End::Timeout { reason, raw },
             Some(
@@ -376,7 +383,7 @@ impl RunMachine {
     }
 
     /// How a task ends that builds on task `index`, which ended as `end`.
-    fn skipped(&self, index: usize, end: &End) -> End {
+    pub(super) fn skipped(&self, index: usize, end: &End) -> End {
         if let End::Cancelled { reason, .. } = end
             && self.cancelled.is_some()
         {

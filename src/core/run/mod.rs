@@ -25,6 +25,8 @@ use super::settings::RunSettings;
 use super::time::Time;
 
 mod ends;
+#[cfg(test)]
+mod likeness;
 mod restore;
 mod starts;
 
@@ -189,12 +191,19 @@ impl RunMachine {
     }
 
     /// The journal takes no further facts. No agent is started any more; those that run go on, and their sessions stay,
-    /// so that whoever resumes the run finds what the journal could not keep.
+    /// so that whoever resumes the run finds what the journal could not keep. Deletions that still waited for their facts
+    /// are not made.
     pub fn handle_journal_lost(&mut self, reason: &str, now: Time) {
         if self.finished || !self.settings.journaled {
             return;
         }
         self.settings.journaled = false;
+        for (_, action) in &self.actions {
+            if let Action::Delete { attempt, .. } = action {
+                self.sessions.spare(*attempt);
+            }
+        }
+        self.actions.retain(|(_, action)| !matches!(action, Action::Delete { .. }));
         self.sessions.keep_all(reason);
         self.stop_starting(reason, now);
         self.advance(now);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::{RunMachine, Timer};
 use crate::core::action::{Action, Adoption, AttemptRef, Session};
-use crate::core::fact::{End, Event, Fact, Outcome, Status, StopReason};
+use crate::core::fact::{End, Event, Fact, Outcome, StopReason};
 use crate::core::failure::Failure;
 use crate::core::hierarchy::Step;
 use crate::core::plan::Plan;
@@ -30,15 +30,15 @@ pub struct Reopening {
 
 /// What the facts leave open.
 #[derive(Default)]
-struct Past {
+pub(super) struct Past {
     latest: Option<Time>,
     begun: Time,
     /// The runtime's life, as last met.
     boot: Option<Arc<str>>,
     /// Attempts that have not ended.
-    open: BTreeMap<usize, Open>,
+    pub(super) open: BTreeMap<usize, Open>,
     /// Ends of attempts that nothing has followed yet, and why they were being stopped.
-    unfollowed: BTreeMap<usize, Unfollowed>,
+    pub(super) unfollowed: BTreeMap<usize, Unfollowed>,
     /// How tasks ended.
     ends: BTreeMap<usize, End>,
     delayed: BTreeMap<usize, Time>,
@@ -46,9 +46,9 @@ struct Past {
 }
 
 /// An attempt's outcome, what it wrote, and why it was being stopped, if it was.
-type Unfollowed = (Outcome, Option<Arc<str>>, Option<StopReason>);
+pub(super) type Unfollowed = (Outcome, Option<Arc<str>>, Option<StopReason>);
 
-struct Open {
+pub(super) struct Open {
     attempt: AttemptRef,
     key: Arc<str>,
     model: Arc<str>,
@@ -56,7 +56,7 @@ struct Open {
     boot: Option<Arc<str>>,
     ordered: Time,
     since: Option<Time>,
-    stopping: Option<StopReason>,
+    pub(super) stopping: Option<StopReason>,
 }
 
 impl RunMachine {
@@ -70,7 +70,20 @@ impl RunMachine {
         seed: u64,
         now: Time,
     ) -> Self {
-        let mut machine = Self::blank(plan.into(), settings, seed, now);
+        let (mut machine, past) = Self::recalled(plan.into(), settings, facts, seed, now);
+        machine.go_on(past, reopening, now);
+        machine
+    }
+
+    /// A machine that knows what happened, and what that leaves open.
+    pub(super) fn recalled(
+        plan: Arc<Plan>,
+        settings: RunSettings,
+        facts: impl IntoIterator<Item = Fact>,
+        seed: u64,
+        now: Time,
+    ) -> (Self, Past) {
+        let mut machine = Self::blank(plan, settings, seed, now);
         let mut past = Past::default();
         for index in 0..machine.records.len() {
             if machine.plan.dependencies(index).is_empty() {
@@ -86,12 +99,12 @@ impl RunMachine {
         machine.facts_durable = machine.facts_made;
         // The same seed must not give the same keys again.
         machine.random = fastrand::Rng::with_seed(seed ^ machine.facts_made.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        machine.go_on(past, reopening, now);
-        machine
+        (machine, past)
     }
 
     fn go_on(&mut self, mut past: Past, reopening: &[Reopening], now: Time) {
-        if past.is_over && reopening.is_empty() {
+        let open = self.openable(&past, reopening);
+        if past.is_over && !open.contains(&true) {
             self.finished = true;
             return;
         }
@@ -101,7 +114,7 @@ impl RunMachine {
             past.begun = now;
         } else {
             let idle = past.latest.map_or(Duration::ZERO, |latest| now.since(latest));
-            self.recall_resumption(&mut past, idle);
+            self.recall_resumption(&mut past, idle, now);
             self.fact(now, Event::RunResumed { idle });
         }
         self.timers.clear();
@@ -116,8 +129,15 @@ impl RunMachine {
                 self.delay_until(index, time);
             }
         }
-        self.reopen(&past, reopening, now);
+        self.reopen(&past, &open, reopening, now);
+        self.skip_what_waits_in_vain(&past, &open, now);
         for (index, (outcome, answer, stopping)) in std::mem::take(&mut past.unfollowed) {
+            if outcome == Outcome::Cancelled && self.cancelled.is_none() {
+                // Its order was taken back for a reason that is seen again, if it still holds.
+                self.records[index].history.attempts += 1;
+                self.make_ready(index);
+                continue;
+            }
             let verdict = recalled(&self.plan.tasks()[index], outcome.clone(), answer);
             self.follow(index, &outcome, verdict, stopping, now);
         }
@@ -127,13 +147,16 @@ impl RunMachine {
         if let Some(why) = self.cancelled {
             self.end_all(why, now);
         }
-        self.advance(now);
+        self.handle_time(now);
     }
 
     fn adopt(&mut self, open: Open, now: Time) {
         let Open { attempt, key, model, session, boot, ordered, since, stopping } = open;
         let order = self.order_again(attempt, key, model);
         self.act(Action::Adopt(Adoption { order, session, boot, ordered }));
+        if let State::Live(live) = &mut self.records[attempt.task_index].state {
+            live.is_adopted = true;
+        }
         self.look_later(attempt, now);
         if let Some(since) = since {
             let timeout = self.plan.tasks()[attempt.task_index].timeout + self.settings.grace;
@@ -147,55 +170,76 @@ impl RunMachine {
         }
     }
 
-    /// Opens tasks again, and what was skipped because of them.
-    fn reopen(&mut self, past: &Past, reopening: &[Reopening], now: Time) {
-        let mut open = vec![false; self.records.len()];
-        for Reopening { task_index: index, answer } in reopening {
-            let Some(end) = past.ends.get(index) else { continue };
-            open[*index] = true;
-            self.reopen_one(*index, end.status(), answer.clone(), now);
-            if let (End::NeedsInput { question, .. }, Some(answer)) = (end, answer) {
-                let reply = Reply { question: question.as_str().into(), answer: answer.clone() };
-                self.records[*index].replies.push(reply);
-            }
-        }
+    /// Which tasks are opened again: those that are asked for, and those that were skipped because of them. One that has
+    /// an answer has nothing to go on with, and none can go on that builds on what did not complete.
+    fn openable(&self, past: &Past, reopening: &[Reopening]) -> Vec<bool> {
+        let mut open: Vec<bool> = (0..self.records.len())
+            .map(|index| match past.ends.get(&index) {
+                None | Some(End::Completed { .. }) => false,
+                Some(End::Skipped { .. }) => true,
+                Some(_) => reopening.iter().any(|reopening| reopening.task_index == index),
+            })
+            .collect();
         let mut found = true;
         while std::mem::take(&mut found) {
             for index in 0..open.len() {
-                let builds_on_open = self.plan.dependencies(index).iter().any(|&dependency| open[dependency]);
-                if !open[index]
-                    && builds_on_open
-                    && let Some(End::Skipped { .. }) = past.ends.get(&index)
-                {
-                    (open[index], found) = (true, true);
-                    self.reopen_one(index, Status::Skipped, None, now);
+                let will_do = |&dependency: &usize| {
+                    open[dependency] || matches!(past.ends.get(&dependency), None | Some(End::Completed { .. }))
+                };
+                if open[index] && !self.plan.dependencies(index).iter().all(will_do) {
+                    (open[index], found) = (false, true);
                 }
             }
         }
-        for index in (0..open.len()).filter(|&index| open[index]) {
-            let is_done = |&&dependency: &&usize| matches!(past.ends.get(&dependency), Some(End::Completed { .. }));
-            let dependencies = self.plan.dependencies(index).iter().filter(|dependency| !is_done(dependency)).count();
-            if dependencies == 0 {
-                self.make_ready(index);
-            } else {
-                self.records[index].state = State::Blocked { dependencies };
+        open
+    }
+
+    /// Skips what builds on a task whose end was recorded and the skipping was not.
+    fn skip_what_waits_in_vain(&mut self, past: &Past, open: &[bool], now: Time) {
+        for (&index, end) in past.ends.iter().filter(|(index, end)| !open[**index] && end.output().is_none()) {
+            for &dependent in self.plan.clone().dependents(index) {
+                if let State::Blocked { .. } = self.records[dependent].state {
+                    let skipped = self.skipped(index, end);
+                    self.end_task(dependent, skipped, now);
+                }
             }
         }
     }
 
-    fn reopen_one(&mut self, index: usize, was: Status, answer: Option<Arc<str>>, now: Time) {
-        self.mark_open(index);
-        self.fact(now, Event::TaskReopened { task_index: index, was, answer });
+    /// Opens these tasks again.
+    fn reopen(&mut self, past: &Past, open: &[bool], reopening: &[Reopening], now: Time) {
+        for index in (0..open.len()).filter(|&index| open[index]) {
+            let Some(end) = past.ends.get(&index) else { continue };
+            let asked = reopening.iter().find(|reopening| reopening.task_index == index);
+            let answer = asked.and_then(|reopening| reopening.answer.clone());
+            self.mark_open(index, end, answer.as_ref());
+            self.fact(now, Event::TaskReopened { task_index: index, was: end.status(), answer });
+            let is_done = |&&dependency: &&usize| matches!(past.ends.get(&dependency), Some(End::Completed { .. }));
+            let dependencies = self.plan.dependencies(index).iter().filter(|dependency| !is_done(dependency)).count();
+            self.unblock_or_wait(index, dependencies);
+        }
     }
 
-    /// A task that had ended may spend attempts again, on the tier it was on.
-    fn mark_open(&mut self, index: usize) {
+    fn unblock_or_wait(&mut self, index: usize, dependencies: usize) {
+        if dependencies == 0 {
+            self.make_ready(index);
+        } else {
+            self.records[index].state = State::Blocked { dependencies };
+        }
+    }
+
+    /// A task that had ended may spend attempts again, on the tier it was on, and goes on with the answer to what it asked.
+    fn mark_open(&mut self, index: usize, end: &End, answer: Option<&Arc<str>>) {
         self.unended += 1;
         let record = &mut self.records[index];
         record.spent_before += record.history.attempts;
         record.history = record.history.anew();
         record.deadline = None;
         record.failed = None;
+        record.raw = None;
+        if let (End::NeedsInput { question, .. }, Some(answer)) = (end, answer) {
+            record.replies.push(Reply { question: question.as_str().into(), answer: answer.clone() });
+        }
     }
 
     /// Takes in what happened, as far as it decides what follows. It was decided when it happened: nothing is decided
@@ -203,13 +247,13 @@ impl RunMachine {
     fn recall(&mut self, past: &mut Past, fact: &Fact) {
         match &fact.event {
             Event::RunStarted { .. } => past.begun = fact.at,
-            Event::RunResumed { idle } => self.recall_resumption(past, *idle),
-            Event::RuntimeMet { boot } => past.boot = Some(boot.clone()),
+            Event::RunResumed { idle } => self.recall_resumption(past, *idle, fact.at),
+            Event::RuntimeMet { boot } => recall_boot(past, boot),
             Event::AttemptPlanned { attempt, attempt_no, tier, model, key, .. } => {
                 self.unready(attempt.task_index);
                 let record = &mut self.records[attempt.task_index];
                 record.starts = attempt.start_no;
-                record.history.climb_to(*tier);
+                record.climb_to(*tier);
                 self.enlist(*attempt, *attempt_no, fact.at);
                 let open = Open {
                     attempt: *attempt,
@@ -225,9 +269,16 @@ impl RunMachine {
             }
             Event::AttemptAccepted { attempt, session } => {
                 self.sessions.accept(*attempt, session.clone());
+                let boot = past.boot.clone();
                 if let Some(open) = current(past, *attempt) {
                     open.session = Some(session.clone());
-                    self.enter(*attempt, Phase::Accepted);
+                    open.boot = boot;
+                    // Its start may have been heard of first.
+                    if self.phase(*attempt) == Some(Phase::Ordered) {
+                        self.enter(*attempt, Phase::Accepted);
+                    }
+                } else {
+                    self.sessions.release(*attempt);
                 }
             }
             Event::AttemptStarted { attempt, since } => {
@@ -279,13 +330,15 @@ impl RunMachine {
         }
     }
 
-    /// The time in which nobody ran it does not count; what had ended the run early does not hold for one that was over.
-    fn recall_resumption(&mut self, past: &mut Past, idle: Duration) {
+    /// The time in which nobody ran it does not count. One that was over begins anew: neither the time it has had counts,
+    /// nor what had ended it early.
+    fn recall_resumption(&mut self, past: &mut Past, idle: Duration, at: Time) {
         past.begun = past.begun + idle;
         for record in &mut self.records {
             record.deadline = record.deadline.map(|deadline| deadline + idle);
         }
         if std::mem::take(&mut past.is_over) {
+            past.begun = at;
             self.cancelled = None;
             self.cancel_reason.clear();
         }
@@ -305,7 +358,7 @@ impl RunMachine {
                 self.take_objection(index, step, failure, answer);
             }
         }
-        self.records[index].history.climb_to(tier);
+        self.records[index].climb_to(tier);
     }
 
     fn recall_end(&mut self, past: &mut Past, index: usize, end: &End) {
@@ -321,18 +374,11 @@ impl RunMachine {
     }
 
     fn recall_reopening(&mut self, past: &mut Past, index: usize, answer: Option<&Arc<str>>) {
-        let end = past.ends.remove(&index);
-        self.mark_open(index);
-        if let (Some(End::NeedsInput { question, .. }), Some(answer)) = (end, answer) {
-            self.records[index].replies.push(Reply { question: question.into(), answer: answer.clone() });
-        }
+        let Some(end) = past.ends.remove(&index) else { return };
+        self.mark_open(index, &end, answer);
         let is_open = |dependency: &&usize| !matches!(past.ends.get(*dependency), Some(End::Completed { .. }));
         let dependencies = self.plan.dependencies(index).iter().filter(is_open).count();
-        if dependencies == 0 {
-            self.make_ready(index);
-        } else {
-            self.records[index].state = State::Blocked { dependencies };
-        }
+        self.unblock_or_wait(index, dependencies);
     }
 
     fn unready(&mut self, index: usize) {
@@ -347,6 +393,14 @@ impl RunMachine {
         }
         self.live -= 1;
         past.open.remove(&attempt.task_index)
+    }
+}
+
+/// An order that nobody was heard to take may have gone to either of two lives of the runtime.
+fn recall_boot(past: &mut Past, boot: &Arc<str>) {
+    past.boot = Some(boot.clone());
+    for open in past.open.values_mut().filter(|open| open.session.is_none() && open.boot.as_ref() != Some(boot)) {
+        open.boot = None;
     }
 }
 

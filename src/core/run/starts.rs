@@ -92,7 +92,7 @@ impl RunMachine {
             Err(Gate::ShutUntil(until)) => return Next::Hold(Some(until)),
             Err(Gate::Trying | Gate::Free) => return Next::Hold(None),
         };
-        let prompt = self.prompt(index);
+        let prompt = self.prompt(index, tier);
         let tier_of = &task.hierarchy.tiers()[tier];
         let reserved = self.ledger.worst_case(task, tier_of, prompt.bytes(), &self.settings.estimate);
         if !self.ledger.is_capped() {
@@ -111,19 +111,20 @@ impl RunMachine {
         let own = self.records[index].history.tier;
         let mut shut = Gate::Never;
         for (tier, model) in task.hierarchy.tiers().iter().map(|tier| &tier.model).enumerate().skip(own) {
-            match (self.breakers.gate(model, &task.agent_type, now), shut) {
+            shut = match (self.breakers.gate(model, &task.agent_type, now), shut) {
                 (Gate::Free, _) => return Ok(tier),
-                (Gate::ShutUntil(until), Gate::ShutUntil(other)) => shut = Gate::ShutUntil(until.min(other)),
-                (gate @ (Gate::ShutUntil(_) | Gate::Trying), Gate::Never) => shut = gate,
-                (Gate::ShutUntil(_), Gate::Trying | Gate::Free)
-                | (Gate::Trying, Gate::ShutUntil(_) | Gate::Trying | Gate::Free)
-                | (Gate::Never, _) => {}
-            }
+                (Gate::ShutUntil(until), Gate::ShutUntil(other)) => Gate::ShutUntil(until.min(other)),
+                // The end of a trial is noticed whatever is waited for; an instant only if it is.
+                (until @ Gate::ShutUntil(_), _) | (_, until @ Gate::ShutUntil(_)) => until,
+                (Gate::Trying, _) | (_, Gate::Trying) => Gate::Trying,
+                (Gate::Never, shut) => shut,
+            };
         }
         Err(shut)
     }
 
-    fn prompt(&self, index: usize) -> Prompt {
+    /// What an attempt on `tier` is told. A dearer model than the one that gave it hears nothing of an objection.
+    fn prompt(&self, index: usize, tier: usize) -> Prompt {
         let task = &self.plan.tasks()[index];
         let material = |&dependency: &usize| {
             let from = &self.plan.tasks()[dependency];
@@ -132,7 +133,8 @@ impl RunMachine {
         };
         let materials: Vec<Material> = self.plan.dependencies(index).iter().filter_map(material).collect();
         let record = &self.records[index];
-        Prompt::new(task, &materials, &record.replies, record.objection.as_ref())
+        let objection = record.objection.as_ref().filter(|_| tier == record.history.tier);
+        Prompt::new(task, &materials, &record.replies, objection)
     }
 
     fn start(&mut self, index: usize, tier: usize, prompt: Prompt, reserved: Reservation, now: Time) {
@@ -140,11 +142,11 @@ impl RunMachine {
         let key = random_key(&mut self.random);
         let record = &mut self.records[index];
         record.starts += 1;
-        record.history.climb_to(tier);
+        record.climb_to(tier);
         let attempt = AttemptRef { task_index: index, start_no: record.starts };
         let attempt_no = record.spent_before + record.history.attempts + 1;
         let model = task.hierarchy.tiers()[tier].model.clone();
-        self.breakers.started(&model, &task.agent_type);
+        self.breakers.started(attempt, &model, &task.agent_type);
         let order = self.order(attempt, key.clone(), model.clone(), prompt);
         self.enlist(attempt, attempt_no, now);
         self.look_later(attempt, now);
@@ -168,7 +170,8 @@ impl RunMachine {
 
     /// The order as it was given, for an attempt that another process ordered.
     pub(super) fn order_again(&self, attempt: AttemptRef, key: Arc<str>, model: Arc<str>) -> SpawnOrder {
-        self.order(attempt, key, model, self.prompt(attempt.task_index))
+        let tier = self.records[attempt.task_index].history.tier;
+        self.order(attempt, key, model, self.prompt(attempt.task_index, tier))
     }
 
     /// Keeps account of an attempt that is ordered.
@@ -177,7 +180,7 @@ impl RunMachine {
         self.live += 1;
         self.ordered += 1;
         let record = &mut self.records[index];
-        record.state = State::Live(Live { attempt, phase: Phase::Ordered, active: None });
+        record.state = State::Live(Live { attempt, phase: Phase::Ordered, active: None, is_adopted: false });
         if attempt_no == 1 && attempt.start_no == 1 {
             self.started += 1;
         }

@@ -9,7 +9,6 @@ use parallel_agents::core::failure::FailureKind;
 use super::{Moment, Verdict, View, holds};
 use crate::book::Input;
 use crate::endings::token;
-use crate::scene::BEGIN;
 use crate::truth::{self, Truth, next_tier, truth};
 
 /// Attempts are numbered without a gap, and there are at most as many as the policy allows.
@@ -45,6 +44,7 @@ pub fn outcomes_are_what_the_world_reported(view: &View<'_>, moment: &Moment<'_>
     let said = match outcome {
         Outcome::Completed => Truth::Completed,
         Outcome::Failed { kind, .. } => Truth::Failed(*kind),
+        Outcome::NeedsInput { .. } => Truth::Failed(FailureKind::Question),
         Outcome::Cancelled => Truth::Cancelled,
     };
     holds!(said == truth(page), "it is {:?}, by {:?}", truth(page), page.told);
@@ -121,14 +121,24 @@ pub fn stops_have_their_reason(view: &View<'_>, moment: &Moment<'_>) -> Verdict 
     holds!(book.is_open(attempt), "it is not open");
     let page = &book.attempts[&attempt];
     holds!(page.stopping.is_none(), "it is being stopped: {:?}", page.stopping);
+    holds!(page.stopped_before <= Some(why), "it was being stopped: {:?}", page.stopped_before);
+    if page.stopped_before == Some(why) {
+        return Ok(());
+    }
     match why {
         StopReason::Timeout => {
             let timeout = book.plan().tasks()[attempt.task_index].timeout;
             let since = page.since.ok_or("it was not seen to work")?;
             holds!(since + timeout + settings.grace <= book.now, "it works since {since:?} only");
         }
+        StopReason::Idle => return Err("no agent may be idle for too long here".to_owned()),
+        StopReason::TaskDeadline => return Err("no task has a deadline here".to_owned()),
         StopReason::Cancel => holds!(book.cancels > 0, "nobody cancelled"),
-        StopReason::RunDeadline => holds!(BEGIN + settings.run_time_max <= book.now, "the run has time left"),
+        StopReason::RunDeadline => {
+            let over =
+                book.ended_early == Some(StopReason::RunDeadline) || book.begun + settings.run_time_max <= book.now;
+            holds!(over, "the run has time left");
+        }
     }
     Ok(())
 }
@@ -138,7 +148,9 @@ pub fn deadlines_are_kept(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let (book, Moment::Settled(Input::Time)) = (view.book, moment) else { return Ok(()) };
     for (attempt, page) in book.open() {
         let allowed = book.plan().tasks()[attempt.task_index].timeout + book.scene.settings.grace;
-        let late = page.since.is_some_and(|since| since + allowed <= book.now);
+        // One that was taken up may have answered since: there is time to find out.
+        let given = page.adopted_at.is_none_or(|at| at + book.scene.settings.stop_patience <= book.now);
+        let late = given && page.since.is_some_and(|since| since + allowed <= book.now);
         holds!(!late || page.stopping.is_some(), "{attempt:?} works since {:?}", page.since);
     }
     Ok(())
@@ -166,10 +178,10 @@ pub fn stops_are_waited_for_as_long_as_agreed(view: &View<'_>, moment: &Moment<'
         Moment::Fact(fact) => {
             let Event::AttemptEnded { attempt, .. } = &fact.event else { return Ok(()) };
             let page = book.attempt(*attempt).ok_or("it was never planned")?;
-            if page.told.is_none() && page.handed_out {
+            if page.told.is_none() && !page.was_never_ordered() {
                 let stopping = page.stopping.ok_or("given up although nobody stopped it")?;
                 let over = stopping.at + patience <= book.now;
-                let twice = matches!(view.input, Input::Cancel) && book.ended_early.is_some();
+                let twice = matches!(view.input, Input::Cancel) && book.cancels >= 2;
                 holds!(over || twice, "given up after a stop at {:?}, patience {patience:?}", stopping.at);
             }
         }

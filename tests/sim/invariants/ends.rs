@@ -1,6 +1,6 @@
 //! How tasks end, and what is said of it.
 
-use parallel_agents::core::action::{Action, Adoption, Report};
+use parallel_agents::core::action::{Action, Report};
 use parallel_agents::core::fact::{End, Event, Status, StopReason};
 use parallel_agents::core::failure::FailureKind;
 use parallel_agents::core::report::{AttemptReport, TaskReport};
@@ -9,7 +9,6 @@ use parallel_agents::core::usage::Tokens;
 use super::{Moment, Verdict, View, holds};
 use crate::book::{AttemptPage, Book, Stage, Told};
 use crate::endings::Meaning;
-use crate::scene::BEGIN;
 use crate::truth::{Truth, truth};
 
 /// Every task ends exactly once, all of them before the run does.
@@ -56,8 +55,9 @@ pub fn nothing_of_a_task_happens_after_its_end(view: &View<'_>, moment: &Moment<
             | Event::StartsStopped { .. }
             | Event::RunEnded => return Ok(()),
         },
-        Moment::Action(Action::Spawn(order) | Action::Adopt(Adoption { order, .. })) => order.attempt.task_index,
-        Moment::Action(Action::Look(_) | Action::Stop(_) | Action::Delete { .. })
+        Moment::Action(Action::Spawn(order)) => order.attempt.task_index,
+        // One that was given up may yet be found, and then it is stopped.
+        Moment::Action(Action::Adopt(_) | Action::Look(_) | Action::Stop(_) | Action::Delete { .. })
         | Moment::Input(_)
         | Moment::Settled(_) => return Ok(()),
     };
@@ -75,7 +75,7 @@ fn status(book: &Book<'_>, index: usize) -> Status {
     if last == Some(Truth::Completed) {
         return Status::Completed;
     }
-    let live = matches!(book.tasks[index].stage, Stage::Live(attempt) if book.attempts[&attempt].handed_out);
+    let live = matches!(book.tasks[index].stage, Stage::Live(attempt) if !book.attempts[&attempt].was_never_ordered());
     if let Some(why) = book.ended_early {
         return if live && why == StopReason::RunDeadline { Status::Timeout } else { Status::Cancelled };
     }
@@ -142,7 +142,7 @@ pub fn reports_agree_with_the_world(view: &View<'_>, moment: &Moment<'_>) -> Ver
     for report in book.reports_of_step.iter().filter_map(|&index| book.tasks[index].report.as_ref()) {
         let page = &book.tasks[report.task_index];
         holds!(Some(&report.end) == page.end.as_ref(), "the end is {:?}", page.end);
-        holds!(report.run_started == BEGIN && report.ended == book.now, "the times are wrong: {report:?}");
+        holds!(report.run_started == book.run_started && report.ended == book.now, "the times are wrong: {report:?}");
         holds!(report.attempts.len() == page.spent.len(), "{} attempts were spent: {report:?}", page.spent.len());
         one_by_one(book, report)?;
     }
@@ -169,7 +169,7 @@ fn one_by_one(book: &Book<'_>, report: &TaskReport) -> Verdict {
         holds!(session.as_ref() == known, "attempt {no} had {known:?}, not {session:?}");
         let (tokens, model_used) = match page.told.as_ref().map(|told| &told.report) {
             Some(Report::Ended { usage, model_used, .. }) => (usage.tokens, model_used.clone()),
-            None if !page.handed_out => (Some(Tokens::default()), None),
+            None if page.was_never_ordered() => (Some(Tokens::default()), None),
             Some(_) | None => (None, None),
         };
         holds!(

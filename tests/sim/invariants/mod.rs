@@ -7,6 +7,7 @@ use super::world::World;
 
 mod attempts;
 mod ends;
+mod lives;
 mod sessions;
 mod starts;
 mod steps;
@@ -61,6 +62,7 @@ pub const ALL: &[(&str, Invariant)] = named![
     starts::higher_priorities_start_first,
     starts::delays_are_kept,
     starts::free_room_is_used,
+    starts::nothing_waits_in_vain,
     starts::nothing_starts_once_the_run_is_to_end,
     starts::orders_say_what_was_planned,
     attempts::attempts_are_bounded_and_numbered,
@@ -88,4 +90,5 @@ pub const ALL: &[(&str, Invariant)] = named![
     steps::a_finished_run_is_silent,
     steps::a_run_ends_in_time,
     steps::cancelling_twice_ends_at_once,
+    lives::what_is_open_is_asked_about_once_in_each_life,
 ];

@@ -65,7 +65,7 @@ pub fn everything_is_accounted_for_at_the_end(view: &View<'_>, moment: &Moment<'
         let page = &book.attempts[&attempt];
         let said = match page.over.as_ref().and_then(|over| over.outcome.as_ref()) {
             Some(Outcome::Failed { reason, .. }) => reason.contains("could not be stopped"),
-            Some(Outcome::Completed | Outcome::Cancelled) | None => false,
+            Some(Outcome::Completed | Outcome::NeedsInput { .. } | Outcome::Cancelled) | None => false,
         };
         holds!(said || page.session_gone, "{attempt:?} is alive and nobody says so: {:?}", page.over);
     }

@@ -1,6 +1,6 @@
 //! Which agents start, when, and with what.
 
-use parallel_agents::core::action::Action;
+use parallel_agents::core::action::{Action, AttemptRef};
 use parallel_agents::core::fact::{End, Event};
 
 use super::{Moment, Verdict, View, holds};
@@ -76,7 +76,8 @@ pub fn dependencies_come_first_and_their_outputs_with_them(view: &View<'_>, mome
     Ok(())
 }
 
-/// An agent is ordered only when every earlier one of its task is dead, and never again beside one that would not stop.
+/// An agent is ordered only when every earlier one of its task is dead and has given no answer, and never again beside
+/// one that would not stop.
 pub fn a_task_has_one_agent_at_a_time(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let book = view.book;
     match moment {
@@ -95,6 +96,9 @@ pub fn a_task_has_one_agent_at_a_time(view: &View<'_>, moment: &Moment<'_>) -> V
                 told.is_none_or(|told| told.meaning == Meaning::Unstoppable)
             });
             holds!(unstoppable.is_none(), "although {unstoppable:?} may still be running");
+            let mut earlier = (1..order.attempt.start_no).map(|start_no| AttemptRef { task_index: index, start_no });
+            let answered = earlier.find(|other| view.world.agent(*other).is_some_and(|agent| agent.has_answered));
+            holds!(answered.is_none(), "although {answered:?} has answered");
         }
         Moment::Input(_) | Moment::Action(_) | Moment::Settled(_) => {}
     }
@@ -128,13 +132,27 @@ pub fn delays_are_kept(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
 pub fn free_room_is_used(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let book = view.book;
     // That a hold is over, the machine learns when it is told the time, not when a fact is durable.
-    let Moment::Settled(Input::Begin | Input::Time | Input::Letter(_)) = moment else { return Ok(()) };
+    let Moment::Settled(Input::Begin | Input::Restart | Input::Time | Input::Letter(_)) = moment else { return Ok(()) };
     if book.ended_early.is_some() || book.hold > book.now {
         return Ok(());
     }
     let waiting = book.tasks.iter().position(|task| task.stage == Stage::Ready);
     let open = book.open().count();
     holds!(waiting.is_none() || open >= book.limit, "task {waiting:?} waits beside {open} agents of {}", book.limit);
+    Ok(())
+}
+
+/// No task waits for one that has ended without completing.
+pub fn nothing_waits_in_vain(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
+    let (book, Moment::Settled(_)) = (view.book, moment) else { return Ok(()) };
+    let failed = |&dependency: &usize| {
+        book.tasks[dependency].end.as_ref().is_some_and(|end| !matches!(end, End::Completed { .. }))
+    };
+    let in_vain = |index: &usize| {
+        book.tasks[*index].stage == Stage::Blocked && book.plan().dependencies(*index).iter().any(failed)
+    };
+    let found = (0..book.tasks.len()).find(in_vain);
+    holds!(found.is_none(), "task {found:?} builds on one that has ended otherwise");
     Ok(())
 }
 

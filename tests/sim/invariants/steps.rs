@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use parallel_agents::core::action::Action;
+use parallel_agents::core::action::{Action, Adoption};
 use parallel_agents::core::fact::Event;
 
 use super::{Heard, Moment, Verdict, View, holds};
 use crate::book::{Input, address};
-use crate::scene::BEGIN;
 use crate::simulation::OVERSLEPT_MAX;
 
 /// With a journal, no action before the facts that it rests on are durable.
@@ -18,6 +17,7 @@ pub fn actions_rest_on_durable_facts(view: &View<'_>, moment: &Moment<'_>) -> Ve
     }
     let (attempt, over) = match action {
         Action::Spawn(order) => (order.attempt, None),
+        Action::Adopt(Adoption { order, .. }) => (order.attempt, Some(book.resumed_no)),
         Action::Look(attempt) => (*attempt, None),
         Action::Stop(attempt) => {
             let page = book.attempt(*attempt).ok_or("it was never planned")?;
@@ -74,7 +74,7 @@ pub fn stale_reports_change_nothing(view: &View<'_>, moment: &Moment<'_>) -> Ver
                 Action::Stop(attempt) => *attempt == about,
                 // The end of one deletion makes room for the next.
                 Action::Delete { .. } => true,
-                Action::Spawn(_) | Action::Look(_) => false,
+                Action::Spawn(_) | Action::Adopt(_) | Action::Look(_) => false,
             };
             holds!(put_away, "of an attempt that is over");
         }
@@ -106,8 +106,8 @@ pub fn a_run_ends_in_time(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
         Moment::Input(_) | Moment::Action(_) | Moment::Settled(_) => false,
     };
     let settings = &view.book.scene.settings;
-    let allowed: Duration = settings.run_time_max + settings.stop_patience + settings.cleanup_patience;
-    let end = BEGIN + allowed + 3 * OVERSLEPT_MAX;
+    let each: Duration = settings.stop_patience + settings.cleanup_patience + 3 * OVERSLEPT_MAX;
+    let end = view.book.begun + settings.run_time_max + each * view.book.lives;
     holds!(!ends || view.book.now <= end, "it should have ended by {end:?}");
     Ok(())
 }
