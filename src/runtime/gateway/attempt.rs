@@ -167,9 +167,8 @@ impl Attempt {
         self.report(report);
     }
 
-    /// How the session stands, and by which boot; `None` if there is none, or none yet.
-    pub async fn describe(&mut self) -> Result<Option<(Described, BootId)>, Outcome> {
-        let Some(session) = &self.session else { return Ok(None) };
+    /// How a session stands, and by which boot; `None` if there is none, or none yet.
+    pub async fn describe(&self, session: &Session) -> Result<Option<(Described, BootId)>, Outcome> {
         match self.link.ask("sessions.describe", &json!({ "key": session.key })).await {
             Ok(response) => Ok(Described::read(&response.payload).map(|described| (described, response.boot))),
             Err(error) => Err(self.uncertain(&error)),

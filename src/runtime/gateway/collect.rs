@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::attempt::{Attempt, Stop};
-use super::frames::{TaskRow, task_rows};
+use super::frames::{BootId, TaskRow, task_rows};
 use super::link::{CallError, Response};
 use super::outcome::{Described, Outcome, Standing, Transcript, WaitEnd};
 use super::sessions::{self, Deletion};
@@ -59,7 +59,7 @@ impl Attempt {
             if let Some(end) = WaitEnd::read(&response.payload) {
                 return Ok(self.collect(&session, end).await);
             }
-            let Some((described, boot)) = self.describe().await? else {
+            let Some((described, boot)) = self.describe(&session).await? else {
                 return Ok(lost("its session was deleted by somebody else"));
             };
             if let Some(end) = ended_unnoticed(&described, &session) {
@@ -68,6 +68,10 @@ impl Attempt {
             span = WAIT;
             if boot == self.boot {
                 continue;
+            }
+            if let Some(resumed) = resumed_to_its_end(kin, &described, &session) {
+                let end = WaitEnd { ending: Ending::Replied(String::new()), has_text: true, model_used: None };
+                return Ok(self.collect(&resumed, end).await);
             }
             if self.link.hello().is_admin() {
                 return self.remove(&session).await;
@@ -129,9 +133,16 @@ impl Attempt {
 
     /// The run that goes on with ours after a restart: some kinds of session are run again by the gateway itself.
     async fn resumed(&mut self, session: &Session) -> Result<Option<TaskRow>, Outcome> {
-        let answer = self.link.ask("tasks.list", &json!({})).await.map_err(|error| self.uncertain(&error))?;
-        let goes_on = |row: &TaskRow| row.session_key == *session.key && row.run_id != session.run_id && !row.is_over;
-        Ok(task_rows(&answer.payload).into_iter().find(goes_on))
+        let goes_on = |row: &TaskRow| row.run_id != session.run_id && !row.is_over;
+        Ok(self.runs_of(&session.key).await?.0.into_iter().find(goes_on))
+    }
+
+    /// The runs that the gateway knows in a session, and which boot says so.
+    pub async fn runs_of(&self, session_key: &str) -> Result<(Vec<TaskRow>, BootId), Outcome> {
+        let answer = self.link.ask("tasks.list", &json!({ "sessionKey": session_key })).await;
+        let response = answer.map_err(|error| self.uncertain(&error))?;
+        let rows = task_rows(&response.payload).into_iter().filter(|row| row.session_key == session_key).collect();
+        Ok((rows, response.boot))
     }
 
     /// Deletes the session of a run that a restart has cut off, and makes certain that it is gone: whether the gateway
@@ -144,7 +155,7 @@ impl Attempt {
                 return Err(Ending::Unstoppable { reason }.into());
             }
         }
-        if self.describe().await?.is_none() {
+        if self.describe(session).await?.is_none() {
             return Ok(lost(RESTARTED));
         }
         let reason = format!("session `{}` came back after it was deleted", session.key);
@@ -164,11 +175,19 @@ fn ended_unnoticed(described: &Described, session: &Session) -> Option<WaitEnd> 
         Standing::Done => Ending::Replied(String::new()),
         Standing::Failed => interrupted_or_failed(error()),
         Standing::Killed => Ending::Stopped { reason: "killed".to_owned() },
-        // Of a child it may be said while it still runs: it counts the time in the queue.
-        Standing::TimedOut | Standing::Running | Standing::Queued => return None,
+        // Of a child it is also said while it waits for its turn; but then it has no latest run yet.
+        Standing::TimedOut => Ending::TimedOut,
+        Standing::Running | Standing::Queued => return None,
     };
     let has_text = described.standing == Standing::Done;
     Some(WaitEnd { ending, has_text, model_used: None })
+}
+
+/// The run by which the gateway itself has brought ours to its end after a restart: what it said is paid for.
+fn resumed_to_its_end(kin: Kin, described: &Described, session: &Session) -> Option<Session> {
+    let run_id = described.last_run_id.clone().filter(|run_id| *run_id != session.run_id)?;
+    let is_done = kin == Kin::Own && described.standing == Standing::Done;
+    is_done.then(|| Session { key: session.key.clone(), run_id })
 }
 
 fn interrupted_or_failed(error: String) -> Ending {
@@ -179,6 +198,6 @@ fn interrupted_or_failed(error: String) -> Ending {
     }
 }
 
-fn lost(reason: &str) -> Outcome {
+pub(super) fn lost(reason: &str) -> Outcome {
     Ending::Lost { reason: reason.to_owned() }.into()
 }
