@@ -111,7 +111,7 @@ impl GatewayRuntime {
         let opened = socket::open_when_ready(&endpoint).await?;
         let (outgoing, reports) = unbounded_channel();
         let (started_sender, started) = unbounded_channel();
-        let (link, connection) = Link::new(endpoint, opened, patience, started_sender);
+        let (link, connection) = Link::new(endpoint, opened, patience, started_sender, outgoing.clone());
         let mut runtime = Self {
             link,
             path: config.path,

@@ -171,7 +171,7 @@ where
     let mut reports = Vec::new();
     let ended = async {
         loop {
-            let report = runtime.next_report(START).await;
+            let report = next_of(&mut runtime).await;
             then(&mut runtime, &report);
             reports.push(report);
             if matches!(reports.last(), Some(Report::Ended { .. })) {
@@ -187,6 +187,16 @@ where
         gateway.abort();
     }
     reports
+}
+
+/// The next report of an agent.
+pub(super) async fn next_of(runtime: &mut GatewayRuntime) -> Report {
+    loop {
+        let report = runtime.next_report(START).await;
+        if !matches!(report, Report::Met { .. }) {
+            return report;
+        }
+    }
 }
 
 pub(super) fn ending(reports: &[Report]) -> &Ending {

@@ -118,6 +118,32 @@ async fn a_run_that_a_restart_has_cut_off_is_deleted_and_lost() {
 }
 
 #[tokio::test]
+async fn each_life_of_the_gateway_is_told_once_before_anything_of_its_agents() {
+    let (listener, config, endpoint) = listen().await;
+    let gateway = tokio::spawn(async move {
+        Peer::greet(&listener, "boot-1", &ADMIN).await.accept_agent().await;
+        // The same life again, and then another one.
+        drop(Peer::greet(&listener, "boot-1", &ADMIN).await);
+        let mut peer = Peer::greet(&listener, "boot-2", &ADMIN).await;
+        peer.serve("agent.wait", &wait_open()).await;
+        peer.serve("sessions.describe", &json!({"session": {"status": "done", "lastRunId": KEY}})).await;
+        peer.serve("sessions.get", &transcript("in time")).await;
+        peer.stay().await;
+    });
+    let mut runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
+    runtime.begin(Action::Spawn(order(KEY)), START);
+    let mut told = Vec::new();
+    while !matches!(told.last(), Some(Report::Ended { .. })) {
+        told.push(timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report"));
+    }
+    let session = Session { key: SESSION_KEY.into(), run_id: KEY.into() };
+    let met = |boot: &str| Report::Met { boot: boot.into() };
+    assert_eq!(told[..3], [met("boot-1"), Report::Spawned { attempt: ATTEMPT, session }, met("boot-2")]);
+    assert_eq!(told.len(), 4, "{told:?}");
+    gateway.abort();
+}
+
+#[tokio::test]
 async fn a_run_that_ended_before_a_restart_is_collected_after_it() {
     let reports = run_one(Path::Agent, MINUTE, |listener| async move {
         let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
@@ -175,7 +201,7 @@ async fn without_admin_the_session_chooses_the_model_and_stays() {
     let mut runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
     runtime.begin(Action::Spawn(order(KEY)), START);
     while !deleted {
-        let report = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+        let report = timeout(MINUTE / 4, next_of(&mut runtime)).await.expect("a report");
         if matches!(report, Report::Ended { .. }) {
             let session = Session { key: SESSION_KEY.into(), run_id: KEY.into() };
             runtime.begin(Action::Delete { attempt: ATTEMPT, session }, START);
@@ -233,7 +259,7 @@ async fn a_deletion_that_comes_too_soon_is_repeated() {
     let mut runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
     let session = Session { key: SESSION_KEY.into(), run_id: KEY.into() };
     runtime.begin(Action::Delete { attempt: ATTEMPT, session }, START);
-    let report = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+    let report = timeout(MINUTE / 4, next_of(&mut runtime)).await.expect("a report");
     assert_eq!(report, Report::Deleted { attempt: ATTEMPT });
 }
 
@@ -279,15 +305,14 @@ async fn a_stop_that_is_never_confirmed_ends_in_time_and_nothing_is_asked_after_
         let more = timeout(MINUTE, peer.receive()).await;
         assert!(more.is_err(), "{more:?}");
     });
-    assert!(matches!(runtime.next_report(START).await, Report::Spawned { .. }));
+    assert!(matches!(next_of(&mut runtime).await, Report::Spawned { .. }));
     runtime.begin(Action::Stop(ATTEMPT), START);
-    let report = runtime.next_report(START).await;
+    let report = next_of(&mut runtime).await;
     assert!(matches!(report, Report::Ended { ending: Ending::Unstoppable { .. }, .. }), "{report:?}");
     // The run's machine gives up after 15 s.
     assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
     // Serves what would still be asked.
-    let served =
-        tokio::select! { served = gateway => served, report = runtime.next_report(START) => panic!("{report:?}") };
+    let served = tokio::select! { served = gateway => served, report = next_of(&mut runtime) => panic!("{report:?}") };
     served.expect("the script went through");
 }
 
@@ -367,7 +392,7 @@ async fn a_gateway_that_stays_away_leaves_accepted_runs_uncertain_and_unsent_one
     drop((peer, listener));
     tokio::time::sleep(Duration::from_millis(50)).await;
     runtime.begin(Action::Spawn(order(KEY)), START);
-    let report = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+    let report = timeout(MINUTE / 4, next_of(&mut runtime)).await.expect("a report");
     assert!(matches!(report, Report::Ended { ending: Ending::Lost { .. }, .. }), "{report:?}");
 }
 
@@ -378,7 +403,7 @@ async fn a_prompt_larger_than_the_gateway_takes_is_refused_unsent() {
     let mut runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
     let order = SpawnOrder { prompt: Prompt::plain(&"x".repeat(27_000_000)), ..order(KEY) };
     runtime.begin(Action::Spawn(order), START);
-    let report = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+    let report = timeout(MINUTE / 4, next_of(&mut runtime)).await.expect("a report");
     let Report::Ended { ending: Ending::Refused(refusal), .. } = report else { panic!("{report:?}") };
     assert_eq!(refusal.code, "TOO_LARGE");
     gateway.abort();
@@ -401,7 +426,7 @@ async fn at_most_a_hundred_agents_are_being_started_and_a_stop_waits_for_none_of
     assert_eq!(ids.len(), 100);
 
     peer.answer(&ids[0], &accepted()).await;
-    let spawned = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+    let spawned = timeout(MINUTE / 4, next_of(&mut runtime)).await.expect("a report");
     assert!(matches!(spawned, Report::Spawned { attempt: ATTEMPT, .. }), "{spawned:?}");
     ids.push(peer.expect("agent").await.0);
     runtime.begin(Action::Stop(ATTEMPT), START);
