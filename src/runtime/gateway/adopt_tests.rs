@@ -394,6 +394,7 @@ async fn a_look_at_an_adopted_agent_tells_how_it_stands() {
         let (wait, _) = peer.expect("agent.wait").await;
         let running = json!({"session": {"status": "running", "startedAt": 9_000_000, "snapshotAt": 9_003_000}});
         peer.serve("sessions.describe", &running).await;
+        peer.serve("tasks.list", &task_row(SESSION_KEY, KEY, "running")).await;
         peer.answer(&wait, &wait_ended()).await;
         peer.serve("sessions.get", &transcript("done")).await;
         peer.stay().await;

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::attempt::{Attempt, Stop};
 use super::frames::{BootId, TaskRow, task_rows};
@@ -22,6 +22,8 @@ const WAIT_FIRST: Duration = Duration::from_millis(500);
 const WAIT: Duration = Duration::from_secs(20);
 /// How long `agent.wait` is heard before a stop counts as failed.
 const LAST_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a gateway is asked for what an agent had written when it was cut short.
+const PARTIAL_PATIENCE: Duration = Duration::from_secs(2);
 const BUSY_PAUSE: Duration = Duration::from_millis(500);
 /// How long a gateway that has started again may take to notice that a child of its earlier life was interrupted.
 /// 30 s were seen.
@@ -70,7 +72,7 @@ impl Attempt {
                 continue;
             }
             if let Some(resumed) = resumed_to_its_end(kin, &described, &session) {
-                let end = WaitEnd { ending: Ending::Replied(String::new()), has_text: true, model_used: None };
+                let end = WaitEnd::of(Ending::Replied(String::new()), true);
                 return Ok(self.collect(&resumed, end).await);
             }
             if self.link.hello().is_admin() {
@@ -131,6 +133,30 @@ impl Attempt {
         end.with(transcript.unwrap_or_default())
     }
 
+    /// Adds what the agent had written when it was cut short. A gateway that does not tell it soon is not waited for.
+    pub async fn with_partial(&self, outcome: Outcome) -> Outcome {
+        match &self.session {
+            Some(session) if outcome.is_cut_short() => {
+                let written = timeout(PARTIAL_PATIENCE, self.written(session, &outcome.ending)).await;
+                Outcome { partial: written.ok().flatten().map(Into::into), ..outcome }
+            }
+            Some(_) | None => outcome,
+        }
+    }
+
+    async fn written(&self, session: &Session, ending: &Ending) -> Option<String> {
+        if *ending == Ending::TimedOut {
+            // The transcript has nothing of a turn that ran out of time.
+            let params = json!({ "runId": session.run_id, "timeoutMs": 0 });
+            let answer = self.link.call("agent.wait", params, None).next().await.ok()?;
+            if let Some(written) = WaitEnd::read(&answer.payload).and_then(|end| end.written) {
+                return Some(written);
+            }
+        }
+        let answer = self.link.call("sessions.get", json!({ "key": session.key }), None).next().await.ok()?;
+        Transcript::read(&answer.payload, &session.run_id).text
+    }
+
     /// The run that goes on with ours after a restart: some kinds of session are run again by the gateway itself.
     async fn resumed(&mut self, session: &Session) -> Result<Option<TaskRow>, Outcome> {
         let goes_on = |row: &TaskRow| row.run_id != session.run_id && !row.is_over;
@@ -168,7 +194,7 @@ fn ended_unnoticed(described: &Described, session: &Session) -> Option<WaitEnd> 
     if described.last_run_id.as_deref() != Some(&*session.run_id) {
         // A child that was interrupted by a restart has no latest run.
         let error = described.error.clone().filter(|_| described.standing == Standing::Failed)?;
-        return Some(WaitEnd { ending: interrupted_or_failed(error), has_text: false, model_used: None });
+        return Some(WaitEnd::of(interrupted_or_failed(error), false));
     }
     let error = || described.error.clone().unwrap_or_else(|| "the gateway gave no reason".to_owned());
     let ending = match described.standing {
@@ -179,8 +205,7 @@ fn ended_unnoticed(described: &Described, session: &Session) -> Option<WaitEnd> 
         Standing::TimedOut => Ending::TimedOut,
         Standing::Running | Standing::Queued => return None,
     };
-    let has_text = described.standing == Standing::Done;
-    Some(WaitEnd { ending, has_text, model_used: None })
+    Some(WaitEnd::of(ending, described.standing == Standing::Done))
 }
 
 /// The run by which the gateway itself has brought ours to its end after a restart: what it said is paid for.

@@ -105,6 +105,10 @@ pub(super) struct TaskRow {
     pub is_over: bool,
     /// The gateway has the run in its hands, in its present life. What it only remembers is of an unknown state.
     pub is_live: bool,
+    /// When the agent last did something, by the gateway's clock, in milliseconds.
+    pub active_at: Option<u64>,
+    /// A tool works for it, which may take long and is not heard of meanwhile.
+    pub is_in_tool: bool,
 }
 
 pub(super) fn task_rows(payload: &Value) -> Vec<TaskRow> {
@@ -119,6 +123,8 @@ pub(super) fn task_rows(payload: &Value) -> Vec<TaskRow> {
                 run_id: text(row, "/runId")?.into(),
                 is_over,
                 is_live: !is_over && matches!(state, Some("running" | "queued")),
+                active_at: count(row, "/execution/lastActivityAt"),
+                is_in_tool: row.pointer("/execution/currentTool").is_some(),
             })
         })
         .collect()

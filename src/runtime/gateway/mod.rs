@@ -294,8 +294,8 @@ impl Runtime for GatewayRuntime {
 }
 
 fn ended(attempt: AttemptRef, outcome: Outcome) -> Report {
-    let Outcome { ending, usage, model_used } = outcome;
-    Report::Ended { attempt, ending, usage, model_used, partial: None }
+    let Outcome { ending, usage, model_used, partial } = outcome;
+    Report::Ended { attempt, ending, usage, model_used, partial }
 }
 
 fn tell(outgoing: &UnboundedSender<Report>, attempt: AttemptRef, outcome: Outcome) {

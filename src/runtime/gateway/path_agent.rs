@@ -108,7 +108,7 @@ impl Attempt {
                                 None => Watched::Unattended,
                             };
                         }
-                        Some(AgentAnswer::Final(outcome)) => return Watched::Ended(outcome),
+                        Some(AgentAnswer::Final(outcome)) => return Watched::Ended(self.with_partial(outcome).await),
                         None => return Watched::Ended(unreadable()),
                     },
                     Err(error) => return self.broke_off(error, sent_to),

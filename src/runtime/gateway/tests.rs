@@ -275,6 +275,9 @@ async fn a_stop_waits_until_the_run_is_over_and_tells_its_real_end() {
             let params = peer.serve("sessions.abort", &sample("sessions_abort_idle_or_missing")["payload"]).await;
             assert_eq!(params, json!({"key": SESSION_KEY, "runId": KEY}));
             peer.answer(&id, &last).await;
+            if matches!(last["status"].as_str(), Some("timeout")) {
+                peer.serve("sessions.get", &json!({"messages": []})).await;
+            }
             peer.stay().await;
         };
         let reports = run_with(Path::Agent, MINUTE, script, |runtime, report| {
@@ -285,6 +288,76 @@ async fn a_stop_waits_until_the_run_is_over_and_tells_its_real_end() {
         .await;
         assert_eq!(*ending(&reports), expected);
     }
+}
+
+fn partial(reports: &[Report]) -> Option<&str> {
+    match reports.last() {
+        Some(Report::Ended { partial, .. }) => partial.as_deref(),
+        other => panic!("no end: {other:?}"),
+    }
+}
+
+/// The messages of a run of ours, as recorded of another one.
+fn messages_of(name: &str) -> Value {
+    let mut payload = sample("partial_text")[name]["sessions.get"].clone();
+    payload["messages"][1]["__openclaw"]["runId"] = json!(KEY);
+    payload
+}
+
+#[tokio::test]
+async fn what_a_stopped_agent_had_written_is_kept() {
+    let script = |listener: TcpListener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        let (id, _) = peer.accept_agent().await;
+        peer.serve("sessions.abort", &sample("sessions_abort_idle_or_missing")["payload"]).await;
+        peer.answer(&id, &sample("agent_rpc_abort_frames")[3]["payload"]).await;
+        peer.serve("sessions.get", &messages_of("aborted")).await;
+        peer.stay().await;
+    };
+    let reports = run_with(Path::Agent, MINUTE, script, |runtime, report| {
+        if matches!(report, Report::Spawned { .. }) {
+            runtime.begin(Action::Stop(ATTEMPT), START);
+        }
+    })
+    .await;
+    assert_eq!(partial(&reports), Some("w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12"));
+}
+
+#[tokio::test]
+async fn what_an_agent_had_written_when_its_time_was_up_is_kept_and_the_gateways_own_words_are_not() {
+    let wait = &sample("partial_text")["timed_out"]["agent.wait"];
+    for (wait, expected) in
+        [(wait, Some("w0 w1 w2 w3 w4 w5 w6 w7")), (&sample("wait_run_timeout")["agent.wait"]["payload"], None)]
+    {
+        let wait = wait.clone();
+        let reports = run_one(Path::Agent, MINUTE, |listener| async move {
+            let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+            let (id, _) = peer.accept_agent().await;
+            peer.answer(&id, &sample("agent_rpc_frames_timeout")["frames"][2]["frame"]["payload"]).await;
+            assert_eq!(peer.serve("agent.wait", &wait).await, json!({"runId": KEY, "timeoutMs": 0}));
+            if expected.is_none() {
+                peer.serve("sessions.get", &messages_of("timed_out")).await;
+            }
+            peer.stay().await;
+        })
+        .await;
+        assert_eq!(*ending(&reports), Ending::TimedOut);
+        assert_eq!(partial(&reports), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_does_not_tell_what_was_written_is_not_waited_for() {
+    let script = |listener: TcpListener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        let (id, _) = peer.accept_agent().await;
+        peer.answer(&id, &sample("agent_rpc_abort_frames")[3]["payload"]).await;
+        peer.expect("sessions.get").await;
+        peer.stay().await;
+    };
+    let reports = timeout(MINUTE / 10, run_one(Path::Agent, MINUTE, script)).await.expect("ends in time");
+    assert_eq!(*ending(&reports), Ending::Stopped { reason: "rpc".to_owned() });
+    assert_eq!(partial(&reports), None);
 }
 
 #[tokio::test]
@@ -337,6 +410,7 @@ async fn a_look_tells_queued_and_working_apart_by_the_gateways_own_clock() {
         peer.serve("sessions.describe", &json!({"session": {"key": SESSION_KEY}})).await;
         let running = json!({"session": {"status": "running", "startedAt": 9_000_000, "snapshotAt": 9_003_000}});
         peer.serve("sessions.describe", &running).await;
+        peer.serve("tasks.list", &no_tasks()).await;
         peer.answer(&id, &final_frame()).await;
         peer.stay().await;
     };
@@ -352,6 +426,37 @@ async fn a_look_tells_queued_and_working_apart_by_the_gateways_own_clock() {
     let Report::Started { since, .. } = reports[2] else { panic!("{reports:?}") };
     // Three seconds before now, which is soon after the start.
     assert!((97_000..98_500).contains(&since.as_millis()), "{since:?}");
+}
+
+#[tokio::test]
+async fn a_look_at_a_working_agent_tells_when_it_last_did_something() {
+    // As recorded: one that writes, and one that waits for a tool.
+    for (row, age) in [("writing", 2_000..3_500), ("in_a_tool", 0..1_500)] {
+        let script = |listener: TcpListener| async move {
+            let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+            let (id, _) = peer.accept_agent().await;
+            let mut task = sample("tasks_list_activity")[row].clone();
+            let now = task["execution"]["lastActivityAt"].as_u64().expect("a time") + 2_000;
+            let running = json!({"session": {"status": "running", "startedAt": now - 9_000, "snapshotAt": now}});
+            peer.serve("sessions.describe", &running).await;
+            task["runId"] = json!(KEY);
+            task["childSessionKey"] = json!(SESSION_KEY);
+            let params = peer.serve("tasks.list", &json!({"tasks": [task]})).await;
+            assert_eq!(params, json!({"sessionKey": SESSION_KEY}));
+            peer.answer(&id, &final_frame()).await;
+            peer.stay().await;
+        };
+        let reports = run_with(Path::Agent, MINUTE, script, |runtime, report| {
+            if matches!(report, Report::Spawned { .. }) {
+                runtime.begin(Action::Look(ATTEMPT), Time::from_millis(200_000));
+            }
+        })
+        .await;
+        assert!(matches!(reports[1], Report::Started { .. }), "{reports:?}");
+        let Report::Active { at, .. } = reports[2] else { panic!("{reports:?}") };
+        let idle = (START + Duration::from_millis(1_500)).since(at).as_millis();
+        assert!(age.contains(&idle), "{row}: {at:?}");
+    }
 }
 
 #[tokio::test]
