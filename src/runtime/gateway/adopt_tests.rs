@@ -16,12 +16,12 @@ use crate::core::action::Session;
 const CHILD: &str = "agent:main:subagent:2d192cac-b9a4-45c5-b735-c756dd38ea48";
 const CHILD_RUN: &str = "012063af-d01e-4ec7-887a-19052f098344";
 
-fn own() -> Option<Session> {
-    Some(Session { key: SESSION_KEY.into(), run_id: KEY.into() })
+fn own() -> Session {
+    Session { key: SESSION_KEY.into(), run_id: KEY.into() }
 }
 
-fn child() -> Option<Session> {
-    Some(Session { key: CHILD.into(), run_id: CHILD_RUN.into() })
+fn child() -> Session {
+    Session { key: CHILD.into(), run_id: CHILD_RUN.into() }
 }
 
 /// An order of a minute and a half ago.
@@ -37,8 +37,8 @@ where
     run_all(path, MINUTE, vec![action], script, |_, _| {}).await
 }
 
-fn spawned(session: Option<Session>) -> Report {
-    Report::Spawned { attempt: ATTEMPT, session: session.expect("a session") }
+fn spawned(session: Session) -> Report {
+    Report::Spawned { attempt: ATTEMPT, session }
 }
 
 fn child_transcript(text: &str) -> Value {
@@ -63,7 +63,7 @@ async fn serve_nothing(peer: &mut Peer) {
 
 #[tokio::test]
 async fn a_finished_agent_is_collected_whether_or_not_it_was_heard_to_be_taken() {
-    for session in [own(), None] {
+    for session in [Some(own()), None] {
         let reports = adopt_one(Path::Agent, adopt(session, Some("boot-1")), |listener| async move {
             let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
             peer.serve("tasks.list", &task_row(SESSION_KEY, KEY, "finished")).await;
@@ -80,7 +80,7 @@ async fn a_finished_agent_is_collected_whether_or_not_it_was_heard_to_be_taken()
 
 #[tokio::test]
 async fn a_working_agent_is_followed_to_its_end() {
-    let reports = adopt_one(Path::Agent, adopt(own(), Some("boot-1")), |listener| async move {
+    let reports = adopt_one(Path::Agent, adopt(Some(own()), Some("boot-1")), |listener| async move {
         let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
         peer.serve("tasks.list", &task_row(SESSION_KEY, KEY, "running")).await;
         peer.serve("agent.wait", &wait_open()).await;
@@ -108,7 +108,7 @@ async fn an_agent_that_the_present_boot_has_is_followed_whatever_boot_it_was_ord
 
 #[tokio::test]
 async fn what_ended_before_the_gateway_restarted_is_collected() {
-    let reports = adopt_one(Path::Agent, adopt(own(), Some("boot-1")), |listener| async move {
+    let reports = adopt_one(Path::Agent, adopt(Some(own()), Some("boot-1")), |listener| async move {
         let mut peer = Peer::greet(&listener, "boot-2", &ADMIN).await;
         peer.serve("tasks.list", &task_row(SESSION_KEY, KEY, "finished")).await;
         peer.serve("agent.wait", &wait_open()).await;
@@ -123,7 +123,7 @@ async fn what_ended_before_the_gateway_restarted_is_collected() {
 #[tokio::test]
 async fn an_agent_that_a_restart_has_cut_off_is_deleted_and_lost() {
     for boot in [Some("boot-1"), None] {
-        let reports = adopt_one(Path::Agent, adopt(own(), boot), |listener| async move {
+        let reports = adopt_one(Path::Agent, adopt(Some(own()), boot), |listener| async move {
             let mut peer = Peer::greet(&listener, "boot-2", &ADMIN).await;
             peer.serve("tasks.list", &task_row(SESSION_KEY, KEY, "finished")).await;
             peer.serve("agent.wait", &wait_open()).await;
@@ -140,7 +140,7 @@ async fn an_agent_that_a_restart_has_cut_off_is_deleted_and_lost() {
 
 #[tokio::test]
 async fn what_the_gateway_has_run_again_by_itself_is_collected_and_not_run_a_third_time() {
-    let reports = adopt_one(Path::Agent, adopt(own(), Some("boot-1")), |listener| async move {
+    let reports = adopt_one(Path::Agent, adopt(Some(own()), Some("boot-1")), |listener| async move {
         let mut peer = Peer::greet(&listener, "boot-2", &ADMIN).await;
         peer.serve("tasks.list", &task_row(SESSION_KEY, KEY, "finished")).await;
         peer.serve("agent.wait", &wait_open()).await;
@@ -156,7 +156,7 @@ async fn what_the_gateway_has_run_again_by_itself_is_collected_and_not_run_a_thi
 
 #[tokio::test]
 async fn what_was_taken_and_is_gone_was_deleted_by_somebody_else() {
-    let reports = adopt_one(Path::Agent, adopt(own(), Some("boot-1")), |listener| async move {
+    let reports = adopt_one(Path::Agent, adopt(Some(own()), Some("boot-1")), |listener| async move {
         let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
         serve_nothing(&mut peer).await;
         peer.serve("agent.wait", &wait_open()).await;
@@ -257,7 +257,7 @@ async fn a_session_that_was_only_made_to_choose_its_model_is_no_agent() {
 #[tokio::test]
 async fn a_stop_that_comes_with_the_adoption_stops_what_works() {
     for (path, session) in [(Path::Agent, own()), (Path::Spawn, child())] {
-        let expected = session.clone().expect("a session");
+        let expected = session.clone();
         let script = |listener: TcpListener| async move {
             let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
             peer.serve("tasks.list", &task_row(&expected.key, &expected.run_id, "running")).await;
@@ -268,7 +268,7 @@ async fn a_stop_that_comes_with_the_adoption_stops_what_works() {
             peer.serve("sessions.get", &json!({"messages": []})).await;
             peer.stay().await;
         };
-        let actions = vec![adopt(session, Some("boot-1")), Action::Stop(ATTEMPT)];
+        let actions = vec![adopt(Some(session), Some("boot-1")), Action::Stop(ATTEMPT)];
         let reports = run_all(path, MINUTE, actions, script, |_, _| {}).await;
         assert_eq!(*ending(&reports), Ending::Stopped { reason: "rpc".to_owned() });
     }
@@ -310,7 +310,7 @@ async fn a_stop_while_an_adopted_agent_is_followed_is_obeyed() {
         peer.serve("sessions.get", &json!({"messages": []})).await;
         peer.stay().await;
     };
-    let actions = vec![adopt(own(), Some("boot-1"))];
+    let actions = vec![adopt(Some(own()), Some("boot-1"))];
     let reports = run_all(Path::Agent, MINUTE, actions, script, |runtime, report| {
         if matches!(report, Report::Spawned { .. }) {
             runtime.begin(Action::Stop(ATTEMPT), START);
@@ -322,7 +322,7 @@ async fn a_stop_while_an_adopted_agent_is_followed_is_obeyed() {
 
 #[tokio::test]
 async fn a_child_of_an_earlier_process_is_followed_by_its_session() {
-    let reports = adopt_one(Path::Spawn, adopt(child(), Some("boot-1")), |listener| async move {
+    let reports = adopt_one(Path::Spawn, adopt(Some(child()), Some("boot-1")), |listener| async move {
         let mut peer = Peer::greet(&listener, "boot-1", &WRITE).await;
         peer.serve("tasks.list", &task_row(CHILD, CHILD_RUN, "running")).await;
         assert_eq!(peer.serve("agent.wait", &wait_ended()).await["runId"], CHILD_RUN);
@@ -399,7 +399,7 @@ async fn a_look_at_an_adopted_agent_tells_how_it_stands() {
         peer.serve("sessions.get", &transcript("done")).await;
         peer.stay().await;
     };
-    let actions = vec![adopt(own(), Some("boot-1"))];
+    let actions = vec![adopt(Some(own()), Some("boot-1"))];
     let reports = run_all(Path::Agent, MINUTE, actions, script, |runtime, report| {
         if matches!(report, Report::Spawned { .. }) {
             runtime.begin(Action::Look(ATTEMPT), START);

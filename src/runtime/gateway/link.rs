@@ -145,7 +145,7 @@ impl Link {
             backoff: BACKOFF_MIN,
             given_up: None,
         };
-        // Who listens is who made the channel.
+        // The runtime holds the other end.
         let _ = keeper.reports.send(Report::Met { boot: hello.boot.clone() });
         let link = Self { commands, hello: watched, next_id: Arc::new(AtomicU64::new(1)) };
         (link, keeper.keep(socket, hello))
