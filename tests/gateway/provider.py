@@ -10,6 +10,7 @@ The path of the request names the provider (`/anthropic/v1/chat/completions`), s
 from __future__ import annotations
 
 import json
+import re
 import select
 import socket
 import threading
@@ -183,11 +184,11 @@ class _Handler(BaseHTTPRequestHandler):
             text = script.answer(call.prompt) if tool_output is None else tool_output
             message, finish = {"content": text}, "stop"
         if body.get("stream"):
-            self._stream(body, message, finish)
+            self._stream(body, message, finish, script.drip)
         else:
             self._send_json(200, _completion(body, message, finish))
 
-    def _stream(self, body: dict[str, Any], message: dict[str, Any], finish: str) -> None:
+    def _stream(self, body: dict[str, Any], message: dict[str, Any], finish: str, drip: float) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
@@ -203,8 +204,9 @@ class _Handler(BaseHTTPRequestHandler):
         if "tool_calls" in message:
             send(message)
         text = message.get("content", "")
-        for start in range(0, len(text), CHUNK_CHARS):
-            send({"content": text[start : start + CHUNK_CHARS]})
+        for piece in _words(text) if drip else _chunks(text):
+            send({"content": piece})
+            self._pause(drip)
         send({}, finish)
         self._event({**head, "choices": [], "usage": _usage()})
         self.wfile.write(b"data: [DONE]\n\n")
@@ -220,6 +222,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
         self.wfile.write(payload)
+
+
+def _chunks(text: str) -> list[str]:
+    return [text[start : start + CHUNK_CHARS] for start in range(0, len(text), CHUNK_CHARS)]
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\s*\S+\s*", text)
 
 
 def _completion(body: dict[str, Any], message: dict[str, Any], finish: str) -> dict[str, Any]:

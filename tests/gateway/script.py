@@ -3,6 +3,7 @@
     [[case=abc]]                          names the test case: a test counts only its own calls
     [[task=t1]]                           names the task within the case: `first N` counts per case and task
     [[sleep=2]]                           answers after 2 s
+    [[drip=0.5]]                          streams the answer word by word, one each half second
     [[say=any text]]                      answers exactly this
     [[garbage]]                           answers prose without JSON
     [[empty]]                             answers nothing
@@ -61,7 +62,7 @@ class Directive:
                 else:
                     model = condition
         name, _, value = action.partition("=")
-        if name not in {"case", "task", "sleep", *ENDINGS}:
+        if name not in {"case", "task", "sleep", "drip", *ENDINGS}:
             raise ScriptError(f"unknown directive `[[{text}]]`")
         return cls(text, name, value, model, first)
 
@@ -78,6 +79,7 @@ class Script:
     case: str = ""
     task: str = ""
     sleep: float = 0.0
+    drip: float = 0.0
     ending: str = ""
     value: str = ""
     fences: tuple[str, ...] = field(default=(), repr=False)
@@ -99,6 +101,8 @@ class Script:
                 continue
             if directive.name == "sleep":
                 script = replace(script, sleep=float(directive.value))
+            elif directive.name == "drip":
+                script = replace(script, drip=float(directive.value))
             elif directive.name in ENDINGS:
                 script = replace(script, ending=directive.name, value=directive.value)
         return script

@@ -117,6 +117,38 @@ def test_an_aborted_run_is_seen_as_cut_and_leaves_nothing_live(gateway: Gateway,
     assert key not in gateway.sessions()
 
 
+def test_a_streamed_answer_shows_in_the_agents_task_and_what_came_of_it_outlives_an_abort(
+    gateway: Gateway, case: Case
+) -> None:
+    with gateway.client() as client:
+        request, key = start(client, f"{case} [[drip=0.2]] [[say={' '.join(map(str, range(600)))}]]")
+        case.wait_for(1)
+        active: dict[str, int] = {}
+        deadline = time.monotonic() + 60
+        while len(active) < 3:
+            (task,) = client.call("tasks.list", {"sessionKey": key})["tasks"]
+            if task.get("lastActivity", "").startswith("0 1 2"):
+                active[task["lastActivity"]] = task["execution"]["lastActivityAt"]
+            assert time.monotonic() < deadline, task
+        assert len(set(active.values())) == len(active), "its times stand still while it writes"
+        client.call("sessions.abort", {"key": key})
+        client.answer(request, final=True)
+        messages = client.call("sessions.get", {"key": key})["messages"]
+    assert messages[-1]["openclawAbort"]["aborted"]
+    assert messages[-1]["content"][0]["text"].startswith("0 1 2")
+    case.wait_for(1, outcome="cut")
+
+
+def test_a_run_that_ran_out_of_time_tells_what_it_had_written(gateway: Gateway, case: Case) -> None:
+    with gateway.client() as client:
+        request, key = start(client, f"{case} [[drip=0.2]] [[say={' '.join(map(str, range(600)))}]]", timeout=3)
+        frame = client.answer(request, final=True)
+        ended = client.call("agent.wait", {"runId": key.rsplit(":", 1)[-1], "timeoutMs": 0})
+    assert frame["payload"]["status"] == "timeout"
+    assert frame["payload"]["result"]["payloads"][0]["isError"]
+    assert ended["terminalReply"]["text"].startswith("0 1 2")
+
+
 def test_the_configured_models_are_listed_with_prices_that_count(gateway: Gateway, case: Case) -> None:
     with gateway.client() as client:
         listed = client.call("models.list")["models"]

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, sleep_until};
 
-use super::frames::BootId;
+use super::frames::{BootId, task_rows};
 use super::link::{CallError, Link};
 use super::outcome::{Described, Outcome, Standing};
 use crate::core::action::{Report, Session, SpawnOrder};
@@ -137,7 +137,8 @@ impl Attempt {
         }
     }
 
-    /// Asks once: without an answer nothing is known, and it is looked again later.
+    /// Asks once: without an answer nothing is known, and it is looked again later. Of one that works it is also told
+    /// when it last did something.
     async fn look(&self) {
         let attempt = self.order.attempt;
         let described = match &self.session {
@@ -147,7 +148,7 @@ impl Attempt {
             }
             None => None,
         };
-        let report = match described {
+        let report = match &described {
             // Not taken yet, or not to be found out now: the run's own watch finds out the end.
             None => Report::Queued { attempt },
             Some(described) => match (described.standing, described.working_for) {
@@ -164,12 +165,30 @@ impl Attempt {
                 ) => Report::Queued { attempt },
             },
         };
+        let is_working = matches!(report, Report::Started { .. });
         self.report(report);
+        let now = described.and_then(|described| described.snapshot_at);
+        if let (Some(session), Some(now), true) = (&self.session, now, is_working)
+            && let Some(idle) = self.idle_for(session, now).await
+        {
+            self.report(Report::Active { attempt, at: self.anchor.ago(idle) });
+        }
     }
 
-    /// How the session stands, and by which boot; `None` if there is none, or none yet.
-    pub async fn describe(&mut self) -> Result<Option<(Described, BootId)>, Outcome> {
-        let Some(session) = &self.session else { return Ok(None) };
+    /// How long a working agent has done nothing, when it is `now` by the gateway's clock. Only its task tells.
+    async fn idle_for(&self, session: &Session, now: u64) -> Option<Duration> {
+        let params = json!({ "sessionKey": session.key });
+        let response = self.link.call("tasks.list", params, None).next().await.ok()?;
+        let row = task_rows(&response.payload).into_iter().find(|row| row.run_id == session.run_id)?;
+        if row.is_in_tool {
+            Some(Duration::ZERO)
+        } else {
+            row.active_at.map(|at| Duration::from_millis(now.saturating_sub(at)))
+        }
+    }
+
+    /// How a session stands, and by which boot; `None` if there is none, or none yet.
+    pub async fn describe(&self, session: &Session) -> Result<Option<(Described, BootId)>, Outcome> {
         match self.link.ask("sessions.describe", &json!({ "key": session.key })).await {
             Ok(response) => Ok(Described::read(&response.payload).map(|described| (described, response.boot))),
             Err(error) => Err(self.uncertain(&error)),

@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::attempt::{Attempt, Stop};
-use super::frames::{TaskRow, task_rows};
+use super::frames::{BootId, TaskRow, task_rows};
 use super::link::{CallError, Response};
 use super::outcome::{Described, Outcome, Standing, Transcript, WaitEnd};
 use super::sessions::{self, Deletion};
@@ -22,6 +22,8 @@ const WAIT_FIRST: Duration = Duration::from_millis(500);
 const WAIT: Duration = Duration::from_secs(20);
 /// How long `agent.wait` is heard before a stop counts as failed.
 const LAST_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a gateway is asked for what an agent had written when it was cut short.
+const PARTIAL_PATIENCE: Duration = Duration::from_secs(2);
 const BUSY_PAUSE: Duration = Duration::from_millis(500);
 /// How long a gateway that has started again may take to notice that a child of its earlier life was interrupted.
 /// 30 s were seen.
@@ -59,7 +61,7 @@ impl Attempt {
             if let Some(end) = WaitEnd::read(&response.payload) {
                 return Ok(self.collect(&session, end).await);
             }
-            let Some((described, boot)) = self.describe().await? else {
+            let Some((described, boot)) = self.describe(&session).await? else {
                 return Ok(lost("its session was deleted by somebody else"));
             };
             if let Some(end) = ended_unnoticed(&described, &session) {
@@ -68,6 +70,10 @@ impl Attempt {
             span = WAIT;
             if boot == self.boot {
                 continue;
+            }
+            if let Some(resumed) = resumed_to_its_end(kin, &described, &session) {
+                let end = WaitEnd::of(Ending::Replied(String::new()), true);
+                return Ok(self.collect(&resumed, end).await);
             }
             if self.link.hello().is_admin() {
                 return self.remove(&session).await;
@@ -127,11 +133,42 @@ impl Attempt {
         end.with(transcript.unwrap_or_default())
     }
 
+    /// Adds what the agent had written when it was cut short. A gateway that does not tell it soon is not waited for.
+    pub async fn with_partial(&self, outcome: Outcome) -> Outcome {
+        match &self.session {
+            Some(session) if outcome.is_cut_short() => {
+                let written = timeout(PARTIAL_PATIENCE, self.written(session, &outcome.ending)).await;
+                Outcome { partial: written.ok().flatten().map(Into::into), ..outcome }
+            }
+            Some(_) | None => outcome,
+        }
+    }
+
+    async fn written(&self, session: &Session, ending: &Ending) -> Option<String> {
+        if *ending == Ending::TimedOut {
+            // The transcript has nothing of a turn that ran out of time.
+            let params = json!({ "runId": session.run_id, "timeoutMs": 0 });
+            let answer = self.link.call("agent.wait", params, None).next().await.ok()?;
+            if let Some(written) = WaitEnd::read(&answer.payload).and_then(|end| end.written) {
+                return Some(written);
+            }
+        }
+        let answer = self.link.call("sessions.get", json!({ "key": session.key }), None).next().await.ok()?;
+        Transcript::read(&answer.payload, &session.run_id).text
+    }
+
     /// The run that goes on with ours after a restart: some kinds of session are run again by the gateway itself.
     async fn resumed(&mut self, session: &Session) -> Result<Option<TaskRow>, Outcome> {
-        let answer = self.link.ask("tasks.list", &json!({})).await.map_err(|error| self.uncertain(&error))?;
-        let goes_on = |row: &TaskRow| row.session_key == *session.key && row.run_id != session.run_id && !row.is_over;
-        Ok(task_rows(&answer.payload).into_iter().find(goes_on))
+        let goes_on = |row: &TaskRow| row.run_id != session.run_id && !row.is_over;
+        Ok(self.runs_of(&session.key).await?.0.into_iter().find(goes_on))
+    }
+
+    /// The runs that the gateway knows in a session, and which boot says so.
+    pub async fn runs_of(&self, session_key: &str) -> Result<(Vec<TaskRow>, BootId), Outcome> {
+        let answer = self.link.ask("tasks.list", &json!({ "sessionKey": session_key })).await;
+        let response = answer.map_err(|error| self.uncertain(&error))?;
+        let rows = task_rows(&response.payload).into_iter().filter(|row| row.session_key == session_key).collect();
+        Ok((rows, response.boot))
     }
 
     /// Deletes the session of a run that a restart has cut off, and makes certain that it is gone: whether the gateway
@@ -144,7 +181,7 @@ impl Attempt {
                 return Err(Ending::Unstoppable { reason }.into());
             }
         }
-        if self.describe().await?.is_none() {
+        if self.describe(session).await?.is_none() {
             return Ok(lost(RESTARTED));
         }
         let reason = format!("session `{}` came back after it was deleted", session.key);
@@ -157,18 +194,25 @@ fn ended_unnoticed(described: &Described, session: &Session) -> Option<WaitEnd> 
     if described.last_run_id.as_deref() != Some(&*session.run_id) {
         // A child that was interrupted by a restart has no latest run.
         let error = described.error.clone().filter(|_| described.standing == Standing::Failed)?;
-        return Some(WaitEnd { ending: interrupted_or_failed(error), has_text: false, model_used: None });
+        return Some(WaitEnd::of(interrupted_or_failed(error), false));
     }
     let error = || described.error.clone().unwrap_or_else(|| "the gateway gave no reason".to_owned());
     let ending = match described.standing {
         Standing::Done => Ending::Replied(String::new()),
         Standing::Failed => interrupted_or_failed(error()),
         Standing::Killed => Ending::Stopped { reason: "killed".to_owned() },
-        // Of a child it may be said while it still runs: it counts the time in the queue.
-        Standing::TimedOut | Standing::Running | Standing::Queued => return None,
+        // Of a child it is also said while it waits for its turn; but then it has no latest run yet.
+        Standing::TimedOut => Ending::TimedOut,
+        Standing::Running | Standing::Queued => return None,
     };
-    let has_text = described.standing == Standing::Done;
-    Some(WaitEnd { ending, has_text, model_used: None })
+    Some(WaitEnd::of(ending, described.standing == Standing::Done))
+}
+
+/// The run by which the gateway itself has brought ours to its end after a restart: what it said is paid for.
+fn resumed_to_its_end(kin: Kin, described: &Described, session: &Session) -> Option<Session> {
+    let run_id = described.last_run_id.clone().filter(|run_id| *run_id != session.run_id)?;
+    let is_done = kin == Kin::Own && described.standing == Standing::Done;
+    is_done.then(|| Session { key: session.key.clone(), run_id })
 }
 
 fn interrupted_or_failed(error: String) -> Ending {
@@ -179,6 +223,6 @@ fn interrupted_or_failed(error: String) -> Ending {
     }
 }
 
-fn lost(reason: &str) -> Outcome {
+pub(super) fn lost(reason: &str) -> Outcome {
     Ending::Lost { reason: reason.to_owned() }.into()
 }

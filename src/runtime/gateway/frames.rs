@@ -103,6 +103,12 @@ pub(super) struct TaskRow {
     pub session_key: String,
     pub run_id: Arc<str>,
     pub is_over: bool,
+    /// The gateway has the run in its hands, in its present life. What it only remembers is of an unknown state.
+    pub is_live: bool,
+    /// When the agent last did something, by the gateway's clock, in milliseconds.
+    pub active_at: Option<u64>,
+    /// A tool works for it, which may take long and is not heard of meanwhile.
+    pub is_in_tool: bool,
 }
 
 pub(super) fn task_rows(payload: &Value) -> Vec<TaskRow> {
@@ -110,10 +116,15 @@ pub(super) fn task_rows(payload: &Value) -> Vec<TaskRow> {
     rows.into_iter()
         .flatten()
         .filter_map(|row| {
+            let state = text(row, "/execution/state");
+            let is_over = state == Some("finished") || count(row, "/endedAt").is_some();
             Some(TaskRow {
                 session_key: text(row, "/childSessionKey").or_else(|| text(row, "/sessionKey"))?.to_owned(),
                 run_id: text(row, "/runId")?.into(),
-                is_over: text(row, "/execution/state") == Some("finished") || count(row, "/endedAt").is_some(),
+                is_over,
+                is_live: !is_over && matches!(state, Some("running" | "queued")),
+                active_at: count(row, "/execution/lastActivityAt"),
+                is_in_tool: row.pointer("/execution/currentTool").is_some(),
             })
         })
         .collect()
@@ -226,10 +237,19 @@ mod tests {
     }
 
     #[test]
-    fn task_rows_tell_what_is_over() {
+    fn task_rows_tell_what_is_over_and_what_is_only_remembered() {
         let row = sample("ws_tasks_list_row");
         let rows = task_rows(&serde_json::json!({ "tasks": [row] }));
         assert_eq!(rows.len(), 1);
-        assert!(rows[0].is_over && rows[0].session_key == "agent:main:f-3");
+        assert!(rows[0].is_over && !rows[0].is_live && rows[0].session_key == "agent:main:f-3");
+        let mut interrupted = sample("restart_SIGKILL")["state_at_restart"]["run0"]["tasks"][0].clone();
+        interrupted["childSessionKey"] = "agent:main:run0".into();
+        let mut live = interrupted.clone();
+        live["execution"]["state"] = "queued".into();
+        let rows = task_rows(&serde_json::json!({ "tasks": [interrupted, live] }));
+        assert_eq!(
+            rows.iter().map(|row| (row.is_over, row.is_live)).collect::<Vec<_>>(),
+            [(false, false), (false, true)]
+        );
     }
 }

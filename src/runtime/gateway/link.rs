@@ -22,6 +22,7 @@ use super::config::Endpoint;
 use super::frames::{BootId, ErrorFrame, Hello, started_run, text};
 use super::path_spawn::SPAWN_TOOL;
 use super::socket::{Socket, open};
+use crate::core::action::Report;
 
 /// Agents that are being started at once. A gateway takes 256 requests of all its clients together and refuses the
 /// rest, and it starts only some agents in a second: what is more waits here, where it can be taken back.
@@ -118,13 +119,14 @@ impl Call {
 }
 
 impl Link {
-    /// Keeps `socket` and its successors; the ids of runs that start to work go to `started`. The future is the
-    /// connection: it ends when the last handle is gone.
+    /// Keeps `socket` and its successors; the ids of runs that start to work go to `started`, and each boot that is met
+    /// to `reports`, before any answer of it. The future is the connection: it ends when the last handle is gone.
     pub fn new(
         endpoint: Endpoint,
         opened: (Socket, Hello),
         patience: Duration,
         started: UnboundedSender<Arc<str>>,
+        reports: UnboundedSender<Report>,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let (commands, receiver) = unbounded_channel();
         let (socket, hello) = opened;
@@ -135,6 +137,7 @@ impl Link {
             commands: receiver,
             hello: publish,
             started,
+            reports,
             waiting: VecDeque::new(),
             starts: VecDeque::new(),
             open: HashMap::new(),
@@ -142,6 +145,8 @@ impl Link {
             backoff: BACKOFF_MIN,
             given_up: None,
         };
+        // The runtime holds the other end.
+        let _ = keeper.reports.send(Report::Met { boot: hello.boot.clone() });
         let link = Self { commands, hello: watched, next_id: Arc::new(AtomicU64::new(1)) };
         (link, keeper.keep(socket, hello))
     }
@@ -189,6 +194,7 @@ struct Keeper {
     commands: UnboundedReceiver<Command>,
     hello: watch::Sender<Hello>,
     started: UnboundedSender<Arc<str>>,
+    reports: UnboundedSender<Report>,
     /// Sent as soon as there is a connection.
     waiting: VecDeque<Request>,
     /// What starts agents: sent as soon as few enough others do.
@@ -226,6 +232,10 @@ impl Keeper {
             }
             self.starting = 0;
             let Some(opened) = self.reopen().await else { return };
+            if opened.1.boot != hello.boot {
+                // The runtime may be gone; then nobody listens.
+                let _ = self.reports.send(Report::Met { boot: opened.1.boot.clone() });
+            }
             (socket, hello) = opened;
             self.given_up = None;
             self.hello.send_replace(hello.clone());

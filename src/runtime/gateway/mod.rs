@@ -5,6 +5,9 @@
 //! no answer brings it in [`collect`], what the frames mean in [`frames`] and [`outcome`]. Nothing here judges an end
 //! or decides what follows it.
 
+mod adopt;
+#[cfg(test)]
+mod adopt_tests;
 mod attempt;
 mod collect;
 pub mod config;
@@ -36,11 +39,12 @@ use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::{Id, JoinError, JoinSet};
 
-use crate::core::action::{Action, AttemptRef, Report, SpawnOrder};
+use crate::core::action::{Action, Adoption, AttemptRef, Report, SpawnOrder};
 use crate::core::failure::Ending;
 use crate::core::time::Time;
 use crate::runtime::Runtime;
 
+use adopt::Adopted;
 use attempt::{Anchor, Attempt, Control, Stop};
 pub use config::{Endpoint, GatewayConfig, Path, Secret, Surroundings};
 pub use error::GatewayError;
@@ -107,7 +111,7 @@ impl GatewayRuntime {
         let opened = socket::open_when_ready(&endpoint).await?;
         let (outgoing, reports) = unbounded_channel();
         let (started_sender, started) = unbounded_channel();
-        let (link, connection) = Link::new(endpoint, opened, patience, started_sender);
+        let (link, connection) = Link::new(endpoint, opened, patience, started_sender, outgoing.clone());
         let mut runtime = Self {
             link,
             path: config.path,
@@ -149,36 +153,44 @@ impl GatewayRuntime {
         self.jobs.insert(handle.id(), job);
     }
 
-    fn spawn(&mut self, order: SpawnOrder, anchor: Anchor) {
-        let attempt_ref = order.attempt;
+    /// Starts an agent, or takes up one that was ordered before.
+    fn run(&mut self, order: SpawnOrder, adopted: Option<Adopted>, anchor: Anchor) {
+        let (attempt_ref, key) = (order.attempt, order.key.clone());
         let (sender, controls) = unbounded_channel();
         self.live.insert(attempt_ref, sender);
-        let attempt = Attempt {
+        let ordered_to = adopted.as_ref().and_then(|adopted| adopted.boot.clone());
+        let mut attempt = Attempt {
             agent_id: self.agent_id.clone(),
             link: self.link.clone(),
             reports: self.outgoing.clone(),
             controls,
             anchor,
             session: None,
-            boot: self.link.hello().boot,
+            boot: ordered_to.unwrap_or_else(|| self.link.hello().boot),
             stop: Stop::NotAsked,
             order,
         };
         let outgoing = self.outgoing.clone();
         match self.path {
             Path::Agent => {
-                self.starting.insert(attempt.order.key.clone(), attempt_ref);
+                self.starting.insert(key, attempt_ref);
                 self.start(Job::Attempt(attempt_ref), async move {
-                    tell(&outgoing, attempt_ref, attempt.run_by_agent().await);
+                    let outcome = match adopted {
+                        Some(adopted) => attempt.adopt_by_agent(adopted).await,
+                        None => attempt.run_by_agent(None).await,
+                    };
+                    tell(&outgoing, attempt_ref, outcome);
                 });
             }
             Path::Spawn => {
-                let requester = self
-                    .requester
-                    .get_or_insert_with(|| path_spawn::requester_key(&self.agent_id, &attempt.order.key))
-                    .clone();
+                let requester =
+                    self.requester.get_or_insert_with(|| path_spawn::requester_key(&self.agent_id, &key)).clone();
                 self.start(Job::Attempt(attempt_ref), async move {
-                    tell(&outgoing, attempt_ref, attempt.run_by_spawn(requester).await);
+                    let outcome = match adopted {
+                        Some(adopted) => attempt.adopt_by_spawn(adopted, &requester).await,
+                        None => attempt.run_by_spawn(&requester).await,
+                    };
+                    tell(&outgoing, attempt_ref, outcome);
                 });
             }
         }
@@ -237,8 +249,10 @@ impl Runtime for GatewayRuntime {
     fn begin(&mut self, action: Action, now: Time) {
         let anchor = *self.anchor.get_or_insert_with(|| Anchor::new(now));
         match action {
-            Action::Spawn(order) => self.spawn(order, anchor),
-            Action::Adopt(_) => {}
+            Action::Spawn(order) => self.run(order, None, anchor),
+            Action::Adopt(Adoption { order, session, boot, ordered }) => {
+                self.run(order, Some(Adopted { session, boot, age: now.since(ordered) }), anchor);
+            }
             Action::Look(attempt) => self.control(attempt, Control::Look),
             Action::Stop(attempt) => self.control(attempt, Control::Stop),
             Action::Delete { attempt, session } => {
@@ -280,8 +294,8 @@ impl Runtime for GatewayRuntime {
 }
 
 fn ended(attempt: AttemptRef, outcome: Outcome) -> Report {
-    let Outcome { ending, usage, model_used } = outcome;
-    Report::Ended { attempt, ending, usage, model_used, partial: None }
+    let Outcome { ending, usage, model_used, partial } = outcome;
+    Report::Ended { attempt, ending, usage, model_used, partial }
 }
 
 fn tell(outgoing: &UnboundedSender<Report>, attempt: AttemptRef, outcome: Outcome) {

@@ -17,11 +17,20 @@ pub(super) struct Outcome {
     pub ending: Ending,
     pub usage: Usage,
     pub model_used: Option<Arc<str>>,
+    /// What the agent had written when it was stopped or its time was up.
+    pub partial: Option<Arc<str>>,
+}
+
+impl Outcome {
+    /// Whether the agent may have been at work when it was ended.
+    pub fn is_cut_short(&self) -> bool {
+        matches!(self.ending, Ending::Stopped { .. } | Ending::TimedOut)
+    }
 }
 
 impl From<Ending> for Outcome {
     fn from(ending: Ending) -> Self {
-        Self { ending, usage: Usage::default(), model_used: None }
+        Self { ending, usage: Usage::default(), model_used: None, partial: None }
     }
 }
 
@@ -66,7 +75,7 @@ fn final_outcome(status: &str, payload: &Value) -> Outcome {
         text(meta, "/executionTrace/winnerProvider").or_else(|| text(agent, "/provider")),
         text(meta, "/executionTrace/winnerModel").or_else(|| text(agent, "/model")),
     );
-    Outcome { ending, usage, model_used: winner }
+    Outcome { ending, usage, model_used: winner, partial: None }
 }
 
 /// The text of a run that ended well. A payload marked as an error is the gateway's own text, not the agent's.
@@ -106,6 +115,8 @@ pub(super) struct WaitEnd {
     pub ending: Ending,
     /// The reply is cut or may be: the whole text is in the transcript.
     pub has_text: bool,
+    /// What the agent said, or had written when its time was up; the beginning of it, if it is long.
+    pub written: Option<String>,
     pub model_used: Option<Arc<str>>,
 }
 
@@ -120,24 +131,37 @@ impl WaitEnd {
             (Some("timeout"), _) => Ending::TimedOut,
             _ => Ending::Failed { message: error.unwrap_or("the gateway gave no reason").to_owned() },
         };
+        let has_text = text(payload, "/terminalReply/disposition") == Some("visible");
         let effective = payload.pointer("/terminalReceipt/effective").unwrap_or(&Value::Null);
         Some(Self {
-            has_text: text(payload, "/terminalReply/disposition") == Some("visible"),
+            has_text,
+            written: text(payload, "/terminalReply/text").filter(|_| has_text).map(str::to_owned),
             ending,
             model_used: model_name(text(effective, "/provider"), text(effective, "/model")),
         })
     }
 
+    /// An end that only the session's standing tells.
+    pub fn of(ending: Ending, has_text: bool) -> Self {
+        Self { ending, has_text, written: None, model_used: None }
+    }
+
     /// The whole outcome, with what the transcript adds. A reply that may be cut is no answer without it.
     pub fn with(self, transcript: Transcript) -> Outcome {
+        let written = self.written.or_else(|| transcript.text.clone());
         let ending = match (self.ending, transcript.text) {
             (Ending::Replied(_), Some(whole)) if self.has_text => Ending::Replied(whole),
+            // A child whose time was over while it waited for its turn has run and answered all the same.
+            (Ending::TimedOut, Some(answer)) if transcript.is_answer => Ending::Replied(answer),
             (Ending::Replied(short), None) if self.has_text && (short.is_empty() || short.ends_with('…')) => {
                 Ending::Lost { reason: "the agent has finished, but its whole answer could not be fetched".to_owned() }
             }
             (ending, _) => ending,
         };
-        Outcome { ending, usage: transcript.usage, model_used: self.model_used.or(transcript.model_used) }
+        let model_used = self.model_used.or(transcript.model_used);
+        let outcome = Outcome { ending, usage: transcript.usage, model_used, partial: None };
+        let partial = written.filter(|_| outcome.is_cut_short()).map(Into::into);
+        Outcome { partial, ..outcome }
     }
 }
 
@@ -146,6 +170,8 @@ impl WaitEnd {
 pub(super) struct Transcript {
     /// The last text that the agent wrote in this run.
     pub text: Option<String>,
+    /// That text ended the run as it should.
+    pub is_answer: bool,
     pub usage: Usage,
     pub model_used: Option<Arc<str>>,
 }
@@ -158,10 +184,16 @@ impl Transcript {
             text(message, "/role") == Some("assistant") && text(message, "/__openclaw/runId") == Some(run_id)
         });
         let mut transcript = Self::default();
+        let mut was_cut = false;
         for message in ours {
-            if let Some(said) = said(message.pointer("/content").unwrap_or(&Value::Null)) {
-                transcript.text = Some(said);
-            }
+            let said = said(message.pointer("/content").unwrap_or(&Value::Null));
+            let stop_reason = text(message, "/stopReason");
+            // The gateway itself writes down what a stopped run had said, under a model's name of its own.
+            let is_record = message.pointer("/openclawAbort").is_some();
+            let is_cut = is_record || stop_reason == Some("aborted");
+            was_cut |= is_cut;
+            transcript.is_answer = !is_cut && said.is_some() && stop_reason == Some("stop");
+            transcript.text = said.or(transcript.text);
             if let Some(more) = message.pointer("/usage").and_then(|usage| tokens(usage, "/totalTokens")) {
                 transcript.usage.tokens = Some(transcript.usage.tokens.map_or(more, |sum| sum.plus(more)));
             }
@@ -169,7 +201,11 @@ impl Transcript {
                 transcript.usage.cost = Some(transcript.usage.cost.unwrap_or(0.0) + more);
             }
             let model = model_name(text(message, "/provider"), text(message, "/model"));
-            transcript.model_used = model.or(transcript.model_used);
+            transcript.model_used = model.filter(|_| !is_record).or(transcript.model_used);
+        }
+        if was_cut {
+            // What a cut call used is written down as nothing, and it was paid for.
+            transcript.usage = Usage::default();
         }
         transcript
     }
@@ -209,6 +245,8 @@ pub(super) struct Described {
     pub last_run_id: Option<Arc<str>>,
     /// How long the run has been at work, by the gateway's own clock.
     pub working_for: Option<Duration>,
+    /// What time it was by that clock, in milliseconds.
+    pub snapshot_at: Option<u64>,
     pub error: Option<String>,
 }
 
@@ -232,6 +270,7 @@ impl Described {
             standing,
             last_run_id: text(session, "/lastRunId").map(Into::into),
             working_for,
+            snapshot_at: count(session, "/snapshotAt"),
             error: text(session, "/lastRunError").map(str::to_owned),
         })
     }

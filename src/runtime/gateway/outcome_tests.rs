@@ -106,14 +106,51 @@ fn a_transcript_gives_the_whole_text_and_sums_the_calls_of_one_run() {
 }
 
 #[test]
+fn what_a_stopped_run_had_written_is_no_answer_and_costs_what_nobody_knows() {
+    let recorded = sample("partial_text");
+    let read = |name: &str| {
+        let payload = &recorded[name]["sessions.get"];
+        Transcript::read(payload, text(payload, "/messages/1/__openclaw/runId").expect("a run"))
+    };
+    for (name, said) in
+        [("aborted", "w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12"), ("aborted_child", "w0 w1 w2 w3 w4 w5 w6 w7 w8")]
+    {
+        let transcript = read(name);
+        assert_eq!(transcript.text.as_deref(), Some(said));
+        assert!(!transcript.is_answer);
+        assert_eq!((transcript.usage.tokens, transcript.usage.cost), (None, None));
+        assert_eq!(transcript.model_used, None);
+    }
+    let timed_out = read("timed_out");
+    assert_eq!((timed_out.text, timed_out.usage.cost), (None, None));
+    assert_eq!(timed_out.model_used.as_deref(), Some("anthropic/claude-haiku-4-5"));
+}
+
+#[test]
+fn what_was_written_is_partial_only_of_a_run_that_was_cut_short() {
+    let recorded = &sample("partial_text")["timed_out"]["agent.wait"];
+    let end = WaitEnd::read(recorded).expect("an end");
+    assert_eq!(end.clone().with(Transcript::default()).partial.as_deref(), Some("w0 w1 w2 w3 w4 w5 w6 w7"));
+    let earlier = Transcript { text: Some("let me look".to_owned()), ..Transcript::default() };
+    let stopped = WaitEnd::of(Ending::Stopped { reason: "rpc".to_owned() }, false);
+    assert_eq!(stopped.with(earlier.clone()).partial.as_deref(), Some("let me look"));
+    let failed = WaitEnd::of(Ending::Failed { message: "HTTP 500".to_owned() }, false);
+    assert_eq!(failed.with(earlier).partial, None);
+    // It had waited too long for its turn, and then it answered.
+    let answered = Transcript { text: Some("b".to_owned()), is_answer: true, ..Transcript::default() };
+    let outcome = WaitEnd::of(Ending::TimedOut, false).with(answered);
+    assert_eq!((outcome.ending, outcome.partial), (Ending::Replied("b".to_owned()), None));
+}
+
+#[test]
 fn a_cut_reply_is_replaced_by_the_whole_one_and_silence_stays_silence() {
     let whole = Transcript { text: Some("whole".to_owned()), ..Transcript::default() };
-    let end = |text: &str| WaitEnd { ending: Ending::Replied(text.to_owned()), has_text: true, model_used: None };
+    let end = |text: &str| WaitEnd::of(Ending::Replied(text.to_owned()), true);
     assert_eq!(end("wh…").with(whole.clone()).ending, Ending::Replied("whole".to_owned()));
     assert!(matches!(end("wh…").with(Transcript::default()).ending, Ending::Lost { .. }));
     assert!(matches!(end("").with(Transcript::default()).ending, Ending::Lost { .. }));
     assert_eq!(end("short").with(Transcript::default()).ending, Ending::Replied("short".to_owned()));
-    let silent = WaitEnd { ending: Ending::Replied(String::new()), has_text: false, model_used: None };
+    let silent = WaitEnd::of(Ending::Replied(String::new()), false);
     assert_eq!(silent.with(whole).ending, Ending::Replied(String::new()));
 }
 

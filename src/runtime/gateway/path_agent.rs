@@ -26,9 +26,15 @@ enum Watched {
 }
 
 impl Attempt {
-    /// Runs the agent to its end.
-    pub async fn run_by_agent(mut self) -> Outcome {
-        let session_key: Arc<str> = format!("agent:{}:subagent:{}", self.agent_id, self.order.key).into();
+    /// The session that an order's agent runs in, and the run in it: both are ours to name.
+    pub fn own_session(&self) -> Session {
+        let key = format!("agent:{}:subagent:{}", self.agent_id, self.order.key);
+        Session { key: key.into(), run_id: self.order.key.clone() }
+    }
+
+    /// Runs the agent to its end. With a `boot` the request may have been sent to it before: it goes there or nowhere.
+    pub async fn run_by_agent(&mut self, mut boot: Option<BootId>) -> Outcome {
+        let session_key = self.own_session().key;
         let mut params = json!({
             "message": self.order.prompt.text(),
             "sessionKey": session_key,
@@ -46,7 +52,6 @@ impl Attempt {
                 return outcome;
             }
         }
-        let mut boot = None;
         loop {
             match self.watch(&params, boot.take()).await {
                 Watched::Ended(outcome) => return outcome,
@@ -72,7 +77,8 @@ impl Attempt {
         }
     }
 
-    fn is_stop_asked(&mut self) -> bool {
+    /// Whether a stop was asked, also one that was not heard of yet.
+    pub fn is_stop_asked(&mut self) -> bool {
         while let Ok(control) = self.controls.try_recv() {
             if control == Control::Stop {
                 self.stop = Stop::Asked;
@@ -102,7 +108,7 @@ impl Attempt {
                                 None => Watched::Unattended,
                             };
                         }
-                        Some(AgentAnswer::Final(outcome)) => return Watched::Ended(outcome),
+                        Some(AgentAnswer::Final(outcome)) => return Watched::Ended(self.with_partial(outcome).await),
                         None => return Watched::Ended(unreadable()),
                     },
                     Err(error) => return self.broke_off(error, sent_to),
@@ -156,8 +162,7 @@ impl Attempt {
             }
             return Attempt::not_started(CallError::Cut { boot: sent_to });
         }
-        let session = Session { key: session_key.clone(), run_id: self.order.key.clone() };
-        match self.accept(session, sent_to).await {
+        match self.accept(self.own_session(), sent_to).await {
             Some(outcome) => outcome,
             None => self.follow(Kin::Own).await,
         }

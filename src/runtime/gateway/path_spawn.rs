@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::attempt::{Attempt, Control, Stop};
 use super::collect::Kin;
-use super::frames::{BootId, spawned_child, task_rows, text};
+use super::frames::{BootId, spawned_child, text};
 use super::link::CallError;
 use super::outcome::Outcome;
 use super::path_agent::seconds_up;
@@ -22,12 +22,12 @@ use crate::core::failure::Ending;
 pub(super) const SPAWN_TOOL: &str = "sessions_spawn";
 /// How long a spawn may take to show up under its label, on a gateway that may still be carrying it out. Half of a
 /// hundred spawns at once took longer than 3.6 s, and a second one beside a late first is paid for twice.
-const LABEL_PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const LABEL_PATIENCE: Duration = Duration::from_secs(60);
 const LABEL_PAUSE_MIN: Duration = Duration::from_millis(500);
 const LABEL_PAUSE_MAX: Duration = Duration::from_secs(4);
 
-/// How one attempt to spawn ended.
-enum Spawned {
+/// How one attempt to spawn ended, or the search for what an earlier one has started.
+pub(super) enum Spawned {
     Ended(Outcome),
     Child(Session, BootId),
     Nothing,
@@ -35,14 +35,20 @@ enum Spawned {
 
 impl Attempt {
     /// Runs the agent to its end, as a child of the session `requester`.
-    pub async fn run_by_spawn(mut self, requester: Arc<str>) -> Outcome {
+    pub async fn run_by_spawn(&mut self, requester: &str) -> Outcome {
+        let spawned = self.spawn(requester).await;
+        self.go_on_from(spawned, requester).await
+    }
+
+    /// Follows what was spawned; where that was nothing, spawns it.
+    pub async fn go_on_from(&mut self, mut spawned: Spawned, requester: &str) -> Outcome {
         loop {
-            match self.spawn(&requester).await {
+            match spawned {
                 Spawned::Ended(outcome) => return outcome,
                 Spawned::Nothing if self.stop != Stop::NotAsked => {
                     return Attempt::not_started(CallError::Withdrawn);
                 }
-                Spawned::Nothing => {}
+                Spawned::Nothing => spawned = self.spawn(requester).await,
                 Spawned::Child(session, boot) => {
                     if let Some(outcome) = self.accept(session, boot).await {
                         return outcome;
@@ -77,7 +83,7 @@ impl Attempt {
                         Ok(session) => Spawned::Child(session, response.boot),
                         Err(refusal) => Spawned::Ended(Ending::Refused(refusal).into()),
                     },
-                    Err(CallError::Cut { boot }) => self.find_child(boot).await,
+                    Err(CallError::Cut { boot }) => self.find_child(Some(boot), LABEL_PATIENCE).await,
                     Err(error) => Spawned::Ended(Attempt::not_started(error)),
                 },
                 control = self.next_control() => {
@@ -93,10 +99,11 @@ impl Attempt {
         }
     }
 
-    /// Looks for the child of a spawn whose answer was lost. A stop is taken note of: it is done once the child is
-    /// found, since nothing can stop what the gateway has yet to start.
-    async fn find_child(&mut self, sent_to: BootId) -> Spawned {
-        let deadline = Instant::now() + LABEL_PATIENCE;
+    /// Looks for the child of a spawn whose answer was lost, until another boot than it was `sent_to` says that there is
+    /// none, or for as long as the gateway may take. A stop is taken note of: it is done once the child is found, since
+    /// nothing can stop what the gateway has yet to start.
+    pub async fn find_child(&mut self, sent_to: Option<BootId>, patience: Duration) -> Spawned {
+        let deadline = Instant::now() + patience;
         let mut pause = LABEL_PAUSE_MIN;
         loop {
             let params = json!({ "label": self.order.key, "allowMissing": true });
@@ -105,18 +112,19 @@ impl Attempt {
                 Err(error) => return Spawned::Ended(self.uncertain(&error)),
             };
             if let Some(key) = text(&found.payload, "/key") {
-                let tasks = match self.link.ask("tasks.list", &json!({})).await {
-                    Ok(response) => response,
-                    Err(error) => return Spawned::Ended(self.uncertain(&error)),
+                let (rows, boot) = match self.runs_of(key).await {
+                    Ok(rows) => rows,
+                    Err(outcome) => return Spawned::Ended(outcome),
                 };
-                if let Some(row) = task_rows(&tasks.payload).into_iter().find(|row| row.session_key == key) {
-                    return Spawned::Child(Session { key: key.into(), run_id: row.run_id }, sent_to);
+                if let Some(row) = rows.into_iter().next() {
+                    let boot = if row.is_live { boot } else { sent_to.unwrap_or_else(|| self.boot.clone()) };
+                    return Spawned::Child(Session { key: key.into(), run_id: row.run_id }, boot);
                 }
                 if Instant::now() >= deadline {
                     let reason = format!("session `{key}` was started, but the gateway does not tell its run");
                     return Spawned::Ended(Ending::Unstoppable { reason }.into());
                 }
-            } else if found.boot != sent_to || Instant::now() >= deadline {
+            } else if sent_to.as_ref().is_some_and(|boot| *boot != found.boot) || Instant::now() >= deadline {
                 return Spawned::Nothing;
             }
             if let Some(outcome) = self.pause(pause).await {

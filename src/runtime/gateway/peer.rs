@@ -142,6 +142,20 @@ pub(super) async fn run_with<Script>(
     path: Path,
     patience: Duration,
     script: impl FnOnce(TcpListener) -> Script,
+    then: impl FnMut(&mut GatewayRuntime, &Report),
+) -> Vec<Report>
+where
+    Script: Future<Output = ()> + Send + 'static,
+{
+    run_all(path, patience, vec![Action::Spawn(order(KEY))], script, then).await
+}
+
+/// As [`run_with`], with these actions to begin with.
+pub(super) async fn run_all<Script>(
+    path: Path,
+    patience: Duration,
+    actions: Vec<Action>,
+    script: impl FnOnce(TcpListener) -> Script,
     mut then: impl FnMut(&mut GatewayRuntime, &Report),
 ) -> Vec<Report>
 where
@@ -151,11 +165,13 @@ where
     let config = GatewayConfig { path, ..config };
     let gateway = tokio::spawn(script(listener));
     let mut runtime = GatewayRuntime::connect_patiently(&config, endpoint, patience).await.expect("connects");
-    runtime.begin(Action::Spawn(order(KEY)), START);
+    for action in actions {
+        runtime.begin(action, START);
+    }
     let mut reports = Vec::new();
     let ended = async {
         loop {
-            let report = runtime.next_report(START).await;
+            let report = next_of(&mut runtime).await;
             then(&mut runtime, &report);
             reports.push(report);
             if matches!(reports.last(), Some(Report::Ended { .. })) {
@@ -173,6 +189,16 @@ where
     reports
 }
 
+/// The next report of an agent.
+pub(super) async fn next_of(runtime: &mut GatewayRuntime) -> Report {
+    loop {
+        let report = runtime.next_report(START).await;
+        if !matches!(report, Report::Met { .. }) {
+            return report;
+        }
+    }
+}
+
 pub(super) fn ending(reports: &[Report]) -> &Ending {
     match reports.last() {
         Some(Report::Ended { ending, .. }) => ending,
@@ -185,6 +211,19 @@ pub(super) fn hello_text() -> Ending {
 }
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
+
+/// What `tasks.list` says of one run of a session.
+pub(super) fn task_row(key: &str, run_id: &str, state: &str) -> Value {
+    json!({"tasks": [{"runId": run_id, "childSessionKey": key, "execution": {"state": state}}]})
+}
+
+pub(super) fn no_tasks() -> Value {
+    json!({"tasks": []})
+}
+
+pub(super) fn no_session() -> Value {
+    sample("ws_sessions_describe_missing")["payload"].clone()
+}
 
 /// The transcript of a run of ours.
 pub(super) fn transcript(text: &str) -> Value {

@@ -115,7 +115,7 @@ async fn a_stop_asked_while_a_child_is_looked_for_is_obeyed_as_soon_as_it_is_fou
         loop {
             tokio::select! {
                 Some(()) = is_looked_for.recv() => runtime.begin(Action::Stop(ATTEMPT), START),
-                report = runtime.next_report(START) => {
+                report = next_of(&mut runtime) => {
                     if let Report::Ended { ending, .. } = report {
                         return ending;
                     }

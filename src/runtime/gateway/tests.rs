@@ -118,6 +118,32 @@ async fn a_run_that_a_restart_has_cut_off_is_deleted_and_lost() {
 }
 
 #[tokio::test]
+async fn each_life_of_the_gateway_is_told_once_before_anything_of_its_agents() {
+    let (listener, config, endpoint) = listen().await;
+    let gateway = tokio::spawn(async move {
+        Peer::greet(&listener, "boot-1", &ADMIN).await.accept_agent().await;
+        // The same life again, and then another one.
+        drop(Peer::greet(&listener, "boot-1", &ADMIN).await);
+        let mut peer = Peer::greet(&listener, "boot-2", &ADMIN).await;
+        peer.serve("agent.wait", &wait_open()).await;
+        peer.serve("sessions.describe", &json!({"session": {"status": "done", "lastRunId": KEY}})).await;
+        peer.serve("sessions.get", &transcript("in time")).await;
+        peer.stay().await;
+    });
+    let mut runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
+    runtime.begin(Action::Spawn(order(KEY)), START);
+    let mut told = Vec::new();
+    while !matches!(told.last(), Some(Report::Ended { .. })) {
+        told.push(timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report"));
+    }
+    let session = Session { key: SESSION_KEY.into(), run_id: KEY.into() };
+    let met = |boot: &str| Report::Met { boot: boot.into() };
+    assert_eq!(told[..3], [met("boot-1"), Report::Spawned { attempt: ATTEMPT, session }, met("boot-2")]);
+    assert_eq!(told.len(), 4, "{told:?}");
+    gateway.abort();
+}
+
+#[tokio::test]
 async fn a_run_that_ended_before_a_restart_is_collected_after_it() {
     let reports = run_one(Path::Agent, MINUTE, |listener| async move {
         let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
@@ -175,7 +201,7 @@ async fn without_admin_the_session_chooses_the_model_and_stays() {
     let mut runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
     runtime.begin(Action::Spawn(order(KEY)), START);
     while !deleted {
-        let report = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+        let report = timeout(MINUTE / 4, next_of(&mut runtime)).await.expect("a report");
         if matches!(report, Report::Ended { .. }) {
             let session = Session { key: SESSION_KEY.into(), run_id: KEY.into() };
             runtime.begin(Action::Delete { attempt: ATTEMPT, session }, START);
@@ -233,7 +259,7 @@ async fn a_deletion_that_comes_too_soon_is_repeated() {
     let mut runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
     let session = Session { key: SESSION_KEY.into(), run_id: KEY.into() };
     runtime.begin(Action::Delete { attempt: ATTEMPT, session }, START);
-    let report = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+    let report = timeout(MINUTE / 4, next_of(&mut runtime)).await.expect("a report");
     assert_eq!(report, Report::Deleted { attempt: ATTEMPT });
 }
 
@@ -249,6 +275,9 @@ async fn a_stop_waits_until_the_run_is_over_and_tells_its_real_end() {
             let params = peer.serve("sessions.abort", &sample("sessions_abort_idle_or_missing")["payload"]).await;
             assert_eq!(params, json!({"key": SESSION_KEY, "runId": KEY}));
             peer.answer(&id, &last).await;
+            if matches!(last["status"].as_str(), Some("timeout")) {
+                peer.serve("sessions.get", &json!({"messages": []})).await;
+            }
             peer.stay().await;
         };
         let reports = run_with(Path::Agent, MINUTE, script, |runtime, report| {
@@ -259,6 +288,76 @@ async fn a_stop_waits_until_the_run_is_over_and_tells_its_real_end() {
         .await;
         assert_eq!(*ending(&reports), expected);
     }
+}
+
+fn partial(reports: &[Report]) -> Option<&str> {
+    match reports.last() {
+        Some(Report::Ended { partial, .. }) => partial.as_deref(),
+        other => panic!("no end: {other:?}"),
+    }
+}
+
+/// The messages of a run of ours, as recorded of another one.
+fn messages_of(name: &str) -> Value {
+    let mut payload = sample("partial_text")[name]["sessions.get"].clone();
+    payload["messages"][1]["__openclaw"]["runId"] = json!(KEY);
+    payload
+}
+
+#[tokio::test]
+async fn what_a_stopped_agent_had_written_is_kept() {
+    let script = |listener: TcpListener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        let (id, _) = peer.accept_agent().await;
+        peer.serve("sessions.abort", &sample("sessions_abort_idle_or_missing")["payload"]).await;
+        peer.answer(&id, &sample("agent_rpc_abort_frames")[3]["payload"]).await;
+        peer.serve("sessions.get", &messages_of("aborted")).await;
+        peer.stay().await;
+    };
+    let reports = run_with(Path::Agent, MINUTE, script, |runtime, report| {
+        if matches!(report, Report::Spawned { .. }) {
+            runtime.begin(Action::Stop(ATTEMPT), START);
+        }
+    })
+    .await;
+    assert_eq!(partial(&reports), Some("w0 w1 w2 w3 w4 w5 w6 w7 w8 w9 w10 w11 w12"));
+}
+
+#[tokio::test]
+async fn what_an_agent_had_written_when_its_time_was_up_is_kept_and_the_gateways_own_words_are_not() {
+    let wait = &sample("partial_text")["timed_out"]["agent.wait"];
+    for (wait, expected) in
+        [(wait, Some("w0 w1 w2 w3 w4 w5 w6 w7")), (&sample("wait_run_timeout")["agent.wait"]["payload"], None)]
+    {
+        let wait = wait.clone();
+        let reports = run_one(Path::Agent, MINUTE, |listener| async move {
+            let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+            let (id, _) = peer.accept_agent().await;
+            peer.answer(&id, &sample("agent_rpc_frames_timeout")["frames"][2]["frame"]["payload"]).await;
+            assert_eq!(peer.serve("agent.wait", &wait).await, json!({"runId": KEY, "timeoutMs": 0}));
+            if expected.is_none() {
+                peer.serve("sessions.get", &messages_of("timed_out")).await;
+            }
+            peer.stay().await;
+        })
+        .await;
+        assert_eq!(*ending(&reports), Ending::TimedOut);
+        assert_eq!(partial(&reports), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_does_not_tell_what_was_written_is_not_waited_for() {
+    let script = |listener: TcpListener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        let (id, _) = peer.accept_agent().await;
+        peer.answer(&id, &sample("agent_rpc_abort_frames")[3]["payload"]).await;
+        peer.expect("sessions.get").await;
+        peer.stay().await;
+    };
+    let reports = timeout(MINUTE / 10, run_one(Path::Agent, MINUTE, script)).await.expect("ends in time");
+    assert_eq!(*ending(&reports), Ending::Stopped { reason: "rpc".to_owned() });
+    assert_eq!(partial(&reports), None);
 }
 
 #[tokio::test]
@@ -279,15 +378,14 @@ async fn a_stop_that_is_never_confirmed_ends_in_time_and_nothing_is_asked_after_
         let more = timeout(MINUTE, peer.receive()).await;
         assert!(more.is_err(), "{more:?}");
     });
-    assert!(matches!(runtime.next_report(START).await, Report::Spawned { .. }));
+    assert!(matches!(next_of(&mut runtime).await, Report::Spawned { .. }));
     runtime.begin(Action::Stop(ATTEMPT), START);
-    let report = runtime.next_report(START).await;
+    let report = next_of(&mut runtime).await;
     assert!(matches!(report, Report::Ended { ending: Ending::Unstoppable { .. }, .. }), "{report:?}");
     // The run's machine gives up after 15 s.
     assert!(since.elapsed() < Duration::from_secs(15), "{:?}", since.elapsed());
     // Serves what would still be asked.
-    let served =
-        tokio::select! { served = gateway => served, report = runtime.next_report(START) => panic!("{report:?}") };
+    let served = tokio::select! { served = gateway => served, report = next_of(&mut runtime) => panic!("{report:?}") };
     served.expect("the script went through");
 }
 
@@ -312,6 +410,7 @@ async fn a_look_tells_queued_and_working_apart_by_the_gateways_own_clock() {
         peer.serve("sessions.describe", &json!({"session": {"key": SESSION_KEY}})).await;
         let running = json!({"session": {"status": "running", "startedAt": 9_000_000, "snapshotAt": 9_003_000}});
         peer.serve("sessions.describe", &running).await;
+        peer.serve("tasks.list", &no_tasks()).await;
         peer.answer(&id, &final_frame()).await;
         peer.stay().await;
     };
@@ -327,6 +426,37 @@ async fn a_look_tells_queued_and_working_apart_by_the_gateways_own_clock() {
     let Report::Started { since, .. } = reports[2] else { panic!("{reports:?}") };
     // Three seconds before now, which is soon after the start.
     assert!((97_000..98_500).contains(&since.as_millis()), "{since:?}");
+}
+
+#[tokio::test]
+async fn a_look_at_a_working_agent_tells_when_it_last_did_something() {
+    // As recorded: one that writes, and one that waits for a tool.
+    for (row, age) in [("writing", 2_000..3_500), ("in_a_tool", 0..1_500)] {
+        let script = |listener: TcpListener| async move {
+            let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+            let (id, _) = peer.accept_agent().await;
+            let mut task = sample("tasks_list_activity")[row].clone();
+            let now = task["execution"]["lastActivityAt"].as_u64().expect("a time") + 2_000;
+            let running = json!({"session": {"status": "running", "startedAt": now - 9_000, "snapshotAt": now}});
+            peer.serve("sessions.describe", &running).await;
+            task["runId"] = json!(KEY);
+            task["childSessionKey"] = json!(SESSION_KEY);
+            let params = peer.serve("tasks.list", &json!({"tasks": [task]})).await;
+            assert_eq!(params, json!({"sessionKey": SESSION_KEY}));
+            peer.answer(&id, &final_frame()).await;
+            peer.stay().await;
+        };
+        let reports = run_with(Path::Agent, MINUTE, script, |runtime, report| {
+            if matches!(report, Report::Spawned { .. }) {
+                runtime.begin(Action::Look(ATTEMPT), Time::from_millis(200_000));
+            }
+        })
+        .await;
+        assert!(matches!(reports[1], Report::Started { .. }), "{reports:?}");
+        let Report::Active { at, .. } = reports[2] else { panic!("{reports:?}") };
+        let idle = (START + Duration::from_millis(1_500)).since(at).as_millis();
+        assert!(age.contains(&idle), "{row}: {at:?}");
+    }
 }
 
 #[tokio::test]
@@ -367,7 +497,7 @@ async fn a_gateway_that_stays_away_leaves_accepted_runs_uncertain_and_unsent_one
     drop((peer, listener));
     tokio::time::sleep(Duration::from_millis(50)).await;
     runtime.begin(Action::Spawn(order(KEY)), START);
-    let report = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+    let report = timeout(MINUTE / 4, next_of(&mut runtime)).await.expect("a report");
     assert!(matches!(report, Report::Ended { ending: Ending::Lost { .. }, .. }), "{report:?}");
 }
 
@@ -378,7 +508,7 @@ async fn a_prompt_larger_than_the_gateway_takes_is_refused_unsent() {
     let mut runtime = GatewayRuntime::connect_to(&config, endpoint).await.expect("connects");
     let order = SpawnOrder { prompt: Prompt::plain(&"x".repeat(27_000_000)), ..order(KEY) };
     runtime.begin(Action::Spawn(order), START);
-    let report = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+    let report = timeout(MINUTE / 4, next_of(&mut runtime)).await.expect("a report");
     let Report::Ended { ending: Ending::Refused(refusal), .. } = report else { panic!("{report:?}") };
     assert_eq!(refusal.code, "TOO_LARGE");
     gateway.abort();
@@ -401,7 +531,7 @@ async fn at_most_a_hundred_agents_are_being_started_and_a_stop_waits_for_none_of
     assert_eq!(ids.len(), 100);
 
     peer.answer(&ids[0], &accepted()).await;
-    let spawned = timeout(MINUTE / 4, runtime.next_report(START)).await.expect("a report");
+    let spawned = timeout(MINUTE / 4, next_of(&mut runtime)).await.expect("a report");
     assert!(matches!(spawned, Report::Spawned { attempt: ATTEMPT, .. }), "{spawned:?}");
     ids.push(peer.expect("agent").await.0);
     runtime.begin(Action::Stop(ATTEMPT), START);
