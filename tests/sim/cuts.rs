@@ -8,7 +8,7 @@ use parallel_agents::core::action::{Action, AttemptRef, Report, Session};
 use parallel_agents::core::fact::{Event, Fact, Status};
 use parallel_agents::core::failure::Ending;
 use parallel_agents::core::hierarchy::ModelHierarchy;
-use parallel_agents::core::output::OutputFormat;
+use parallel_agents::core::output::{OutputFormat, STUCK_JSON};
 use parallel_agents::core::plan::{Plan, Task};
 use parallel_agents::core::run::RunMachine;
 use parallel_agents::core::settings::RunSettings;
@@ -32,7 +32,7 @@ fn plan() -> Arc<Plan> {
         agent_type: "code_reviewer".into(),
         instructions: "".into(),
         brief: format!("Do {index}.").into(),
-        contract: "As JSON.".into(),
+        contract: format!("As JSON.\n\n{STUCK_JSON}").into(),
         timeout: Duration::from_secs(60),
         deadline: None,
         format: OutputFormat::Json,

@@ -33,8 +33,10 @@ pub struct Reopening {
 pub(super) struct Past {
     latest: Option<Time>,
     begun: Time,
-    /// The runtime's life, as last met.
+    /// The runtime's life, as last met by the latest process.
     boot: Option<Arc<str>>,
+    /// When that process took the run up.
+    taken_up: Time,
     /// Attempts that have not ended.
     pub(super) open: BTreeMap<usize, Open>,
     /// Ends of attempts that nothing has followed yet, and why they were being stopped.
@@ -334,6 +336,7 @@ impl RunMachine {
     /// nor what had ended it early.
     fn recall_resumption(&mut self, past: &mut Past, idle: Duration, at: Time) {
         past.begun = past.begun + idle;
+        (past.boot, past.taken_up) = (None, at);
         for record in &mut self.records {
             record.deadline = record.deadline.map(|deadline| deadline + idle);
         }
@@ -397,10 +400,13 @@ impl RunMachine {
 }
 
 /// An order that nobody was heard to take may have gone to either of two lives of the runtime.
+/// A process's first orders may be planned before it reads which life of the runtime it is connected to: that is the one
+/// they go to. What is on its way while the runtime begins another life may reach either.
 fn recall_boot(past: &mut Past, boot: &Arc<str>) {
-    past.boot = Some(boot.clone());
+    let is_first = past.boot.replace(boot.clone()).is_none();
+    let taken_up = past.taken_up;
     for open in past.open.values_mut().filter(|open| open.session.is_none() && open.boot.as_ref() != Some(boot)) {
-        open.boot = None;
+        open.boot = (is_first && open.ordered >= taken_up).then(|| boot.clone());
     }
 }
 
