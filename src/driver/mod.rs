@@ -75,8 +75,8 @@ impl Clock {
         }
     }
 
-    /// It has become `time`.
-    fn reach(&mut self, time: Time) {
+    /// It has become `time`, in a played time: a run that goes on does not go back before what has happened.
+    pub fn reach(&mut self, time: Time) {
         let reached = self.now().max(time);
         if let Self::Played { now, at, .. } = self {
             (*now, *at) = (reached, Instant::now());

@@ -179,6 +179,16 @@ pub struct Resumed {
     pub reopening: Vec<Reopening>,
 }
 
+impl Origin {
+    /// When something happened last.
+    fn latest(&self) -> Time {
+        match self {
+            Self::New(_) => Time::default(),
+            Self::Resumed(resumed) => resumed.facts.last().map(|fact| fact.at).unwrap_or_default(),
+        }
+    }
+}
+
 /// A name for a new run: when it began, in UTC, and enough at random to be unique.
 pub fn run_id() -> Arc<str> {
     let now = std::time::UNIX_EPOCH + Duration::from_millis(Clock::real().now().as_millis());
@@ -281,7 +291,8 @@ async fn run(
             let answers: Vec<Arc<str>> = plan.tasks().iter().map(rehearsed_answer).collect();
             let plan = Arc::new(priced(&plan));
             let settings = RunSettings { estimate: rehearsal::estimate(&answers), ..settings };
-            let clock = Clock::played(model.speed);
+            let mut clock = Clock::played(model.speed);
+            clock.reach(origin.latest());
             let (machine, mut narrator, recorder) =
                 begin(plan, settings, origin, (name, model.seed), clock.now(), live, tell)?;
             let mut runtime = Rehearsal::new(model, answers);
