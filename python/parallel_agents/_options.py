@@ -97,7 +97,7 @@ class CircuitBreaker:
     """When a model, or a type of agent that ends in one kind of failure, is left alone for a while.
 
     Args:
-        failures_max: Failures in a row that open a breaker; 0 turns breakers off.
+        failures_max: Tasks that fail in a row and so open a breaker; 0 turns breakers off.
         pause_seconds: How long it stays open before one attempt tries; doubled each time that fails.
         trials_max: Trials in vain after which it stays open for the rest of the run.
     """

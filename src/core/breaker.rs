@@ -4,7 +4,7 @@
 //! everything through; an open one nothing; one whose time is up a single attempt, whose end closes or opens it again.
 //! After some trials in vain it stays open: what waits for it fails without being paid for.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::time::Time;
 /// When breakers open, and for how long.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BreakerPolicy {
-    /// Failures in a row that open one. Default 5; 0 turns breakers off.
+    /// Tasks in a row that fail and so open one. Default 5; 0 turns breakers off.
     pub failures_max: u32,
     /// How long one stays open the first time, doubled each time that its trial fails. Default 30 s.
     pub pause_first: Duration,
@@ -30,10 +30,10 @@ impl Default for BreakerPolicy {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
-    /// With so many failures in a row.
-    Closed(u32),
+    /// These tasks have failed in a row. One that fails again and again says no more than once.
+    Closed(BTreeSet<usize>),
     Open {
         until: Time,
         /// How often in a row.
@@ -141,7 +141,7 @@ impl Breakers {
             if Some(&circuit) == blamed.as_ref() {
                 continue;
             }
-            match (self.states.get(&circuit).copied(), failure) {
+            match (self.states.get(&circuit).cloned(), failure) {
                 (Some(_), None) => {
                     self.states.remove(&circuit);
                     self.changes += 1;
@@ -155,12 +155,15 @@ impl Breakers {
             }
         }
         let circuit = blamed?;
-        let times = match self.states.get(&circuit).copied().unwrap_or(State::Closed(0)) {
-            State::Closed(failures) if failures + 1 < self.policy.failures_max => {
-                self.states.insert(circuit, State::Closed(failures + 1));
-                return None;
+        let times = match self.states.get(&circuit).cloned().unwrap_or(State::Closed(BTreeSet::new())) {
+            State::Closed(mut tasks) => {
+                tasks.insert(attempt.task_index);
+                if tasks.len() < self.policy.failures_max as usize {
+                    self.states.insert(circuit, State::Closed(tasks));
+                    return None;
+                }
+                1
             }
-            State::Closed(_) => 1,
             // One that had started before it opened.
             State::Open { .. } | State::GivenUp => return None,
             State::Trying { trial, .. } if trial != attempt => return None,
@@ -210,8 +213,11 @@ mod tests {
     fn opened(kind: FailureKind) -> (Breakers, Time) {
         let (model, agent_type) = names();
         let mut breakers = Breakers::new(BreakerPolicy::default());
-        let opened: Vec<_> =
-            (0..5).filter_map(|_| breakers.ended(TRIAL, &model, &agent_type, Some(kind), || 0.0, NOW)).collect();
+        let opened: Vec<_> = (0..5)
+            .filter_map(|task_index| {
+                breakers.ended(AttemptRef { task_index, ..TRIAL }, &model, &agent_type, Some(kind), || 0.0, NOW)
+            })
+            .collect();
         let [(_, Some(until))] = opened[..] else { panic!("it opens once: {opened:?}") };
         (breakers, until)
     }
@@ -231,7 +237,18 @@ mod tests {
         let mut breakers = Breakers::new(BreakerPolicy::default());
         for round in 0..20 {
             let failure = (round % 5 != 4).then_some(FailureKind::Model);
-            assert_eq!(breakers.ended(TRIAL, &model, &agent_type, failure, || 0.0, NOW), None);
+            let attempt = AttemptRef { task_index: round, ..TRIAL };
+            assert_eq!(breakers.ended(attempt, &model, &agent_type, failure, || 0.0, NOW), None);
+        }
+    }
+
+    #[test]
+    fn one_task_opens_none_however_often_it_fails() {
+        let (model, agent_type) = names();
+        let mut breakers = Breakers::new(BreakerPolicy::default());
+        for start_no in 1..20 {
+            let attempt = AttemptRef { task_index: 3, start_no };
+            assert_eq!(breakers.ended(attempt, &model, &agent_type, Some(FailureKind::Output), || 0.0, NOW), None);
         }
     }
 
@@ -302,8 +319,9 @@ mod tests {
     fn a_breaker_can_be_turned_off() {
         let (model, agent_type) = names();
         let mut breakers = Breakers::new(BreakerPolicy { failures_max: 0, ..BreakerPolicy::default() });
-        for _ in 0..50 {
-            assert_eq!(breakers.ended(TRIAL, &model, &agent_type, Some(FailureKind::Model), || 0.0, NOW), None);
+        for task_index in 0..50 {
+            let attempt = AttemptRef { task_index, ..TRIAL };
+            assert_eq!(breakers.ended(attempt, &model, &agent_type, Some(FailureKind::Model), || 0.0, NOW), None);
         }
     }
 }
