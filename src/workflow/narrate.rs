@@ -45,12 +45,14 @@ impl Narrator {
         }
     }
 
-    /// The same for a run that goes on after `facts`. Tells the results of tasks that have ended, and of nothing else.
+    /// The same for a run that goes on after `facts`. Tells the results of tasks that have ended and are not opened again,
+    /// and nothing else.
     pub fn recalling(
         plan: Arc<Plan>,
         settings: &RunSettings,
         live: LiveSessions,
         facts: &[Fact],
+        has_ended: impl Fn(usize) -> bool,
         tell: &mut impl FnMut(RunEvent),
     ) -> Self {
         let mut narrator = Self::new(plan, settings, live);
@@ -64,7 +66,7 @@ impl Narrator {
                 ended.insert(report.task_index, report);
             }
         }
-        for report in ended.into_values() {
+        for report in ended.into_values().filter(|report| has_ended(report.task_index)) {
             narrator.summary.execution_time += report.execution_time();
             tell(RunEvent::TaskEnded(Arc::new(report)));
         }

@@ -228,8 +228,9 @@ fn begin(
         Origin::Resumed(resumed) => {
             let Resumed { facts, log, reopening } = *resumed;
             settings.journaled = true;
-            let narrator = Narrator::recalling(plan.clone(), &settings, live, &facts, tell);
-            let machine = RunMachine::restore(plan, settings, facts, &reopening, seed, now);
+            let machine =
+                RunMachine::restore(plan.clone(), settings.clone(), facts.iter().cloned(), &reopening, seed, now);
+            let narrator = Narrator::recalling(plan, &settings, live, &facts, |index| machine.has_ended(index), tell);
             Ok((machine, narrator, Recorder::new(Some(log))))
         }
     }

@@ -180,6 +180,11 @@ impl RunMachine {
         self.timers.first().map(|(time, _)| *time)
     }
 
+    /// Whether a task has ended.
+    pub fn has_ended(&self, task_index: usize) -> bool {
+        matches!(self.records[task_index].state, State::Ended)
+    }
+
     /// Whether nothing is left to do. Facts may still be waiting to be polled.
     pub fn is_finished(&self) -> bool {
         self.finished
