@@ -66,6 +66,13 @@ impl Database {
         Ok(database)
     }
 
+    /// Opens a file that is there.
+    pub(super) fn open_existing(path: &Path, durability: Durability) -> Result<Self, JournalError> {
+        // Whether it is one of ours.
+        drop(Self::open_read(path)?);
+        Self::open(path, durability)
+    }
+
     /// Opens a file that is there, to read it.
     pub(super) fn open_read(path: &Path) -> Result<Self, JournalError> {
         let missing = || JournalError::Missing { path: path.to_owned() };

@@ -96,7 +96,12 @@ impl Journal {
         Database::open(path, durability).map(|database| Self { database })
     }
 
-    /// Opens the journal at `path` to look at it; makes none.
+    /// Opens the journal at `path` to go on with a run; makes none.
+    pub fn open_existing(path: &Path, durability: Durability) -> Result<Self, JournalError> {
+        Database::open_existing(path, durability).map(|database| Self { database })
+    }
+
+    /// Opens the journal at `path` to look at it, or to ask for a run's end; makes none.
     pub fn open_read(path: &Path) -> Result<Self, JournalError> {
         Database::open_read(path).map(|database| Self { database })
     }
