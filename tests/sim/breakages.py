@@ -460,8 +460,8 @@ MUTANTS = [
         "what is open is started again",
         RESTORE,
         "        let order = self.order_again(attempt, key, model);",
-        "        if stopping.is_none() {\n            self.live -= 1;\n            return self.make_ready(attempt.task_index);\n"
-        "        }\n        let order = self.order_again(attempt, key, model);",
+        "        if stopping.is_none() {\n            self.live -= 1;\n"
+        "            return self.make_ready(attempt.task_index);\n        }\n        let order = self.order_again(attempt, key, model);",
     ),
     Mutant(
         "every_run_ends",
