@@ -322,3 +322,204 @@ impl Ledger {
 fn fits(alone: bool, beside: bool) -> Option<bool> {
     alone.then_some(beside)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::output::OutputFormat;
+    use crate::core::usage::Price;
+
+    const NOW: Time = Time::from_millis(1_000_000);
+    const PRICE: Price = Price { input: 1.0, output: 4.0, cache_read: 1.0, cache_write: 1.0 };
+
+    fn task() -> Task {
+        Task {
+            id: "a".into(),
+            agent_type: "code_reviewer".into(),
+            instructions: "".into(),
+            brief: "".into(),
+            contract: "".into(),
+            timeout: Duration::from_secs(1),
+            deadline: None,
+            format: OutputFormat::Text,
+            schema: None,
+            priority: 5,
+            dependencies: Vec::new(),
+            hierarchy: Arc::default(),
+        }
+    }
+
+    /// A ledger to which things happen.
+    struct Run {
+        ledger: Ledger,
+        plan: Plan,
+        starts: u32,
+    }
+
+    impl Run {
+        fn of(budget: Budget) -> Self {
+            let plan = Plan::new(vec![task()]).expect("a plan");
+            let mut run = Self { ledger: Ledger::new(budget, NOW), plan, starts: 0 };
+            run.apply(Event::RunStarted { tasks: 1 });
+            run
+        }
+
+        fn apply(&mut self, event: Event) {
+            self.ledger.apply(&Fact { at: NOW, event }, &self.plan);
+        }
+
+        fn plan(&mut self, usd: Option<f64>, tokens: u64) -> AttemptRef {
+            self.starts += 1;
+            let attempt = AttemptRef { task_index: 0, start_no: self.starts };
+            let (model, key, reserved) = ("p/m".into(), "key".into(), Reservation { usd, tokens });
+            self.apply(Event::AttemptPlanned { attempt, attempt_no: self.starts, tier: 0, model, key, reserved });
+            attempt
+        }
+
+        fn end(&mut self, attempt: AttemptRef, cost: Option<f64>, tokens: Option<u64>) {
+            let tokens = tokens.map(|total| Tokens { total, ..Tokens::default() });
+            let (outcome, answer) = (Outcome::Completed, None);
+            let ended =
+                Event::AttemptEnded { attempt, outcome, model_used: None, tokens, cost, truncated: false, answer };
+            self.apply(ended);
+        }
+
+        fn admits(&self, usd: Option<f64>, tokens: u64) -> Admission {
+            self.ledger.admits("p/m", &Reservation { usd, tokens }, NOW)
+        }
+    }
+
+    fn usd(cap: f64) -> Budget {
+        Budget { usd: Some(cap), ..Budget::default() }
+    }
+
+    fn tokens(cap: u64) -> Budget {
+        Budget { tokens: Some(cap), ..Budget::default() }
+    }
+
+    #[test]
+    fn without_a_cap_everything_starts_and_nothing_is_reserved() {
+        let run = Run::of(Budget::default());
+        let tier = Tier { model: "p/m".into(), price: Some(PRICE) };
+        assert_eq!(run.ledger.worst_case(&task(), &tier, 1_000, &Estimate::default()), Reservation::default());
+        assert_eq!(run.admits(Some(1e9), u64::MAX), Admission::Now);
+    }
+
+    #[test]
+    fn what_is_reserved_counts_until_it_is_settled() {
+        let mut run = Run::of(usd(10.0));
+        let first = run.plan(Some(6.0), 0);
+        assert_eq!(run.admits(Some(4.0), 0), Admission::Now, "to the cap, not beyond");
+        assert_eq!(run.admits(Some(4.1), 0), Admission::Later, "the first may need less");
+        assert_eq!(run.admits(Some(10.1), 0), Admission::Never(Cap::Usd));
+        run.end(first, Some(2.0), Some(1));
+        assert_eq!(run.admits(Some(8.0), 0), Admission::Now);
+        assert_eq!(run.admits(Some(8.1), 0), Admission::Never(Cap::Usd), "nothing runs that may leave more");
+    }
+
+    #[test]
+    fn each_cap_is_kept_and_the_worst_news_counts() {
+        let all = Budget { usd: Some(10.0), tokens: Some(100), attempts: Some(2), time: Some(Duration::from_secs(5)) };
+        let mut run = Run::of(all);
+        run.plan(Some(1.0), 60);
+        assert_eq!(run.admits(Some(1.0), 40), Admission::Now);
+        assert_eq!(run.admits(Some(1.0), 41), Admission::Later);
+        assert_eq!(run.admits(Some(11.0), 41), Admission::Never(Cap::Usd));
+        assert_eq!(run.admits(Some(1.0), u64::MAX), Admission::Never(Cap::Tokens));
+        let second = run.plan(Some(1.0), 10);
+        assert_eq!(run.admits(Some(1.0), 10), Admission::Later, "two run, one of them may be refused");
+        run.end(second, Some(1.0), Some(10));
+        assert_eq!(run.admits(Some(1.0), 10), Admission::Later);
+        let needed = Reservation { usd: Some(0.0), tokens: 0 };
+        let late = run.ledger.admits("p/m", &needed, NOW + Duration::from_secs(5));
+        assert_eq!(late, Admission::Never(Cap::Time));
+    }
+
+    #[test]
+    fn with_nothing_open_it_is_now_or_never() {
+        for (usd_spent, needed) in [(0.0, 9.9), (0.0, 10.0), (0.0, 10.1), (4.0, 6.0), (4.0, 6.1), (12.0, 0.1)] {
+            let mut run = Run::of(usd(10.0));
+            let attempt = run.plan(Some(usd_spent), 0);
+            run.end(attempt, Some(usd_spent), Some(1));
+            let fits = usd_spent + needed <= 10.0;
+            let expected = if fits { Admission::Now } else { Admission::Never(Cap::Usd) };
+            assert_eq!(run.admits(Some(needed), 0), expected, "{needed} beside {usd_spent} spent");
+        }
+    }
+
+    #[test]
+    fn what_is_of_unknown_price_starts_alone_and_once_only_if_nobody_tells_it() {
+        let mut run = Run::of(usd(10.0));
+        let other = run.plan(Some(1.0), 0);
+        assert_eq!(run.admits(None, 1_000), Admission::Later, "it may take all that is left");
+        run.end(other, Some(1.0), Some(1));
+        let unknown = run.plan(None, 1_000);
+        assert_eq!(run.admits(Some(0.1), 0), Admission::Later, "nobody knows what it takes");
+        run.end(unknown, None, Some(500));
+        assert_eq!(run.admits(None, 1_000), Admission::Never(Cap::Price));
+        assert_eq!(run.ledger.unpriced(), 1);
+    }
+
+    #[test]
+    fn a_price_that_was_seen_is_expected_again() {
+        let mut run = Run::of(usd(10.0));
+        let attempt = run.plan(None, 1_000);
+        run.end(attempt, Some(2.0), Some(1_000));
+        let tier = Tier { model: "p/m".into(), price: None };
+        let estimate = Estimate { token_bytes: 3, input_extra: 400, output: 100 };
+        let needed = run.ledger.worst_case(&task(), &tier, 0, &estimate);
+        assert_eq!(needed, Reservation { usd: Some(1.0), tokens: 500 });
+    }
+
+    #[test]
+    fn the_callers_price_gives_what_an_attempt_may_cost() {
+        let run = Run::of(usd(10.0));
+        let tier = Tier { model: "p/m".into(), price: Some(PRICE) };
+        let estimate = Estimate { token_bytes: 3, input_extra: 999_000, output: 500_000 };
+        let needed = run.ledger.worst_case(&task(), &tier, 2_998, &estimate);
+        assert_eq!(needed, Reservation { usd: Some(3.0), tokens: 1_500_000 }, "a part of a token is a token");
+    }
+
+    #[test]
+    fn an_attempt_of_which_nobody_tells_counts_as_reserved_and_one_that_never_started_as_nothing() {
+        let mut run = Run::of(usd(10.0));
+        let silent = run.plan(Some(3.0), 70);
+        run.end(silent, None, None);
+        assert_eq!(run.ledger.spent(), (3.0, 70, 1));
+        let unstarted = run.plan(Some(3.0), 70);
+        run.end(unstarted, Some(0.0), None);
+        assert_eq!(run.ledger.spent(), (3.0, 70, 2));
+    }
+
+    #[test]
+    fn a_refused_start_spends_nothing() {
+        let mut run = Run::of(tokens(100));
+        let attempt = run.plan(None, 100);
+        run.apply(Event::AttemptRefused { attempt, reason: String::new(), limit: 1, until: NOW });
+        assert_eq!((run.ledger.spent(), run.admits(None, 100)), ((0.0, 0, 0), Admission::Now));
+    }
+
+    #[test]
+    fn what_was_used_above_a_reservation_is_told_and_expected_of_the_type_from_then_on() {
+        let mut run = Run::of(Budget { usd: Some(100.0), ..tokens(1_000_000) });
+        let attempts: Vec<AttemptRef> = (0..5).map(|_| run.plan(Some(1.0), 100)).collect();
+        for attempt in attempts {
+            run.end(attempt, Some(1.5), Some(200));
+        }
+        assert_eq!(run.ledger.overrun(), Reservation { usd: Some(2.5), tokens: 500 });
+        let tier = Tier { model: "p/m".into(), price: Some(PRICE) };
+        let estimate = Estimate { token_bytes: 3, input_extra: 50, output: 50 };
+        let needed = run.ledger.worst_case(&task(), &tier, 0, &estimate);
+        assert_eq!(needed.tokens, 200, "twice as much, however many were seen to take that side by side");
+        let other = Task { agent_type: "educational".into(), ..task() };
+        assert_eq!(run.ledger.worst_case(&other, &tier, 0, &estimate).tokens, 100);
+    }
+
+    #[test]
+    fn the_time_in_which_nobody_ran_it_does_not_count() {
+        let mut run = Run::of(Budget { time: Some(Duration::from_secs(5)), ..Budget::default() });
+        run.apply(Event::RunResumed { idle: Duration::from_secs(60) });
+        let at = |seconds| run.ledger.admits("p/m", &Reservation::default(), NOW + Duration::from_secs(seconds));
+        assert_eq!((at(64), at(65)), (Admission::Now, Admission::Never(Cap::Time)));
+    }
+}

@@ -117,11 +117,33 @@ mod tests {
     }
 
     #[test]
+    fn a_run_makes_a_floor_of_retries_and_a_share_of_its_tasks() {
+        let policy = |retries_min, retries_share| RetryPolicy { retries_min, retries_share, ..RetryPolicy::default() };
+        for (retries_min, retries_share, tasks, expected) in [
+            (50, 0.1, 0, 50),
+            (50, 0.1, 9, 50),
+            (50, 0.1, 10, 51),
+            (50, 0.1, 10_000, 1_050),
+            (0, 0.0, 10_000, 0),
+            (0, 2.5, 3, 7),
+            (u32::MAX, 1.0, 5, u32::MAX),
+            (1, 1e300, 5, u32::MAX),
+        ] {
+            let said = policy(retries_min, retries_share).retries_max(tasks);
+            assert_eq!(said, expected, "{retries_min} and {retries_share} of {tasks}");
+        }
+    }
+
+    #[test]
     fn a_policy_without_attempts_or_with_crossed_delays_is_refused() {
         let none = RetryPolicy { attempts_max: 0, ..RetryPolicy::default() };
         assert_eq!(none.validate(), Err(RetryError::NoAttempts));
         let crossed = RetryPolicy { delay_first: Duration::from_secs(31), ..RetryPolicy::default() };
         assert!(matches!(crossed.validate(), Err(RetryError::DelayOrder { .. })));
+        for retries_share in [f64::NAN, f64::INFINITY, -0.1] {
+            let shared = RetryPolicy { retries_share, ..RetryPolicy::default() };
+            assert!(matches!(shared.validate(), Err(RetryError::Share(_))), "{retries_share}");
+        }
         assert_eq!(RetryPolicy::default().validate(), Ok(()));
     }
 

@@ -216,4 +216,41 @@ mod tests {
         assert_eq!(sessions.take_next(), None);
         assert!(sessions.left().is_empty());
     }
+
+    #[test]
+    fn none_is_deleted_any_more_once_all_are_to_be_kept() {
+        let mut sessions = ended(Cleanup::Delete, 3);
+        let (under_way, _) = sessions.take_next().expect("one waits");
+        sessions.keep_all("the disk is full");
+        sessions.release(attempt(1));
+        assert_eq!((sessions.take_next(), sessions.turn(NOW + SILENCE)), (None, Turn::Never));
+        assert!(sessions.deleted(under_way), "one that was under way may still go");
+        let left: Vec<usize> = sessions.left().into_iter().map(|(attempt, _)| attempt.task_index).collect();
+        assert_eq!((left, sessions.reason_left()), (vec![1, 2], "the disk is full"));
+    }
+
+    #[test]
+    fn sessions_that_are_to_stay_are_not_left_behind_by_a_lost_journal() {
+        let mut sessions = ended(Cleanup::Keep, 2);
+        sessions.keep_all("the disk is full");
+        assert!(sessions.left().is_empty() && sessions.is_clean());
+    }
+
+    #[test]
+    fn a_deletion_that_was_not_asked_for_holds_nothing_up_and_leaves_the_session() {
+        let mut sessions = ended(Cleanup::Delete, 1);
+        sessions.take_next();
+        sessions.spare(attempt(0));
+        assert_eq!((sessions.deleting(), sessions.left().len()), (0, 1));
+    }
+
+    #[test]
+    fn what_went_in_an_earlier_life_is_not_deleted_again() {
+        let mut sessions = ended(Cleanup::Delete, 2);
+        sessions.forget(attempt(0));
+        sessions.release(attempt(0));
+        let next = sessions.take_next().map(|(attempt, _)| attempt.task_index);
+        assert_eq!((next, sessions.take_next()), (Some(1), None));
+        assert!(sessions.was_accepted(attempt(0)), "that it was taken is known all the same");
+    }
 }

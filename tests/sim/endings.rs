@@ -16,6 +16,8 @@ pub enum Meaning {
     Answer(Value),
     /// The runtime took no further agent.
     Busy,
+    /// Somebody is to answer this.
+    Asks(String),
     /// A failure of this kind.
     Fails(FailureKind),
     /// The agent may still be running.
@@ -57,11 +59,25 @@ pub fn answer(random: &mut Rng, task: &Task, attempt: AttemptRef) -> Sample {
     Sample { ending, meaning: Meaning::Answer(value) }
 }
 
-/// An end without the promised answer, of an agent that was started.
-pub fn failure(random: &mut Rng, task: &Task, attempt: AttemptRef) -> Sample {
+/// A question instead of an answer.
+pub fn question(random: &mut Rng, task: &Task, attempt: AttemptRef) -> Sample {
+    let question = format!("which one, {}?", token(attempt));
+    let text = match random.u8(0..3) {
+        0 if task.format == OutputFormat::Json => json!({"stuck": question}).to_string(),
+        1 => format!("I have looked everywhere.\nSTUCK: {question}"),
+        _ => format!("STUCK: {question}"),
+    };
+    Sample { ending: Ending::Replied(text), meaning: Meaning::Asks(question) }
+}
+
+/// Kinds of [`failure`].
+pub const FAILURES: u8 = 16;
+
+/// An end without the promised answer, of an agent that was started; perhaps in words that others used before.
+pub fn failure(random: &mut Rng, kind: u8, task: &Task, attempt: AttemptRef, parrots: bool) -> Sample {
     let failed = |kind, message: &str| fails(kind, Ending::Failed { message: message.to_owned() });
-    match random.u8(0..16) {
-        0..4 if task.format == OutputFormat::Json => unusable(random, task, attempt),
+    match kind {
+        0..4 if task.format == OutputFormat::Json => unusable(random, task, attempt, parrots),
         0..4 => fails(FailureKind::Model, Ending::Replied(" \n".to_owned())),
         4 | 5 => fails(FailureKind::Model, Ending::Replied(String::new())),
         6 => fails(FailureKind::Timeout, Ending::TimedOut),
@@ -79,9 +95,10 @@ pub fn failure(random: &mut Rng, task: &Task, attempt: AttemptRef) -> Sample {
 }
 
 /// A text that holds no usable JSON.
-fn unusable(random: &mut Rng, task: &Task, attempt: AttemptRef) -> Sample {
+fn unusable(random: &mut Rng, task: &Task, attempt: AttemptRef, parrots: bool) -> Sample {
     let word = token(attempt);
     let text = match random.u8(0..3) {
+        _ if parrots => "I would rather talk about something else".to_owned(),
         0 => format!("I would rather talk about {word}"),
         1 if task.schema.is_some() => json!({"reply": word}).to_string(),
         _ => format!("{{\"answer\": \"{word}"),

@@ -18,6 +18,8 @@ use parallel_agents::core::time::Time;
 use parallel_agents::core::usage::Price;
 use serde_json::json;
 
+use crate::endings::FAILURES;
+
 /// When every run begins. Far from zero, so that a lost origin shows.
 pub const BEGIN: Time = Time::from_millis(1_700_000_000_000);
 
@@ -34,12 +36,24 @@ pub struct Scene {
     /// How often the machine may die, and how likely it does before an input.
     pub deaths_max: u32,
     pub death: f64,
+    /// When the journal takes no further facts.
+    pub journal_lost: Option<Time>,
+    /// How often the run is opened again once it is over.
+    pub reopenings: u32,
 }
 
 /// How likely each trouble is.
 pub struct Temper {
     /// The answer does not come as promised.
     pub bad_ending: f64,
+    /// All that fail do so in this way.
+    pub one_kind: Option<u8>,
+    /// The agent asks something instead.
+    pub question: f64,
+    /// An unusable answer is the same as others were.
+    pub parroting: f64,
+    /// A working agent does nothing more.
+    pub idleness: f64,
     /// A start is refused, for another reason than that too many run.
     pub refusal: f64,
     /// A start is never answered.
@@ -64,9 +78,15 @@ pub struct Temper {
 
 impl Temper {
     fn random(random: &mut Rng) -> Self {
+        // The first ones are unusable answers.
+        let one_kind = [None, None, Some(0), Some(random.u8(0..FAILURES))][random.usize(0..4)];
         let mut chance = |often: f64| [0.0, 0.0, 0.05, often][random.usize(0..4)];
         Self {
-            bad_ending: chance(0.6),
+            one_kind,
+            bad_ending: if one_kind.is_some() { 0.8 } else { chance(0.6) },
+            question: chance(0.2),
+            parroting: if one_kind.is_some() { 1.0 } else { chance(0.8) },
+            idleness: chance(0.3),
             refusal: chance(0.2),
             silence: chance(0.15),
             queueing: chance(0.5),
@@ -89,17 +109,21 @@ impl Scene {
         let settings = settings(&mut random);
         let temper = Temper::random(&mut random);
         let child_limits = child_limits(&mut random);
-        let cancels = match random.u8(0..8) {
+        let cancels = match random.u8(0..16) {
             0 => vec![soon(&mut random)],
             1 => {
                 let first = soon(&mut random);
                 vec![first, first + span(&mut random, &[0, 50, 3_000])]
             }
+            // While the run's time is up.
+            2 => vec![BEGIN + settings.run_time_max + span(&mut random, &[100, 3_000])],
             _ => Vec::new(),
         };
         let deaths_max = if settings.journaled { [0, 1, 3, 8][random.usize(0..4)] } else { 0 };
         let death = [0.005, 0.05, 0.3][random.usize(0..3)];
-        Self { seed, plan, settings, temper, child_limits, cancels, deaths_max, death }
+        let journal_lost = (settings.journaled && random.u8(0..4) == 0).then(|| soon(&mut random));
+        let reopenings = if settings.journaled { [0, 0, 1, 2][random.usize(0..4)] } else { 0 };
+        Self { seed, plan, settings, temper, child_limits, cancels, deaths_max, death, journal_lost, reopenings }
     }
 
     /// How many agents the runtime bears at `now`.
@@ -135,14 +159,15 @@ fn plan(random: &mut Rng, tasks_max: usize, schema: &Schema) -> Plan {
     }
     let priorities = random.i64(1..=4);
     let hierarchies: Vec<Arc<ModelHierarchy>> = (1..=3).map(|tiers| hierarchy(random, tiers)).collect();
+    let deadlines = random.u8(0..4) == 0;
     let task = |(index, dependencies): (usize, Vec<String>)| Task {
         id: format!("task_{index}").into(),
-        agent_type: "code_reviewer".into(),
+        agent_type: ["code_reviewer", "educational"][random.usize(0..2)].into(),
         instructions: "Instructions.".into(),
         brief: format!("Brief of {index}.").into(),
         contract: format!("Contract of {index}.").into(),
         timeout: Duration::from_millis([1, 700, 5_000, 5_000, 30_000, 200_000][random.usize(0..6)]),
-        deadline: None,
+        deadline: (deadlines && random.bool()).then(|| Duration::from_millis(random.u64(500..100_000))),
         format: if random.u8(0..6) == 0 { OutputFormat::Text } else { OutputFormat::Json },
         schema: (random.u8(0..4) > 0).then(|| schema.clone()),
         priority: random.i64(-priorities..=priorities),
@@ -177,12 +202,12 @@ fn settings(random: &mut Rng) -> RunSettings {
             transient_retries_max: random.u32(0..=3),
             server_error_retries_max: random.u32(0..=2),
             output_retries_max: random.u32(0..=2),
-            retries_share: 0.1,
-            retries_min: 1_000,
+            retries_share: [0.0, 0.1, 0.5][random.usize(0..3)],
+            retries_min: [0, 3, 1_000, 1_000][random.usize(0..4)],
             delay_first,
             delay_max: delay_first.mul_f64(16.0),
         },
-        run_time_max: Duration::from_secs([1, 30, 600, 2_000, 2_000][random.usize(0..5)]),
+        run_time_max: Duration::from_secs([1, 30, 600, 2_000, 2_000, 4_000][random.usize(0..6)]),
         grace: Duration::from_millis(random.u64(500..=3_000)),
         stop_patience: Duration::from_millis(random.u64(1_000..=15_000)),
         cleanup: match random.u8(0..8) {
@@ -193,11 +218,27 @@ fn settings(random: &mut Rng) -> RunSettings {
         cleanup_patience: Duration::from_millis(random.u64(1_000..=10_000)),
         deletes_max: random.usize(1..=3),
         journaled: random.bool(),
-        budget: Budget::default(),
-        estimate: Estimate::default(),
-        breaker: BreakerPolicy { failures_max: 0, ..BreakerPolicy::default() },
-        idle_max: None,
+        budget: budget(random),
+        estimate: Estimate { token_bytes: 3, input_extra: random.u64(1..=3) * 1_000_000, output: 1_000_000 },
+        breaker: BreakerPolicy {
+            failures_max: [0, 0, 1, 3][random.usize(0..4)],
+            pause_first: Duration::from_millis(random.u64(100..10_000)),
+            trials_max: random.u32(1..=2),
+        },
+        idle_max: (random.u8(0..5) == 0).then(|| Duration::from_millis(random.u64(500..20_000))),
         output_bytes_max: 1024 * 1024,
+    }
+}
+
+/// Caps, in most scenes none.
+fn budget(random: &mut Rng) -> Budget {
+    let mut draw = |one_in: u8, max: u64| (random.u8(0..one_in) == 0).then(|| random.u64(1..=max));
+    let one_in = if draw(4, 1).is_some() { 2 } else { u8::MAX };
+    Budget {
+        usd: draw(one_in, 300).map(|usd| f64::from(u32::try_from(usd).unwrap_or(0))),
+        tokens: draw(one_in, 150).map(|millions| millions * 1_000_000),
+        attempts: draw(one_in, 40),
+        time: draw(one_in, 300).map(Duration::from_secs),
     }
 }
 

@@ -6,19 +6,22 @@ use std::fmt;
 use std::time::Duration;
 
 use fastrand::Rng;
-use parallel_agents::core::fact::{Event, Fact, Outcome, StopReason};
-use parallel_agents::core::run::RunMachine;
+use parallel_agents::core::action::AttemptRef;
+use parallel_agents::core::fact::{End, Event, Fact, Outcome, StopReason};
+use parallel_agents::core::failure::FailureKind;
+use parallel_agents::core::run::{Reopening, RunMachine};
 use parallel_agents::core::time::Time;
 
 use super::book::{Book, Input, Moment, address};
 use super::invariants::{self, Heard, Invariant, View};
 use super::scene::{BEGIN, Scene, span};
+use super::truth::{Truth, truth};
 use super::world::{Letter, World};
 
 /// How long the machine may oversleep.
 pub const OVERSLEPT_MAX: Duration = Duration::from_secs(2);
-/// Inputs that a run may take. The largest of the first 5,000 seeds takes about a third of it.
-const STEPS_MAX: usize = 30_000;
+/// Inputs that a run may take. The largest of the first 5,000 seeds takes about half of it.
+const STEPS_MAX: usize = 100_000;
 
 /// An invariant that did not hold.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub fn play(scene: &Scene, only: Option<&str>) -> Result<Summary, Breach> {
         random: Rng::with_seed(scene.seed ^ 0x7469_6d65),
         persist_at: None,
         deaths: 0,
+        reopened: 0,
+        journal_lost: scene.journal_lost,
         cancels: scene.cancels.clone(),
         invariants: invariants::ALL.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect(),
         summary: Summary::default(),
@@ -69,6 +74,9 @@ struct Simulation<'scene> {
     persist_at: Option<Time>,
     /// How often the machine has died.
     deaths: u32,
+    /// How often the run was opened again.
+    reopened: u32,
+    journal_lost: Option<Time>,
     /// Cancels to come, in order.
     cancels: Vec<Time>,
     invariants: Vec<&'static (&'static str, Invariant)>,
@@ -78,6 +86,7 @@ struct Simulation<'scene> {
 /// What may come next, at one and the same time the first before the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Next {
+    JournalLost,
     Cancel,
     Persist,
     World,
@@ -87,12 +96,26 @@ enum Next {
 impl Simulation<'_> {
     fn run(&mut self) -> Result<(), Breach> {
         self.step(&Input::Begin)?;
+        self.play_out()?;
+        while self.reopened < self.scene.reopenings {
+            self.reopened += 1;
+            let reopening = if self.book.journals { self.reopening() } else { Vec::new() };
+            self.go_on(self.book.durable_at_most(), &reopening)?;
+            self.play_out()?;
+        }
+        self.after_the_end()
+    }
+
+    /// To the end, however often the machine dies.
+    fn play_out(&mut self) -> Result<(), Breach> {
         while !self.machine.is_finished() {
             if self.summary.steps > STEPS_MAX {
                 return Err(self.breach("every_run_ends", format!("no end after {STEPS_MAX} inputs")));
             }
             if self.deaths < self.scene.deaths_max && self.random.f64() < self.scene.death {
-                self.die_and_go_on()?;
+                self.deaths += 1;
+                let durable = self.random.u64(self.book.facts_durable..=self.book.durable_at_most());
+                self.go_on(durable, &[])?;
                 continue;
             }
             let Some((time, next)) = self.next() else {
@@ -100,6 +123,11 @@ impl Simulation<'_> {
             };
             self.book.now = self.book.now.max(time);
             match next {
+                Next::JournalLost => {
+                    self.journal_lost = None;
+                    self.step(&Input::JournalLost)?;
+                    self.persist_at = None;
+                }
                 Next::Cancel => {
                     self.cancels.remove(0);
                     self.step(&Input::Cancel)?;
@@ -117,17 +145,17 @@ impl Simulation<'_> {
                 Next::Time => self.step(&Input::Time)?,
             }
         }
-        self.after_the_end()
+        Ok(())
     }
 
     fn next(&mut self) -> Option<(Time, Next)> {
-        if self.persist_at.is_none() && self.scene.settings.journaled && self.book.facts_durable < self.book.facts_made
-        {
+        if self.persist_at.is_none() && !self.book.is_durable() {
             self.persist_at = Some(self.book.now + span(&mut self.random, &[0, 20, 20, 1_000, 20_000]));
         }
         let oversleeps = self.random.f64() < self.scene.temper.oversleeping;
         let late = if oversleeps { span(&mut self.random, &[2, 2_000]) } else { Duration::ZERO };
         let candidates = [
+            self.journal_lost.map(|time| (time, Next::JournalLost)),
             self.cancels.first().map(|time| (*time, Next::Cancel)),
             self.persist_at.map(|time| (time, Next::Persist)),
             self.world.next_time().map(|time| (time, Next::World)),
@@ -136,10 +164,8 @@ impl Simulation<'_> {
         candidates.into_iter().flatten().min()
     }
 
-    /// The machine dies with all that is not durable. The world goes on, and after a while another machine does too.
-    fn die_and_go_on(&mut self) -> Result<(), Breach> {
-        self.deaths += 1;
-        let durable = self.random.u64(self.book.facts_durable..=self.book.facts_made);
+    /// The machine is gone with all that is not durable. The world goes on, and after a while another machine does too.
+    fn go_on(&mut self, durable: u64, reopening: &[Reopening]) -> Result<(), Breach> {
         self.summary.facts.truncate(usize::try_from(durable).unwrap_or(usize::MAX));
         self.persist_at = None;
         let now = self.book.now + span(&mut self.random, &[0, 1_000, 100_000]);
@@ -150,8 +176,29 @@ impl Simulation<'_> {
         self.world.bury();
         self.book = self.book.reborn(&self.summary.facts, now);
         let (plan, settings) = (self.scene.plan.clone(), self.scene.settings.clone());
-        self.machine = RunMachine::restore(plan, settings, self.summary.facts.clone(), &[], self.scene.seed, now);
+        self.machine = RunMachine::restore(plan, settings, self.summary.facts.clone(), reopening, self.scene.seed, now);
         self.step(&Input::Restart)
+    }
+
+    /// What somebody opens again: all that asked something, and some of what failed.
+    fn reopening(&mut self) -> Vec<Reopening> {
+        let mut reopening = Vec::new();
+        for (task_index, task) in self.book.tasks.iter().enumerate() {
+            // Whoever does this has seen to it that none of its agents runs any more.
+            let may_run =
+                |attempt: &AttemptRef| truth(&self.book.attempts[attempt]) == Truth::Failed(FailureKind::Permanent);
+            if task.spent.iter().any(may_run) {
+                continue;
+            }
+            let answer = match &task.end {
+                Some(End::NeedsInput { question, .. }) => Some(format!("the one that you mean by {question:?}").into()),
+                Some(End::Completed { .. }) | None => None,
+                Some(_) if self.random.bool() => None,
+                Some(_) => continue,
+            };
+            reopening.push(Reopening { task_index, answer });
+        }
+        reopening
     }
 
     /// What is stale is told right after the time, so that whatever comes of it can only come of it.
@@ -182,15 +229,20 @@ impl Simulation<'_> {
         let heard = match input {
             Input::Letter(letter) if self.book.is_echo(&letter.report) => Heard::Echo,
             Input::Letter(letter) if !self.book.is_open(address(&letter.report).1) => Heard::Late,
-            Input::Letter(_) | Input::Begin | Input::Restart | Input::Time | Input::Cancel | Input::Persisted(_) => {
-                Heard::InTime
-            }
+            Input::Letter(_)
+            | Input::Begin
+            | Input::Restart
+            | Input::Time
+            | Input::Cancel
+            | Input::JournalLost
+            | Input::Persisted(_) => Heard::InTime,
         };
         let now = self.book.now;
         self.show(&Moment::Input(input), heard, input)?;
         match input {
             Input::Begin | Input::Restart => {}
             Input::Time => self.machine.handle_time(now),
+            Input::JournalLost => self.machine.handle_journal_lost("the disk is full", now),
             Input::Cancel => self.machine.handle_cancel("somebody cancelled", now),
             Input::Persisted(through) => self.machine.handle_persisted(*through),
             Input::Letter(letter) => self.machine.handle_report(letter.report.clone(), now),
@@ -246,9 +298,20 @@ pub fn census(facts: &[Fact], counts: &mut BTreeMap<String, usize>) {
                 let given_up = if reason.contains("did not confirm") { ", given up" } else { "" };
                 format!("attempt failed: {kind:?}{given_up}")
             }
+            Event::AttemptEnded { outcome: Outcome::NeedsInput { .. }, .. } => "attempt ended: NeedsInput".to_owned(),
             Event::AttemptEnded { outcome, .. } => format!("attempt ended: {outcome:?}"),
             Event::AttemptStopping { why, .. } => format!("attempt stopping: {why:?}"),
-            Event::TaskEnded { end, .. } => format!("task {}", end.status().name()),
+            Event::TaskEnded { end, .. } => {
+                let reason = end.reason().unwrap_or_default();
+                let whys = ["the very same answer", "(retries_share, retries_min)", "are left alone"];
+                let why = whys.iter().find(|why| reason.contains(**why));
+                format!("task {}{}", end.status().name(), why.map(|why| format!(": {why}")).unwrap_or_default())
+            }
+            Event::BudgetReached { cap, .. } => format!("budget reached: {}", cap.name()),
+            Event::BreakerOpened { until: None, .. } => "breaker opened for good".to_owned(),
+            Event::BreakerOpened { .. } => "breaker opened".to_owned(),
+            Event::TaskReopened { was, .. } => format!("task reopened: {}", was.name()),
+            Event::StartsStopped { .. } => "starts stopped".to_owned(),
             Event::SessionDeleted { .. } => "session deleted".to_owned(),
             Event::SessionLeft { reason, .. } => format!("session left: {reason}"),
             Event::AttemptRefused { .. } => "attempt refused".to_owned(),
@@ -262,10 +325,6 @@ pub fn census(facts: &[Fact], counts: &mut BTreeMap<String, usize>) {
             | Event::AttemptStarted { .. }
             | Event::RetryPlanned { .. }
             | Event::RuntimeMet { .. }
-            | Event::BudgetReached { .. }
-            | Event::BreakerOpened { .. }
-            | Event::TaskReopened { .. }
-            | Event::StartsStopped { .. }
             | Event::RunEnded => continue,
         };
         *counts.entry(name).or_default() += 1;

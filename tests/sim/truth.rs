@@ -1,6 +1,6 @@
 //! What really became of an attempt, and what must follow it, derived from what the world sent.
 
-use parallel_agents::core::action::Report;
+use parallel_agents::core::action::{AttemptRef, Report};
 use parallel_agents::core::fact::StopReason;
 use parallel_agents::core::failure::{Ending, FailureKind};
 
@@ -21,6 +21,7 @@ pub fn truth(page: &AttemptPage) -> Truth {
     let meaning = page.told.as_ref().map(|told| &told.meaning);
     match (meaning, page.stopping.map(|stopping| stopping.why)) {
         (Some(Meaning::Answer(_)), _) => Truth::Completed,
+        (Some(Meaning::Asks(_)), _) => Truth::Failed(FailureKind::Question),
         (Some(Meaning::Busy), _) => Truth::Refused,
         (None, _) if page.was_never_ordered() => Truth::Cancelled,
         (Some(Meaning::Unstoppable) | None, _) => Truth::Failed(FailureKind::Permanent),
@@ -33,9 +34,10 @@ pub fn truth(page: &AttemptPage) -> Truth {
     }
 }
 
-/// The tier and the truth of each attempt that a task has spent.
+/// The tier and the truth of each attempt that a task has spent since it was last opened.
 fn failures<'a>(book: &'a Book<'_>, index: usize) -> impl Iterator<Item = (usize, Truth)> + 'a {
-    book.tasks[index].spent.iter().map(|attempt| (book.attempts[attempt].tier, truth(&book.attempts[attempt])))
+    let task = &book.tasks[index];
+    task.spent[task.spent_before..].iter().map(|attempt| (book.attempts[attempt].tier, truth(&book.attempts[attempt])))
 }
 
 /// The tier on which a task goes on after its latest failure, and how often that failure was seen there. The rules
@@ -58,11 +60,32 @@ pub fn next_tier(book: &Book<'_>, index: usize) -> Option<(usize, u32, FailureKi
     if spent.len() >= policy.attempts_max as usize {
         return None;
     }
+    let (mut retries_max, mut repeats_another) = (retries_max, false);
+    if kind == FailureKind::Output {
+        match first_of_these_words(book, index) {
+            None => {}
+            Some(earlier) if earlier == tier => retries_max = 0,
+            Some(_) => repeats_another = true,
+        }
+    }
+    if repeats_another {
+        return None;
+    }
     let seen = spent.iter().filter(|failure| **failure == (tier, Truth::Failed(kind))).count();
     let seen = u32::try_from(seen).unwrap_or(u32::MAX);
     let tiers = book.plan().tasks()[index].hierarchy.tiers().len();
     let next = if seen <= retries_max { tier } else { tier + 1 };
     (next < tiers).then_some((next, seen, kind))
+}
+
+/// The tier on which an unusable answer was first given that the task's latest attempt has given again.
+fn first_of_these_words(book: &Book<'_>, index: usize) -> Option<usize> {
+    let task = &book.tasks[index];
+    let unusable = |attempt: &&AttemptRef| truth(&book.attempts[*attempt]) == Truth::Failed(FailureKind::Output);
+    let text = |attempt: &AttemptRef| book.attempts[attempt].told.as_ref().and_then(|told| told.text.clone());
+    let (last, earlier) = task.spent[task.spent_before..].split_last()?;
+    let found = earlier.iter().filter(unusable).find(|attempt| text(attempt) == text(last));
+    found.map(|attempt| book.attempts[attempt].tier)
 }
 
 /// What an attempt cost, as far as the world told; one that certainly never started cost nothing.

@@ -59,6 +59,8 @@ impl Agent {
 #[derive(Debug)]
 enum Happening {
     Works(AttemptRef),
+    /// Does something.
+    Acts(AttemptRef),
     /// Ends as it was going to.
     Ends(AttemptRef),
     /// Ends because it was stopped.
@@ -111,6 +113,7 @@ impl<'scene> World<'scene> {
         match self.happenings.remove(&number)? {
             Happening::Arrives(letter) => return Some(*letter),
             Happening::Works(attempt) => self.works(attempt, now),
+            Happening::Acts(attempt) => self.acts(attempt, now),
             Happening::Ends(attempt) => self.ends(attempt, now),
             Happening::Obeys(attempt) => {
                 if self.die(attempt) {
@@ -154,9 +157,15 @@ impl<'scene> World<'scene> {
             self.happens(self.temper().refusal).then(|| endings::refusal(&mut self.random))
         };
         let bad = self.happens(self.temper().bad_ending);
+        let asks = self.happens(self.temper().question);
+        let parrots = self.happens(self.temper().parroting);
         let sample = match refusal.clone() {
             Some(refusal) => refusal,
-            None if bad => endings::failure(&mut self.random, task, attempt),
+            None if asks => endings::question(&mut self.random, task, attempt),
+            None if bad => {
+                let kind = self.temper().one_kind.unwrap_or_else(|| self.random.u8(0..endings::FAILURES));
+                endings::failure(&mut self.random, kind, task, attempt, parrots)
+            }
             None => endings::answer(&mut self.random, task, attempt),
         };
         let timeout = order.timeout;
@@ -220,6 +229,19 @@ impl<'scene> World<'scene> {
         let Some(agent) = self.agents.get_mut(&attempt).filter(|agent| agent.alive) else { return };
         agent.works = Some(now);
         self.post(Report::Started { attempt, since: now }, None, now);
+        self.acts(attempt, now);
+    }
+
+    /// Where anybody cares, an agent tells that it does something, until it does nothing more.
+    fn acts(&mut self, attempt: AttemptRef, now: Time) {
+        let Some(idle_max) = self.scene.settings.idle_max else { return };
+        if self.agents.get(&attempt).is_some_and(|agent| agent.alive) {
+            self.post(Report::Active { attempt, at: now }, None, now);
+            if !self.happens(self.temper().idleness) {
+                let soon = now + idle_max.mul_f64(0.1 + self.random.f64());
+                self.schedule(soon, Happening::Acts(attempt));
+            }
+        }
     }
 
     fn ends(&mut self, attempt: AttemptRef, now: Time) {
@@ -234,7 +256,7 @@ impl<'scene> World<'scene> {
                     agent.has_answered = true;
                 }
             }
-            Meaning::Busy | Meaning::Fails(_) => {
+            Meaning::Busy | Meaning::Asks(_) | Meaning::Fails(_) => {
                 self.die(attempt);
             }
         }
@@ -259,7 +281,7 @@ impl<'scene> World<'scene> {
             _ if !self.agents[&attempt].exists => {
                 (Usage { tokens: Some(Tokens::default()), cost: Some(0.0) }, Some(0.0))
             }
-            Meaning::Answer(_) | Meaning::Fails(_) | Meaning::Unstoppable => {
+            Meaning::Answer(_) | Meaning::Asks(_) | Meaning::Fails(_) | Meaning::Unstoppable => {
                 endings::usage(&mut self.random, task, &self.agents[&attempt].order)
             }
         };

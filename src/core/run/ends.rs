@@ -150,10 +150,10 @@ impl RunMachine {
         self.make_ready(attempt.task_index);
         if self.cancelled.is_some() {
             self.end_cancelled(attempt.task_index, self.cancelled, now);
-        } else if let Some(reason) = self.starts_stopped.clone() {
-            self.end_unstarted(attempt.task_index, &reason, now);
         } else if self.records[attempt.task_index].deadline.is_some_and(|deadline| deadline <= now) {
             self.task_deadline(attempt.task_index, now);
+        } else if let Some(reason) = self.starts_stopped.clone() {
+            self.end_unstarted(attempt.task_index, &reason, now);
         }
     }
 

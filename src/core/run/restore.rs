@@ -108,6 +108,7 @@ impl RunMachine {
         let open = self.openable(&past, reopening);
         if past.is_over && !open.contains(&true) {
             self.finished = true;
+            self.timers.clear();
             return;
         }
         if past.latest.is_none() {
@@ -239,6 +240,7 @@ impl RunMachine {
         record.deadline = None;
         record.failed = None;
         record.raw = None;
+        record.unusable.clear();
         if let (End::NeedsInput { question, .. }, Some(answer)) = (end, answer) {
             record.replies.push(Reply { question: question.as_str().into(), answer: answer.clone() });
         }

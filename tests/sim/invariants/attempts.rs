@@ -7,18 +7,19 @@ use parallel_agents::core::fact::{End, Event, Outcome, StopReason};
 use parallel_agents::core::failure::FailureKind;
 
 use super::{Moment, Verdict, View, holds};
-use crate::book::Input;
-use crate::endings::token;
+use crate::book::{Book, Input, Stage};
+use crate::simulation::OVERSLEPT_MAX;
 use crate::truth::{self, Truth, next_tier, truth};
 
 /// Attempts are numbered without a gap, and there are at most as many as the policy allows.
 pub fn attempts_are_bounded_and_numbered(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let Moment::Fact(fact) = moment else { return Ok(()) };
     let Event::AttemptPlanned { attempt, attempt_no, .. } = fact.event else { return Ok(()) };
-    let spent = view.book.tasks[attempt.task_index].spent.len();
-    let max = view.book.scene.settings.retry.attempts_max;
+    let page = &view.book.tasks[attempt.task_index];
+    let (spent, before) = (page.spent.len(), page.spent_before);
+    let max = view.book.scene.settings.retry.attempts_max as usize;
     holds!(attempt_no as usize == spent + 1, "{spent} were spent");
-    holds!(attempt_no <= max, "at most {max} are allowed");
+    holds!(spent - before < max, "at most {max} are allowed each time that it is open");
     Ok(())
 }
 
@@ -68,7 +69,7 @@ pub fn retries_follow_the_policy(view: &View<'_>, moment: &Moment<'_>) -> Verdic
             holds!(*delay <= if at_once { Duration::ZERO } else { cap }, "after {seen} times {kind:?}");
         }
         Event::TaskEnded { task_index, end: End::Failed { .. } | End::Timeout { .. } }
-            if book.ended_early.is_none() =>
+            if book.ended_early.is_none() && !may_end_before_its_retries_do(book, *task_index) =>
         {
             let next = next_tier(book, *task_index);
             holds!(next.is_none(), "it should have gone on: {next:?}");
@@ -78,15 +79,37 @@ pub fn retries_follow_the_policy(view: &View<'_>, moment: &Moment<'_>) -> Verdic
     Ok(())
 }
 
-/// The tier of an attempt is the one that was planned: it climbs one by one and never comes down, and a busy refusal
-/// leaves it alone.
+/// Whether something else than its own failures keeps a task from going on.
+fn may_end_before_its_retries_do(book: &Book<'_>, index: usize) -> bool {
+    let page = &book.tasks[index];
+    let in_time = page.deadline.is_none_or(|deadline| book.now < deadline);
+    book.starts_stopped
+        || page.over_budget
+        || !in_time
+        || book.retries >= book.retries_max()
+        || (page.stage == Stage::Ready && book.is_given_up(index))
+}
+
+/// The run makes no more retries than its floor and its share of the tasks that have started.
+pub fn retries_are_bounded_over_the_run(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
+    let (book, Moment::Fact(fact)) = (view.book, moment) else { return Ok(()) };
+    if let Event::RetryPlanned { .. } = fact.event {
+        holds!(book.retries < book.retries_max(), "{} were made for {} tasks", book.retries, book.started.len());
+    }
+    Ok(())
+}
+
+/// The tier of an attempt is the one that was planned, or the next whose model is not left alone: it climbs one by one and
+/// never comes down, and a busy refusal leaves it alone.
 pub fn tiers_only_climb(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let Moment::Fact(fact) = moment else { return Ok(()) };
     let Event::AttemptPlanned { attempt, tier, .. } = &fact.event else { return Ok(()) };
     let page = &view.book.tasks[attempt.task_index];
-    holds!(*tier == page.tier, "tier {} was planned", page.tier);
-    let last = page.spent.last().map_or(0, |last| view.book.attempts[last].tier);
-    holds!((last..=last + 1).contains(tier), "after tier {last}");
+    holds!(*tier >= page.tier, "tier {} was planned", page.tier);
+    for passed_over in page.tier..*tier {
+        let shut = view.book.shut(attempt.task_index, passed_over, view.book.now);
+        holds!(shut.is_some(), "tier {passed_over} was passed over, and no breaker keeps it shut");
+    }
     Ok(())
 }
 
@@ -100,17 +123,22 @@ pub fn objections_go_to_the_same_tier_only(view: &View<'_>, moment: &Moment<'_>)
         let page = &book.attempts[*attempt];
         page.tier == tier && truth(page) == Truth::Failed(FailureKind::Output)
     };
-    match book.tasks[index].spent.iter().rfind(unusable) {
+    let task = &book.tasks[index];
+    match task.spent[task.spent_before..].iter().rfind(unusable) {
         Some(attempt) => {
             holds!(objects, "no objection to the answer of {attempt:?}");
             holds!(
-                order.prompt.text().contains(&token(*attempt)),
+                told_text(book, *attempt).is_some_and(|text| order.prompt.text().contains(text)),
                 "the objection does not show the answer of {attempt:?}"
             );
         }
         None => holds!(!objects, "an objection to nothing"),
     }
     Ok(())
+}
+
+fn told_text<'a>(book: &'a Book<'_>, attempt: AttemptRef) -> Option<&'a str> {
+    book.attempts[&attempt].told.as_ref()?.text.as_deref().map(str::trim)
 }
 
 /// An agent is stopped once, and only because its time is up, the run was cancelled, or the run's time is up.
@@ -131,8 +159,15 @@ pub fn stops_have_their_reason(view: &View<'_>, moment: &Moment<'_>) -> Verdict 
             let since = page.since.ok_or("it was not seen to work")?;
             holds!(since + timeout + settings.grace <= book.now, "it works since {since:?} only");
         }
-        StopReason::Idle => return Err("no agent may be idle for too long here".to_owned()),
-        StopReason::TaskDeadline => return Err("no task has a deadline here".to_owned()),
+        StopReason::Idle => {
+            let idle_max = settings.idle_max.ok_or("agents may be idle")?;
+            let active = page.active.ok_or("its runtime tells of no activity")?;
+            holds!(active + idle_max <= book.now, "it did something at {active:?}");
+        }
+        StopReason::TaskDeadline => {
+            let deadline = book.tasks[attempt.task_index].deadline;
+            holds!(deadline.is_some_and(|deadline| deadline <= book.now), "its task has time until {deadline:?}");
+        }
         StopReason::Cancel => holds!(book.cancels > 0, "nobody cancelled"),
         StopReason::RunDeadline => {
             let over =
@@ -143,7 +178,8 @@ pub fn stops_have_their_reason(view: &View<'_>, moment: &Moment<'_>) -> Verdict 
     Ok(())
 }
 
-/// An agent that works for longer than its timeout and the grace is being stopped.
+/// An agent that works for longer than its timeout and the grace is being stopped, and so is one of which nothing was heard
+/// for too long; a task that has had its time has ended or is being stopped.
 pub fn deadlines_are_kept(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let (book, Moment::Settled(Input::Time)) = (view.book, moment) else { return Ok(()) };
     for (attempt, page) in book.open() {
@@ -152,6 +188,20 @@ pub fn deadlines_are_kept(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
         let given = page.adopted_at.is_none_or(|at| at + book.scene.settings.stop_patience <= book.now);
         let late = given && page.since.is_some_and(|since| since + allowed <= book.now);
         holds!(!late || page.stopping.is_some(), "{attempt:?} works since {:?}", page.since);
+        if let (Some(idle_max), Some(active), Some(_)) = (book.scene.settings.idle_max, page.active, page.since) {
+            let seen = page.active.max(page.active_heard).max(page.started_at).max(page.adopted_at).unwrap_or(active);
+            let idle = seen + idle_max + idle_max / 3 + 2 * OVERSLEPT_MAX <= book.now;
+            holds!(!idle || page.stopping.is_some(), "{attempt:?} does nothing since {active:?}");
+        }
+    }
+    for (index, task) in book.tasks.iter().enumerate() {
+        let late = task.deadline.is_some_and(|deadline| deadline <= book.now);
+        let ends = match task.stage {
+            Stage::Live(attempt) => book.attempts[&attempt].stopping.is_some(),
+            Stage::Ready | Stage::Delayed(_) => false,
+            Stage::Blocked | Stage::Ended => true,
+        };
+        holds!(!late || ends, "task {index} goes on past its time: {:?}", task.stage);
     }
     Ok(())
 }

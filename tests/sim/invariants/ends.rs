@@ -66,22 +66,37 @@ pub fn nothing_of_a_task_happens_after_its_end(view: &View<'_>, moment: &Moment<
 }
 
 fn last<'a>(book: &'a Book<'_>, index: usize) -> Option<&'a AttemptPage> {
-    book.tasks[index].spent.last().map(|attempt| &book.attempts[attempt])
+    let task = &book.tasks[index];
+    task.spent[task.spent_before..].last().map(|attempt| &book.attempts[attempt])
 }
 
 /// The status that a task has earned.
 fn status(book: &Book<'_>, index: usize) -> Status {
+    let page = &book.tasks[index];
     let last = last(book, index).map(truth);
     if last == Some(Truth::Completed) {
         return Status::Completed;
     }
-    let live = matches!(book.tasks[index].stage, Stage::Live(attempt) if !book.attempts[&attempt].was_never_ordered());
+    if last == Some(Truth::Failed(FailureKind::Question)) && matches!(page.stage, Stage::Live(_)) {
+        return Status::NeedsInput;
+    }
+    let live = matches!(page.stage, Stage::Live(attempt) if !book.attempts[&attempt].was_never_ordered());
     if let Some(why) = book.ended_early {
         return if live && why == StopReason::RunDeadline { Status::Timeout } else { Status::Cancelled };
     }
     let completed = |&dependency: &usize| matches!(book.tasks[dependency].end, Some(End::Completed { .. }));
     if !book.plan().dependencies(index).iter().all(completed) {
         return Status::Skipped;
+    }
+    let unstarted = if page.is_retried { Status::Failed } else { Status::Cancelled };
+    let in_time = page.deadline.is_none_or(|deadline| book.now < deadline);
+    match page.stage {
+        Stage::Ready | Stage::Delayed(_) if page.over_budget => return unstarted,
+        Stage::Ready | Stage::Delayed(_) if !in_time => return Status::Timeout,
+        Stage::Ready | Stage::Delayed(_) if book.starts_stopped || book.is_given_up(index) => return unstarted,
+        Stage::Live(_) if last == Some(Truth::Cancelled) && book.starts_stopped => return Status::Cancelled,
+        Stage::Live(_) if last == Some(Truth::Cancelled) && !in_time => return Status::Timeout,
+        Stage::Ready | Stage::Delayed(_) | Stage::Live(_) | Stage::Blocked | Stage::Ended => {}
     }
     match last {
         Some(Truth::Failed(FailureKind::Timeout)) => Status::Timeout,
@@ -106,10 +121,17 @@ pub fn ends_tell_the_truth(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
             holds!(**output == *value, "the answer is {value}");
             holds!(text.as_deref() == Some(&**raw), "the text is {text:?}");
         }
-        End::NeedsInput { .. } => return Err("nobody asked anything".to_owned()),
+        End::NeedsInput { question, raw } => {
+            let told = last(book, *index).and_then(|page| page.told.as_ref());
+            let Some(Told { meaning: Meaning::Asks(asked), text, .. }) = told else {
+                return Err("nobody asked anything".to_owned());
+            };
+            holds!(question == asked && raw.as_deref() == text.as_deref(), "it asked {asked:?}");
+        }
         End::Failed { reason, raw } | End::Timeout { reason, raw } | End::Cancelled { reason, raw } => {
             holds!(!reason.is_empty(), "it has no reason");
-            let unusable = book.tasks[*index].spent.iter().rev().find_map(|attempt| {
+            let task = &book.tasks[*index];
+            let unusable = task.spent[task.spent_before..].iter().rev().find_map(|attempt| {
                 let told = book.attempts[attempt].told.as_ref();
                 let told = told.filter(|told| {
                     matches!(told.meaning, Meaning::Fails(FailureKind::Output | FailureKind::Truncated))
@@ -121,10 +143,10 @@ pub fn ends_tell_the_truth(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
         End::Skipped { reason, because_of } => {
             let of = |&&dependency: &&usize| match &book.tasks[dependency].end {
                 Some(End::Skipped { because_of: root, .. }) => root == because_of,
-                Some(End::Failed { .. } | End::Timeout { .. } | End::Cancelled { .. }) => {
+                Some(End::Failed { .. } | End::Timeout { .. } | End::NeedsInput { .. } | End::Cancelled { .. }) => {
                     book.plan().tasks()[dependency].id == *because_of
                 }
-                Some(End::Completed { .. } | End::NeedsInput { .. }) | None => false,
+                Some(End::Completed { .. }) | None => false,
             };
             holds!(book.plan().dependencies(*index).iter().any(|dependency| of(&dependency)), "it builds on others");
             holds!(reason.contains(&format!("`{because_of}`")), "the reason does not name the task");
@@ -143,14 +165,17 @@ pub fn reports_agree_with_the_world(view: &View<'_>, moment: &Moment<'_>) -> Ver
         let page = &book.tasks[report.task_index];
         holds!(Some(&report.end) == page.end.as_ref(), "the end is {:?}", page.end);
         holds!(report.run_started == book.run_started && report.ended == book.now, "the times are wrong: {report:?}");
-        holds!(report.attempts.len() == page.spent.len(), "{} attempts were spent: {report:?}", page.spent.len());
+        let spent = page.spent.len() - page.spent_before;
+        holds!(report.attempts.len() == spent, "{spent} attempts were spent: {report:?}");
         one_by_one(book, report)?;
     }
     Ok(())
 }
 
 fn one_by_one(book: &Book<'_>, report: &TaskReport) -> Verdict {
-    for (place, (said, attempt)) in report.attempts.iter().zip(&book.tasks[report.task_index].spent).enumerate() {
+    let task = &book.tasks[report.task_index];
+    let places = task.spent_before..;
+    for ((place, said), attempt) in places.zip(&report.attempts).zip(&task.spent[task.spent_before..]) {
         let page = &book.attempts[attempt];
         let AttemptReport { no, tier, model, session, ordered, started, ended, outcome, .. } = said;
         holds!(*no as usize == place + 1, "attempt {place} has the number {no}");

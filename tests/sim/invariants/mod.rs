@@ -9,6 +9,7 @@ mod attempts;
 mod ends;
 mod lives;
 mod sessions;
+mod spending;
 mod starts;
 mod steps;
 
@@ -69,6 +70,7 @@ pub const ALL: &[(&str, Invariant)] = named![
     attempts::busy_refusals_spend_no_attempt,
     attempts::outcomes_are_what_the_world_reported,
     attempts::retries_follow_the_policy,
+    attempts::retries_are_bounded_over_the_run,
     attempts::tiers_only_climb,
     attempts::objections_go_to_the_same_tier_only,
     attempts::stops_have_their_reason,
@@ -89,6 +91,11 @@ pub const ALL: &[(&str, Invariant)] = named![
     steps::stale_reports_change_nothing,
     steps::a_finished_run_is_silent,
     steps::a_run_ends_in_time,
+    steps::a_stop_is_only_replaced_by_a_severer_one,
     steps::cancelling_twice_ends_at_once,
+    spending::what_starts_fits_into_the_budget,
+    spending::only_overruns_pass_a_cap,
+    spending::the_budget_ends_only_what_it_cannot_bear,
+    spending::what_failed_too_often_is_left_alone,
     lives::what_is_open_is_asked_about_once_in_each_life,
 ];

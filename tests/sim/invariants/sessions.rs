@@ -14,7 +14,8 @@ pub fn sessions_go_or_stay_as_asked(view: &View<'_>, moment: &Moment<'_>) -> Ver
     let keep = book.scene.settings.cleanup == Cleanup::Keep;
     match moment {
         Moment::Action(Action::Delete { attempt, session }) => {
-            holds!(book.scene.settings.cleanup == Cleanup::Delete, "sessions are not to be deleted");
+            let wanted = book.scene.settings.cleanup == Cleanup::Delete && book.journals_or_never_did();
+            holds!(wanted, "sessions are not to be deleted");
             let page = book.attempt(*attempt).ok_or("it was never planned")?;
             holds!(page.over.is_some(), "the attempt is not over");
             holds!(page.deletion == Deletion::NotOrdered, "it is being deleted");

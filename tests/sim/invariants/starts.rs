@@ -1,6 +1,7 @@
 //! Which agents start, when, and with what.
 
 use parallel_agents::core::action::{Action, AttemptRef};
+use parallel_agents::core::budget::Budget;
 use parallel_agents::core::fact::{End, Event};
 
 use super::{Moment, Verdict, View, holds};
@@ -63,6 +64,10 @@ pub fn dependencies_come_first_and_their_outputs_with_them(view: &View<'_>, mome
                 let word = book.tasks[dependency].spent.last().map(|attempt| token(*attempt)).unwrap_or_default();
                 holds!(order.prompt.text().contains(&word), "the prompt lacks {word:?}");
             }
+            for (question, answer) in &book.tasks[index].replies {
+                let both = order.prompt.text().contains(question) && order.prompt.text().contains(answer);
+                holds!(both, "the prompt lacks the answer to {question:?}");
+            }
             let task = &book.plan().tasks()[index];
             let begin = format!("{}\n\n{}", task.instructions, task.brief);
             holds!(
@@ -93,7 +98,7 @@ pub fn a_task_has_one_agent_at_a_time(view: &View<'_>, moment: &Moment<'_>) -> V
             holds!(other.is_none(), "beside {other:?}, which is alive");
             let unstoppable = book.tasks[index].spent.iter().find(|attempt| {
                 let told = book.attempt(**attempt).and_then(|page| page.told.as_ref());
-                told.is_none_or(|told| told.meaning == Meaning::Unstoppable)
+                told.map_or(!book.attempts[*attempt].was_never_ordered(), |told| told.meaning == Meaning::Unstoppable)
             });
             holds!(unstoppable.is_none(), "although {unstoppable:?} may still be running");
             let mut earlier = (1..order.attempt.start_no).map(|start_no| AttemptRef { task_index: index, start_no });
@@ -105,7 +110,8 @@ pub fn a_task_has_one_agent_at_a_time(view: &View<'_>, moment: &Moment<'_>) -> V
     Ok(())
 }
 
-/// Of the tasks that may start, the one with the highest priority does, the first given among equals.
+/// Of the tasks that may start, the one with the highest priority does, the first given among equals; only one that breakers
+/// hold back is passed over.
 pub fn higher_priorities_start_first(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let Moment::Fact(fact) = moment else { return Ok(()) };
     let Event::AttemptPlanned { attempt, .. } = fact.event else { return Ok(()) };
@@ -113,7 +119,8 @@ pub fn higher_priorities_start_first(view: &View<'_>, moment: &Moment<'_>) -> Ve
     let started = (-tasks[attempt.task_index].priority, attempt.task_index);
     for (index, page) in view.book.tasks.iter().enumerate() {
         let place = (-tasks[index].priority, index);
-        holds!(page.stage != Stage::Ready || place >= started, "task {index} waits with a better place");
+        let waits = page.stage == Stage::Ready && place < started;
+        holds!(!waits || view.book.is_held(index, view.book.time_told), "task {index} waits with a better place");
     }
     Ok(())
 }
@@ -128,7 +135,8 @@ pub fn delays_are_kept(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     Ok(())
 }
 
-/// No task waits beside free room, unless the runtime has just refused one.
+/// No task waits beside free room, unless the runtime has just refused one, breakers hold it back, or agents that run may
+/// leave room in the budget.
 pub fn free_room_is_used(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let book = view.book;
     // That a hold is over, the machine learns when it is told the time, not when a fact is durable.
@@ -136,8 +144,14 @@ pub fn free_room_is_used(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     if book.ended_early.is_some() || book.hold > book.now {
         return Ok(());
     }
-    let waiting = book.tasks.iter().position(|task| task.stage == Stage::Ready);
     let open = book.open().count();
+    // Agents that run may leave room in the budget.
+    if open > 0 && book.scene.settings.budget != Budget::default() {
+        return Ok(());
+    }
+    // That a breaker's time is up, it learns in the same way.
+    let may_start = |index: &usize| book.tasks[*index].stage == Stage::Ready && !book.is_held(*index, book.time_told);
+    let waiting = (0..book.tasks.len()).find(may_start);
     holds!(waiting.is_none() || open >= book.limit, "task {waiting:?} waits beside {open} agents of {}", book.limit);
     Ok(())
 }
@@ -156,11 +170,12 @@ pub fn nothing_waits_in_vain(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     Ok(())
 }
 
-/// No attempt is planned once the run was cancelled or its time was up.
+/// No attempt is planned once the run was cancelled, its time was up, or starts were stopped.
 pub fn nothing_starts_once_the_run_is_to_end(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let Moment::Fact(fact) = moment else { return Ok(()) };
     let starts = matches!(fact.event, Event::AttemptPlanned { .. } | Event::RetryPlanned { .. });
     holds!(!starts || view.book.ended_early.is_none(), "the run is to end: {:?}", view.book.ended_early);
+    holds!(!starts || !view.book.starts_stopped, "nothing is to start any more");
     Ok(())
 }
 

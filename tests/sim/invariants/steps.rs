@@ -12,7 +12,7 @@ use crate::simulation::OVERSLEPT_MAX;
 /// With a journal, no action before the facts that it rests on are durable.
 pub fn actions_rest_on_durable_facts(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let (book, Moment::Action(action)) = (view.book, moment) else { return Ok(()) };
-    if !book.scene.settings.journaled {
+    if !book.journals {
         return Ok(());
     }
     let (attempt, over) = match action {
@@ -41,7 +41,8 @@ pub fn facts_come_in_order_of_time(view: &View<'_>, moment: &Moment<'_>) -> Verd
     holds!(fact.at == view.book.now, "it is {:?}", view.book.now);
     let first = matches!(fact.event, Event::RunStarted { .. });
     holds!(first == (view.book.facts_made == 0), "fact {} of the run", view.book.facts_made + 1);
-    holds!(!view.book.ended, "the run has ended");
+    let reopens = matches!(fact.event, Event::RunResumed { .. });
+    holds!(!view.book.ended || reopens, "the run has ended");
     Ok(())
 }
 
@@ -109,6 +110,15 @@ pub fn a_run_ends_in_time(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let each: Duration = settings.stop_patience + settings.cleanup_patience + 3 * OVERSLEPT_MAX;
     let end = view.book.begun + settings.run_time_max + each * view.book.lives;
     holds!(!ends || view.book.now <= end, "it should have ended by {end:?}");
+    Ok(())
+}
+
+/// A run that is being ended early is ended only by something severer.
+pub fn a_stop_is_only_replaced_by_a_severer_one(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
+    let Moment::Fact(fact) = moment else { return Ok(()) };
+    if let Event::Cancelled { why, .. } = fact.event {
+        holds!(view.book.cancelled_by < Some(why), "it is being ended because of {:?}", view.book.cancelled_by);
+    }
     Ok(())
 }
 

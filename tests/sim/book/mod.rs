@@ -2,21 +2,30 @@
 //!
 //! What the world sent is kept apart from what the machine's facts say: most invariants compare the two.
 
+mod circuits;
+mod pages;
+mod rebirth;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use parallel_agents::core::action::{Action, Adoption, AttemptRef, Report, Session};
-use parallel_agents::core::fact::{End, Event, Fact, Outcome, StopReason};
+use parallel_agents::core::action::{Action, Adoption, AttemptRef, Report};
+use parallel_agents::core::fact::{Circuit, End, Event, Fact, Outcome, Status, StopReason};
 use parallel_agents::core::failure::Ending;
 use parallel_agents::core::plan::Plan;
 use parallel_agents::core::progress::Progress;
-use parallel_agents::core::report::{Reporter, TaskReport};
+use parallel_agents::core::report::Reporter;
 use parallel_agents::core::time::Time;
 
-use super::endings::Meaning;
-use super::scene::{BEGIN, Scene};
-use super::truth::{Truth, cost, truth};
-use super::world::Letter;
+use crate::endings::Meaning;
+use crate::scene::{BEGIN, Scene};
+use crate::truth::{Truth, cost, truth};
+use crate::world::Letter;
+
+use circuits::{Opened, circuits};
+
+pub use circuits::Circuits;
+pub use pages::{AttemptPage, Deletion, Over, Stage, Stopping, TaskPage, Told};
 
 /// What goes into the machine.
 #[derive(Debug)]
@@ -27,6 +36,8 @@ pub enum Input {
     Restart,
     Time,
     Cancel,
+    /// The journal takes no further facts.
+    JournalLost,
     Persisted(u64),
     Letter(Box<Letter>),
 }
@@ -41,99 +52,12 @@ pub enum Moment<'a> {
     Settled(&'a Input),
 }
 
-/// Where a task stands, by what the machine was told and has said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    Blocked,
-    Ready,
-    /// Not before this time; ready once the machine was told that it has come.
-    Delayed(Time),
-    Live(AttemptRef),
-    Ended,
-}
-
-/// One task.
-#[derive(Debug)]
-pub struct TaskPage {
-    pub stage: Stage,
-    pub starts: u32,
-    /// The attempts that were spent, in order.
-    pub spent: Vec<AttemptRef>,
-    /// The tier of the next attempt.
-    pub tier: usize,
-    pub end: Option<End>,
-    pub report: Option<TaskReport>,
-}
-
-/// One attempt.
-#[derive(Debug)]
-pub struct AttemptPage {
-    pub planned_at: Time,
-    pub planned_no: u64,
-    pub tier: usize,
-    pub model: Arc<str>,
-    pub key: Arc<str>,
-    pub handed_out: bool,
-    /// Since when it works, as the machine was told while it was waiting to hear.
-    pub since: Option<Time>,
-    pub look_since: Time,
-    pub stopping: Option<Stopping>,
-    /// What the machine was told of its end, first, while it had not ended otherwise.
-    pub told: Option<Told>,
-    pub over: Option<Over>,
-    /// Its session, as the machine was told, and the number of the fact that says so.
-    pub session: Option<Session>,
-    pub accepted_no: Option<u64>,
-    /// Whether the machine was told of the session while the attempt was open.
-    pub session_in_time: bool,
-    pub session_gone: bool,
-    pub deletion: Deletion,
-    /// When it was taken up from a machine that had died, and why that one was stopping it, if it was.
-    pub adopted_at: Option<Time>,
-    pub stopped_before: Option<StopReason>,
-    heard: Vec<&'static str>,
-}
-
-impl AttemptPage {
-    /// Its order was taken back before anybody saw it.
-    pub fn was_never_ordered(&self) -> bool {
-        !self.handed_out && self.adopted_at.is_none()
-    }
-}
-
-/// How far the deletion of a session is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Deletion {
-    NotOrdered,
-    Ordered,
-    Done,
-    Refused,
-}
-
-/// A stop, as the facts have it.
-#[derive(Debug, Clone, Copy)]
-pub struct Stopping {
-    pub why: StopReason,
-    pub at: Time,
-    pub no: u64,
-}
-
-/// An end, as the world reported it.
-#[derive(Debug, Clone)]
-pub struct Told {
-    pub meaning: Meaning,
-    pub text: Option<String>,
-    pub cost: Option<f64>,
-    pub report: Report,
-}
-
-/// An end, as the facts have it.
-#[derive(Debug, Clone)]
-pub struct Over {
-    pub at: Time,
-    pub no: u64,
-    /// None if it was refused as busy.
-    pub outcome: Option<Outcome>,
+/// Dollars, tokens and attempts.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Spending {
+    pub usd: f64,
+    pub tokens: u64,
+    pub attempts: u64,
 }
 
 /// The book.
@@ -161,6 +85,23 @@ pub struct Book<'scene> {
     pub resumed_no: u64,
     /// Attempts that it has yet to ask about.
     pub to_adopt: BTreeSet<AttemptRef>,
+    /// Whether its facts are still journaled.
+    pub journals: bool,
+    /// Whether this machine starts no further agents.
+    pub starts_stopped: bool,
+    /// When it was last told the time.
+    pub time_told: Time,
+    /// What its attempts used, as far as told, else what was reserved; and how much of that was above it.
+    pub spent: Spending,
+    pub overrun: Spending,
+    /// Since when the budget's time counts.
+    pub budget_begun: Time,
+    /// The tasks that have started, and the retries that were planned.
+    pub started: BTreeSet<usize>,
+    pub retries: u32,
+    pub circuits: Circuits,
+    /// How the run was ended early, by its facts alone.
+    pub cancelled_by: Option<StopReason>,
     pub cancels: u32,
     pub ended_early: Option<StopReason>,
     pub ended: bool,
@@ -180,6 +121,11 @@ impl<'scene> Book<'scene> {
             stage: if scene.plan.dependencies(index).is_empty() { Stage::Ready } else { Stage::Blocked },
             starts: 0,
             spent: Vec::new(),
+            spent_before: 0,
+            is_retried: false,
+            deadline: None,
+            over_budget: false,
+            replies: Vec::new(),
             tier: 0,
             end: None,
             report: None,
@@ -200,6 +146,16 @@ impl<'scene> Book<'scene> {
             lives: 1,
             resumed_no: 0,
             to_adopt: BTreeSet::new(),
+            journals: scene.settings.journaled,
+            starts_stopped: false,
+            time_told: BEGIN,
+            spent: Spending::default(),
+            overrun: Spending::default(),
+            budget_begun: BEGIN,
+            started: BTreeSet::new(),
+            retries: 0,
+            circuits: Circuits::default(),
+            cancelled_by: None,
             cancels: 0,
             ended_early: None,
             ended: false,
@@ -207,65 +163,6 @@ impl<'scene> Book<'scene> {
             progress: Progress::default(),
             count: Progress { tasks, ..Progress::default() },
             reporter: Reporter::new(&scene.plan),
-        }
-    }
-
-    /// The book of a machine that is made of these facts now: what only the dead one knew is forgotten, what the world
-    /// did is not.
-    pub fn reborn(&self, facts: &[Fact], now: Time) -> Self {
-        let mut book = Self { now, lives: self.lives + 1, ..Self::new(self.scene) };
-        for fact in facts {
-            book.recall(&self.attempts, fact);
-        }
-        book.facts_durable = book.facts_made;
-        book.reports_of_step.clear();
-        let open: Vec<AttemptRef> = book.open().map(|(attempt, _)| attempt).collect();
-        for attempt in open {
-            let Some(page) = book.attempts.get_mut(&attempt).filter(|page| page.over.is_none()) else { continue };
-            (page.adopted_at, page.look_since) = (Some(now), now);
-            page.stopped_before = page.stopping.take().map(|stopping| stopping.why);
-            book.to_adopt.insert(attempt);
-        }
-        book
-    }
-
-    /// Takes a fact in that another machine has made.
-    fn recall(&mut self, before: &BTreeMap<AttemptRef, AttemptPage>, fact: &Fact) {
-        match &fact.event {
-            Event::AttemptRefused { attempt, .. } | Event::AttemptEnded { attempt, .. } => {
-                let told = before.get(attempt).and_then(|page| page.told.clone());
-                if let Some(told) = &told {
-                    self.count_end(&told.meaning, told.cost);
-                }
-                if let Some(page) = self.attempts.get_mut(attempt) {
-                    page.told = told;
-                }
-            }
-            Event::AttemptAccepted { attempt, session } => {
-                let open = self.is_open(*attempt) && self.attempts[attempt].over.is_none();
-                if let Some(page) = self.attempts.get_mut(attempt) {
-                    page.session = Some(session.clone());
-                    page.session_in_time = open;
-                }
-            }
-            Event::AttemptStarted { attempt, since } => {
-                if let Some(page) = self.attempts.get_mut(attempt) {
-                    page.since = Some(*since);
-                }
-            }
-            Event::SessionDeleted { attempt } | Event::SessionLeft { attempt, .. } => {
-                if let (Some(page), Some(before)) = (self.attempts.get_mut(attempt), before.get(attempt)) {
-                    page.deletion = before.deletion;
-                }
-            }
-            Event::Cancelled { why: StopReason::Cancel, .. } => self.cancels = 1,
-            _ => {}
-        }
-        self.note_fact(fact);
-        if let Event::AttemptPlanned { attempt, .. } = &fact.event
-            && let (Some(page), Some(before)) = (self.attempts.get_mut(attempt), before.get(attempt))
-        {
-            (page.handed_out, page.adopted_at) = (before.handed_out, before.adopted_at);
         }
     }
 
@@ -312,9 +209,57 @@ impl<'scene> Book<'scene> {
         self.tasks.iter().filter(|task| task.end.is_none()).count()
     }
 
+    /// How many of its facts may be found in the journal.
+    pub fn durable_at_most(&self) -> u64 {
+        if self.journals { self.facts_made } else { self.facts_durable }
+    }
+
+    /// Whether no journal was lost.
+    pub fn journals_or_never_did(&self) -> bool {
+        self.journals || !self.scene.settings.journaled
+    }
+
+    /// What keeps an attempt of this task on this tier from starting at `now`, if a breaker does.
+    pub fn shut(&self, index: usize, tier: usize, now: Time) -> Option<Circuit> {
+        let task = &self.plan().tasks()[index];
+        let opened = self.circuits.of(&task.hierarchy.tiers()[tier].model, &task.agent_type);
+        let is_shut = |(circuit, opened): &(Circuit, Opened)| {
+            let on_trial = |(attempt, page): (AttemptRef, &AttemptPage)| {
+                let agent_type = &self.plan().tasks()[attempt.task_index].agent_type;
+                page.over.is_none()
+                    && page.planned_no > opened.no
+                    && circuits(&page.model, agent_type).contains(circuit)
+            };
+            opened.until.is_none_or(|until| until > now) || self.open().any(on_trial)
+        };
+        opened.into_iter().find(is_shut).map(|(circuit, _)| circuit)
+    }
+
+    /// Whether breakers keep the task from starting on any tier at `now`.
+    pub fn is_held(&self, index: usize, now: Time) -> bool {
+        let tiers = self.plan().tasks()[index].hierarchy.tiers().len();
+        (self.tasks[index].tier..tiers).all(|tier| self.shut(index, tier, now).is_some())
+    }
+
+    /// Whether they do for the rest of the run.
+    pub fn is_given_up(&self, index: usize) -> bool {
+        let task = &self.plan().tasks()[index];
+        let tiers = &task.hierarchy.tiers()[self.tasks[index].tier..];
+        tiers.iter().all(|tier| {
+            self.circuits.of(&tier.model, &task.agent_type).iter().any(|(_, opened)| opened.until.is_none())
+        })
+    }
+
+    /// How many retries the run may make by now.
+    pub fn retries_max(&self) -> u32 {
+        let policy = &self.scene.settings.retry;
+        let whole = |count: &u32| f64::from(*count) <= policy.retries_share * self.started.len() as f64;
+        policy.retries_min + (1..=10_000).take_while(whole).count() as u32
+    }
+
     /// Whether all that the machine has said is durable, so that nothing holds an action back.
     pub fn is_durable(&self) -> bool {
-        !self.scene.settings.journaled || self.facts_durable >= self.facts_made
+        !self.journals || self.facts_durable >= self.facts_made
     }
 
     /// Takes a moment in.
@@ -329,8 +274,12 @@ impl<'scene> Book<'scene> {
 
     fn note_input(&mut self, input: &Input) {
         self.reports_of_step.clear();
+        if let Input::Time | Input::Restart = input {
+            self.time_told = self.now;
+        }
         match input {
             Input::Begin => {}
+            Input::JournalLost => self.journals = false,
             Input::Time | Input::Restart => {
                 for task in &mut self.tasks {
                     if let Stage::Delayed(until) = task.stage
@@ -364,9 +313,16 @@ impl<'scene> Book<'scene> {
             Report::Started { since, .. } => {
                 if open && page.stopping.is_none() {
                     page.since.get_or_insert(*since);
+                    page.started_at.get_or_insert(self.now);
                 }
             }
-            Report::Queued { .. } | Report::Met { .. } | Report::Active { .. } => {}
+            Report::Active { at, .. } => {
+                if open {
+                    page.active = page.active.max(Some(*at));
+                    page.active_heard.get_or_insert(self.now);
+                }
+            }
+            Report::Queued { .. } | Report::Met { .. } => {}
             Report::Ended { ending, .. } => {
                 let Some((meaning, cost)) = letter.end.clone().filter(|_| open) else { return };
                 let text = match ending {
@@ -388,7 +344,7 @@ impl<'scene> Book<'scene> {
                 self.count.attempts += 1;
                 self.count.completed += 1;
             }
-            Meaning::Fails(_) | Meaning::Unstoppable => self.count.attempts += 1,
+            Meaning::Fails(_) | Meaning::Asks(_) | Meaning::Unstoppable => self.count.attempts += 1,
         }
         if *meaning != Meaning::Busy {
             self.count.cost_known += cost.unwrap_or(0.0);
@@ -444,46 +400,69 @@ impl<'scene> Book<'scene> {
                     page.stopping = Some(Stopping { why: *why, at: fact.at, no: self.facts_made });
                 }
             }
-            Event::AttemptEnded { attempt, outcome, .. } => {
+            Event::AttemptEnded { attempt, outcome, cost, tokens, .. } => {
                 self.tasks[attempt.task_index].spent.push(*attempt);
                 self.note_over(*attempt, Some(outcome.clone()));
+                self.note_spending(*attempt, *cost, tokens.map(|tokens| tokens.total));
+                let agent_type = &self.scene.plan.tasks()[attempt.task_index].agent_type;
+                self.circuits.ended(&self.attempts[attempt].model, agent_type, outcome);
             }
             Event::RetryPlanned { task_index, tier, delay, .. } => {
+                self.retries += 1;
                 let page = &mut self.tasks[*task_index];
                 page.tier = *tier;
+                page.is_retried = true;
                 page.stage = if delay.is_zero() { Stage::Ready } else { Stage::Delayed(fact.at + *delay) };
             }
             Event::LimitRaised { limit } => self.limit = *limit,
             Event::TaskEnded { task_index, end } => self.note_end(*task_index, end),
-            Event::Cancelled { why, .. } => self.ended_early = self.ended_early.max(Some(*why)),
+            Event::Cancelled { why, .. } => {
+                self.cancelled_by = Some(*why);
+                self.ended_early = self.ended_early.max(Some(*why));
+            }
             Event::SessionDeleted { attempt } | Event::SessionLeft { attempt, .. } => {
                 if let Some(page) = self.attempts.get_mut(attempt) {
                     page.session_gone = true;
                 }
             }
             Event::RunEnded => self.ended = true,
-            Event::RunStarted { .. } => (self.begun, self.run_started) = (fact.at, fact.at),
+            Event::RunStarted { .. } => {
+                (self.begun, self.run_started, self.budget_begun) = (fact.at, fact.at, fact.at);
+            }
             Event::RunResumed { idle } => {
-                self.begun = self.begun + *idle;
+                self.begun = if self.ended { fact.at } else { self.begun + *idle };
+                self.budget_begun = self.budget_begun + *idle;
+                for task in &mut self.tasks {
+                    task.deadline = task.deadline.map(|deadline| deadline + *idle);
+                }
+                if std::mem::take(&mut self.ended) {
+                    (self.ended_early, self.cancelled_by, self.cancels) = (None, None, 0);
+                }
+                self.starts_stopped = false;
+                self.follow_what_ended();
                 self.resumed_no = self.facts_made;
                 // What the runtime bears is learned anew.
                 self.limit = self.scene.settings.concurrency_max;
                 self.hold = fact.at;
             }
-            Event::AttemptStarted { .. }
-            | Event::RuntimeMet { .. }
-            | Event::BudgetReached { .. }
-            | Event::BreakerOpened { .. }
-            | Event::TaskReopened { .. }
-            | Event::StartsStopped { .. } => {}
+            Event::StartsStopped { .. } => self.starts_stopped = true,
+            Event::BudgetReached { task_index, .. } => self.tasks[*task_index].over_budget = true,
+            Event::BreakerOpened { circuit, until } => self.circuits.opened(circuit, *until, self.facts_made),
+            Event::TaskReopened { task_index, was, answer } => self.note_reopened(*task_index, *was, answer.as_deref()),
+            Event::AttemptStarted { .. } | Event::RuntimeMet { .. } => {}
         }
     }
 
     fn note_planned(&mut self, attempt: AttemptRef, fact: &Fact) {
-        let Event::AttemptPlanned { tier, model, key, .. } = &fact.event else { return };
+        let Event::AttemptPlanned { tier, model, key, reserved, .. } = &fact.event else { return };
+        self.started.insert(attempt.task_index);
         let page = &mut self.tasks[attempt.task_index];
         page.stage = Stage::Live(attempt);
         page.starts += 1;
+        page.tier = *tier;
+        if let (None, Some(deadline)) = (page.deadline, self.scene.plan.tasks()[attempt.task_index].deadline) {
+            page.deadline = Some(fact.at + deadline);
+        }
         self.keys.insert(key.clone());
         self.attempts.insert(
             attempt,
@@ -493,8 +472,12 @@ impl<'scene> Book<'scene> {
                 tier: *tier,
                 model: model.clone(),
                 key: key.clone(),
+                reserved: *reserved,
                 handed_out: false,
                 since: None,
+                started_at: None,
+                active: None,
+                active_heard: None,
                 look_since: fact.at,
                 stopping: None,
                 told: None,
@@ -523,6 +506,49 @@ impl<'scene> Book<'scene> {
             self.count.cost_unknown += 1;
         }
         page.over = Some(Over { at, no, outcome });
+    }
+
+    fn note_spending(&mut self, attempt: AttemptRef, cost: Option<f64>, tokens: Option<u64>) {
+        let reserved = self.attempts[&attempt].reserved;
+        let tokens = tokens.or((cost == Some(0.0)).then_some(0)).unwrap_or(reserved.tokens);
+        let usd = cost.or(reserved.usd).unwrap_or(0.0);
+        self.spent.attempts += 1;
+        self.spent.tokens += tokens;
+        self.spent.usd += usd;
+        self.overrun.tokens += tokens.saturating_sub(reserved.tokens);
+        self.overrun.usd += (usd - reserved.usd.unwrap_or(0.0)).max(0.0);
+    }
+
+    /// Ends of attempts that nothing has followed yet count with the machine that follows them.
+    fn follow_what_ended(&mut self) {
+        let mut circuits = Circuits::default();
+        for (attempt, page) in self.open() {
+            if let Some(Over { outcome: Some(outcome), .. }) = &page.over {
+                circuits.ended(&page.model, &self.plan().tasks()[attempt.task_index].agent_type, outcome);
+            }
+        }
+        self.circuits = circuits;
+    }
+
+    /// A task goes on that had ended.
+    fn note_reopened(&mut self, index: usize, was: Status, answer: Option<&str>) {
+        match was {
+            Status::Completed => self.count.completed -= 1,
+            Status::Failed => self.count.failed -= 1,
+            Status::Timeout => self.count.timeout -= 1,
+            Status::NeedsInput => self.count.needs_input -= 1,
+            Status::Cancelled => self.count.cancelled -= 1,
+            Status::Skipped => self.count.skipped -= 1,
+        }
+        let completed = |&dependency: &usize| matches!(self.tasks[dependency].end, Some(End::Completed { .. }));
+        let is_ready = self.plan().dependencies(index).iter().all(completed);
+        let page = &mut self.tasks[index];
+        page.stage = if is_ready { Stage::Ready } else { Stage::Blocked };
+        page.spent_before = page.spent.len();
+        (page.is_retried, page.over_budget, page.deadline) = (false, false, None);
+        if let (Some(End::NeedsInput { question, .. }), Some(answer)) = (page.end.take(), answer) {
+            page.replies.push((question, answer.to_owned()));
+        }
     }
 
     fn note_end(&mut self, index: usize, end: &End) {
