@@ -16,7 +16,7 @@ from .apart import command, facts, run_apart, wait_until
 from .case import Case
 from .openclaw import Gateway, Options
 from .proxy import Json, MakeProxy
-from .tasks import assert_all_completed, calls_per_task, outcomes, posts
+from .tasks import Way, assert_all_completed, calls_per_task, outcomes, posts
 
 COUNT = 20
 NAMES = [f"t{index}" for index in range(COUNT)]
@@ -33,11 +33,6 @@ def mortal_gateway(use_gateway: Callable[[Options], Gateway]) -> Iterator[Gatewa
         gateway.start()
 
 
-@pytest.fixture
-def journal(tmp_path: Path) -> Path:
-    return tmp_path / "journal.sqlite"
-
-
 def assert_is_over(journal: Path, run_id: str | None, results: RunResults) -> None:
     """The journal has the run as ended, with all its tasks, and nothing of it is left at the gateway."""
     (row,) = journal_runs(journal)
@@ -48,7 +43,7 @@ def assert_is_over(journal: Path, run_id: str | None, results: RunResults) -> No
 
 @pytest.mark.parametrize(("path", "by"), [("agent", "library"), ("spawn", "library"), ("agent", "command")])
 def test_a_run_killed_with_twenty_agents_in_flight_goes_on_with_twenty_results_and_twenty_calls(
-    gateway: Gateway, make_proxy: MakeProxy, case: Case, journal: Path, path: str, by: str
+    gateway: Gateway, make_proxy: MakeProxy, case: Case, journal: Path, path: Way, by: str
 ) -> None:
     before = gateway.sessions()
     with run_apart(journal, posts(case, COUNT, "[[hold]]"), path=path) as run:
@@ -89,9 +84,10 @@ def test_a_run_killed_with_twenty_agents_in_flight_goes_on_with_twenty_results_a
     assert gateway.sessions() - before == set()
 
 
-@pytest.mark.parametrize(("path", "method"), [("agent", "agent"), ("spawn", "tools.invoke")])
+# Of children that nobody sent, all but a minute has to pass until that is certain: here all of them are sent.
+@pytest.mark.parametrize(("path", "method", "sent_max"), [("agent", "agent", 15), ("spawn", "tools.invoke", COUNT)])
 def test_a_run_killed_while_its_agents_are_being_sent_pays_for_none_of_them_twice(
-    gateway: Gateway, make_proxy: MakeProxy, case: Case, journal: Path, path: str, method: str
+    gateway: Gateway, make_proxy: MakeProxy, case: Case, journal: Path, path: Way, method: str, sent_max: int
 ) -> None:
     before = gateway.sessions()
     sent = 0
@@ -113,13 +109,13 @@ def test_a_run_killed_while_its_agents_are_being_sent_pays_for_none_of_them_twic
         proxy.cut()
         died.set()
 
-    proxy.when(method, 15, die)
+    proxy.when(method, sent_max, die)
     with run_apart(journal, posts(case, COUNT), path=path) as run:
         wait_until(died.is_set, "the process has died")
         recorded = facts(journal, run.id)
         run_id = run.id
     assert sum(fact.kind == "attempt_planned" for fact in recorded) == COUNT
-    assert 10 <= sum(fact.kind == "attempt_accepted" for fact in recorded) <= 15
+    assert 10 <= sum(fact.kind == "attempt_accepted" for fact in recorded) < sent_max
 
     results = Orchestrator.resume(run_id, journal)
 
@@ -132,7 +128,7 @@ def test_a_run_killed_while_its_agents_are_being_sent_pays_for_none_of_them_twic
 
 @pytest.mark.parametrize("path", ["agent", "spawn"])
 def test_agents_that_finished_before_we_heard_of_it_are_collected_and_not_asked_again(
-    gateway: Gateway, make_proxy: MakeProxy, case: Case, journal: Path, path: str
+    gateway: Gateway, make_proxy: MakeProxy, case: Case, journal: Path, path: Way
 ) -> None:
     before = gateway.sessions()
     with run_apart(journal, posts(case, COUNT, "[[hold]]"), path=path) as run:
@@ -175,7 +171,7 @@ def assert_second_calls_are_explained(case: Case, results: dict[str, AgentResult
 
 @pytest.mark.parametrize("path", ["agent", "spawn"])
 def test_a_gateway_killed_with_twenty_agents_in_flight_explains_every_second_call(
-    mortal_gateway: Gateway, case: Case, journal: Path, path: str
+    mortal_gateway: Gateway, case: Case, journal: Path, path: Way
 ) -> None:
     gateway = mortal_gateway
     before = gateway.sessions()
@@ -202,7 +198,7 @@ def test_a_gateway_killed_with_twenty_agents_in_flight_explains_every_second_cal
 
 @pytest.mark.parametrize("path", ["agent", "spawn"])
 def test_when_both_died_what_had_finished_is_collected_and_what_was_cut_is_explained(
-    mortal_gateway: Gateway, case: Case, journal: Path, path: str
+    mortal_gateway: Gateway, case: Case, journal: Path, path: Way
 ) -> None:
     gateway = mortal_gateway
     before = gateway.sessions()
@@ -227,7 +223,7 @@ def test_when_both_died_what_had_finished_is_collected_and_what_was_cut_is_expla
 
 @pytest.mark.parametrize("path", ["agent", "spawn"])
 def test_a_socket_cut_ten_times_during_a_run_loses_nothing_and_pays_nothing_twice(
-    gateway: Gateway, make_proxy: MakeProxy, case: Case, journal: Path, path: str
+    gateway: Gateway, make_proxy: MakeProxy, case: Case, journal: Path, path: Way
 ) -> None:
     before = gateway.sessions()
     proxy = make_proxy(gateway)
