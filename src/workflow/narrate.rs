@@ -20,6 +20,8 @@ pub struct Narrator {
     reporter: Reporter,
     ledger: Ledger,
     summary: RunSummary,
+    /// The life of the runtime that was met last.
+    boot: Option<Arc<str>>,
     live: LiveSessions,
     cleanup: Cleanup,
     refusal_told: bool,
@@ -38,6 +40,7 @@ impl Narrator {
             ledger: Ledger::new(settings.budget, Time::default()),
             plan,
             summary: RunSummary::default(),
+            boot: None,
             live,
             cleanup: settings.cleanup,
             refusal_told: false,
@@ -115,7 +118,11 @@ impl Narrator {
         match &fact.event {
             Event::RunStarted { .. } => self.summary.started = Some(fact.at),
             Event::RunResumed { .. } => self.summary.resumed += 1,
-            Event::RuntimeMet { .. } => self.summary.lives += 1,
+            // Each process that goes on with the run meets it anew.
+            Event::RuntimeMet { boot } if self.boot.as_ref() != Some(boot) => {
+                self.summary.lives += 1;
+                self.boot = Some(boot.clone());
+            }
             Event::RetryPlanned { .. } => self.summary.retries += 1,
             Event::BreakerOpened { .. } => self.summary.breakers_opened += 1,
             Event::BudgetReached { task_index, cap, needed } => {
@@ -132,6 +139,7 @@ impl Narrator {
                 reason: reason.clone(),
             }),
             Event::RunEnded
+            | Event::RuntimeMet { .. }
             | Event::AttemptPlanned { .. }
             | Event::AttemptAccepted { .. }
             | Event::AttemptStarted { .. }

@@ -26,3 +26,7 @@ class Case:
 
     def wait_for(self, count: int, **which: Any) -> list[Call]:
         return self.provider.wait_for(self.name, count, **which)
+
+    def release(self, *tasks: str) -> None:
+        """Lets these tasks' held calls be answered."""
+        self.provider.release(self.name, tasks)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -135,6 +136,12 @@ def make_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeProxy]:
 def case(provider: Provider, request: pytest.FixtureRequest) -> Case:
     name = re.sub(r"\W+", "-", request.node.name)[:40].strip("-")
     return Case(provider, f"{name}-{uuid.uuid4().hex[:8]}")
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    """Where a test's runs are kept."""
+    return tmp_path / "journal.sqlite"
 
 
 def _beside(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:

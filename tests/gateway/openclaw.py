@@ -148,6 +148,10 @@ class Gateway:
         self.let_go()
 
     @property
+    def is_running(self) -> bool:
+        return self._process is not None
+
+    @property
     def group(self) -> int:
         """The process group of the gateway and all of its children."""
         assert self._process is not None, "the gateway is not running"

@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -48,6 +49,7 @@ class Provider:
 
     def __init__(self) -> None:
         self.log: list[Call] = []
+        self._released: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         provider = self
 
@@ -94,6 +96,15 @@ class Provider:
                 outcomes = [(call.task, call.outcome) for call in self.calls(case)]
                 raise TimeoutError(f"waited for {count} model calls of case `{case}`, saw {outcomes}")
             time.sleep(0.02)
+
+    def release(self, case: str, tasks: Iterable[str]) -> None:
+        """Lets the held calls of these tasks be answered, those that are yet to come too."""
+        with self._lock:
+            self._released.update((case, task) for task in tasks)
+
+    def is_released(self, call: Call) -> bool:
+        with self._lock:
+            return (call.case, call.task) in self._released
 
     def begin(self, body: dict[str, Any], provider_name: str) -> tuple[Call, Script]:
         """Enters a request in the log and decides, from it and the log alone, what to answer."""
@@ -147,6 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         try:
             self._pause(script.sleep)
+            while script.hold and not self.owner.is_released(call):
+                self._pause(0.05)
             if script.stuck:
                 self._pause(float("inf"))
             if script.http:
@@ -184,11 +197,11 @@ class _Handler(BaseHTTPRequestHandler):
             text = script.answer(call.prompt) if tool_output is None else tool_output
             message, finish = {"content": text}, "stop"
         if body.get("stream"):
-            self._stream(body, message, finish, script.drip)
+            self._stream(body, message, finish, script)
         else:
-            self._send_json(200, _completion(body, message, finish))
+            self._send_json(200, _completion(body, message, finish, script))
 
-    def _stream(self, body: dict[str, Any], message: dict[str, Any], finish: str, drip: float) -> None:
+    def _stream(self, body: dict[str, Any], message: dict[str, Any], finish: str, script: Script) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
@@ -204,11 +217,11 @@ class _Handler(BaseHTTPRequestHandler):
         if "tool_calls" in message:
             send(message)
         text = message.get("content", "")
-        for piece in _words(text) if drip else _chunks(text):
+        for piece in _words(text) if script.drip else _chunks(text):
             send({"content": piece})
-            self._pause(drip)
+            self._pause(script.drip)
         send({}, finish)
-        self._event({**head, "choices": [], "usage": _usage()})
+        self._event({**head, "choices": [], "usage": _usage(script)})
         self.wfile.write(b"data: [DONE]\n\n")
         self.wfile.flush()
 
@@ -232,20 +245,20 @@ def _words(text: str) -> list[str]:
     return re.findall(r"\s*\S+\s*", text)
 
 
-def _completion(body: dict[str, Any], message: dict[str, Any], finish: str) -> dict[str, Any]:
+def _completion(body: dict[str, Any], message: dict[str, Any], finish: str, script: Script) -> dict[str, Any]:
     return {
         "id": f"chatcmpl-{uuid.uuid4().hex}",
         "object": "chat.completion",
         "created": int(time.time()),
         "model": body.get("model"),
         "choices": [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}],
-        "usage": _usage(),
+        "usage": _usage(script),
     }
 
 
-def _usage() -> dict[str, int]:
-    total = INPUT_TOKENS + OUTPUT_TOKENS
-    return {"prompt_tokens": INPUT_TOKENS, "completion_tokens": OUTPUT_TOKENS, "total_tokens": total}
+def _usage(script: Script) -> dict[str, int]:
+    taken, given = script.usage or (INPUT_TOKENS, OUTPUT_TOKENS)
+    return {"prompt_tokens": taken, "completion_tokens": given, "total_tokens": taken + given}
 
 
 def _exec_call(command: str) -> dict[str, Any]:

@@ -3,11 +3,13 @@
     [[case=abc]]                          names the test case: a test counts only its own calls
     [[task=t1]]                           names the task within the case: `first N` counts per case and task
     [[sleep=2]]                           answers after 2 s
+    [[hold]]                              answers once the test lets its task go: `Case.release`
     [[drip=0.5]]                          streams the answer word by word, one each half second
     [[say=any text]]                      answers exactly this
     [[garbage]]                           answers prose without JSON
     [[empty]]                             answers nothing
     [[length=200000]]                     answers the JSON example, filled up to exactly that many characters
+    [[usage=9000,500]]                    says that it took so many tokens in and out
     [[http=503]]                          refuses with this status
     [[stuck]]                             never answers, until the client goes
     [[exec=ls -l]]                        runs the command with the `exec` tool, then answers what the tool gave back
@@ -62,7 +64,7 @@ class Directive:
                 else:
                     model = condition
         name, _, value = action.partition("=")
-        if name not in {"case", "task", "sleep", "drip", *ENDINGS}:
+        if name not in {"case", "task", "sleep", "hold", "drip", "usage", *ENDINGS}:
             raise ScriptError(f"unknown directive `[[{text}]]`")
         return cls(text, name, value, model, first)
 
@@ -79,7 +81,9 @@ class Script:
     case: str = ""
     task: str = ""
     sleep: float = 0.0
+    hold: bool = False
     drip: float = 0.0
+    usage: tuple[int, int] | None = None
     ending: str = ""
     value: str = ""
     fences: tuple[str, ...] = field(default=(), repr=False)
@@ -101,6 +105,11 @@ class Script:
                 continue
             if directive.name == "sleep":
                 script = replace(script, sleep=float(directive.value))
+            elif directive.name == "hold":
+                script = replace(script, hold=True)
+            elif directive.name == "usage":
+                taken, given = directive.value.split(",")
+                script = replace(script, usage=(int(taken), int(given)))
             elif directive.name == "drip":
                 script = replace(script, drip=float(directive.value))
             elif directive.name in ENDINGS:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, Literal
 
 from parallel_agents import AgentResult, AgentTask, Orchestrator
 
 from .case import Case
 from .proxy import Proxy
 
+Way = Literal["agent", "spawn"]
+"""How agents are started on a gateway."""
 WORD_SCHEMA = {"type": "object", "required": ["word"], "properties": {"word": {"type": "string"}}}
 
 
