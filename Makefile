@@ -61,7 +61,7 @@ gateway-test: build ## a real OpenClaw gateway with a scripted provider; install
 mutants: ## break the machine on purpose, once per invariant, and see that the simulated runs notice
 	$(PYTHON) tests/sim/mutants.py
 
-bench: $(VENV)/.ready ## the figures in the README; PARTS="overhead import memory schedule gateway" chooses
+bench: $(VENV)/.ready ## the figures in the README; PARTS="overhead journal import memory schedule gateway" chooses
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet --locked --release
 	cd tests && ../$(BIN)/python -m bench $(PARTS)
 

@@ -1,6 +1,6 @@
 """All figures of the README in one command; parts of it by name.
 
-    python -m bench [overhead] [import] [memory] [schedule] [gateway] [--rounds 7] [--agents 50]
+    python -m bench [overhead] [journal] [import] [memory] [schedule] [gateway] [--rounds 7] [--agents 50]
 
 Run in `tests/`, with the package built with optimisation: `make bench` does both.
 """
@@ -11,17 +11,17 @@ import argparse
 
 from gateway import bench as gateway_bench
 
-from . import footprint, overhead, schedule
+from . import footprint, journal, overhead, schedule
 from .table import machine
 
-PARTS = ("overhead", "import", "memory", "schedule", "gateway")
+PARTS = ("overhead", "journal", "import", "memory", "schedule", "gateway")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The figures of the README.")
     parser.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; default: all")
-    parser.add_argument("--rounds", type=int, default=7, help="rounds of the overhead part")
-    parser.add_argument("--tasks", type=int, default=10_000, help="tasks of the overhead and memory parts")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of the overhead and journal parts")
+    parser.add_argument("--tasks", type=int, default=10_000, help="tasks of the overhead, journal and memory parts")
     parser.add_argument("--agents", type=int, default=gateway_bench.AGENTS, help="agents of the gateway part")
     parser.add_argument("--gateway-rounds", type=int, default=3)
     options = parser.parse_args()
@@ -31,6 +31,8 @@ def main() -> None:
     print(machine())
     if "overhead" in parts:
         overhead.measure(options.tasks, [64, 1000], options.rounds)
+    if "journal" in parts:
+        journal.measure(options.tasks, [64, 1000], options.rounds)
     if "import" in parts:
         footprint.measure_import()
     if "memory" in parts:

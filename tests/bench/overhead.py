@@ -119,13 +119,18 @@ def measure(count: int, limits: list[int], rounds: int) -> None:
 
 
 def turns(prompts: list[str], limit: int, rounds: int) -> dict[str, list[float]]:
-    """The seconds each program took, round by round. They take turns, each round in another order."""
+    """The seconds each program took, round by round."""
     programs: dict[str, Callable[[], float]] = {
         name: partial(rival, program, prompts, limit) for name, program in RIVALS.items()
     }
     programs[READ] = partial(ours, len(prompts), limit, read=True)
     programs[UNREAD] = partial(ours, len(prompts), limit, read=False)
     programs[ALONE] = partial(rival, alone, prompts, limit)
+    return take_turns(programs, rounds)
+
+
+def take_turns(programs: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """What each program returned, round by round; each round has another order."""
     seconds: dict[str, list[float]] = {name: [] for name in programs}
     order = list(programs)
     for _ in range(rounds):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
+from bench import journal
 from bench.overhead import ANSWER, MODEL, prompts_sent, ratio, tasks, turns
 from bench.rivals import RIVALS
 from bench.schedule import ideal_seconds
@@ -38,6 +40,27 @@ def test_all_programs_take_their_turns() -> None:
 
 def test_ratios_are_taken_within_a_round() -> None:
     assert ratio([2.0, 30.0, 8.0], [1.0, 10.0, 2.0]) == 3.0
+
+
+def test_a_run_is_measured_with_and_without_its_journal(tmp_path: Path) -> None:
+    seconds = journal.turns(20, 7, 2, tmp_path)
+    assert list(seconds) == [journal.WITHOUT, journal.PROCESS, journal.POWER]
+    assert {len(each) for each in seconds.values()} == {2}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_journal_takes_is_compared_within_a_round() -> None:
+    assert journal.above([2.0, 30.0, 8.0], [1.0, 10.0, 2.0], 10) == 0.6e6
+
+
+def test_the_journal_is_measured_on_a_disk(capsys: pytest.CaptureFixture[str]) -> None:
+    assert journal.file_system(Path("/proc/self")) == "proc"
+    on = journal.file_system(journal.on_disk())
+    assert on not in journal.NO_DISK
+    journal.measure(20, [7], 1)
+    table = capsys.readouterr().out
+    assert f"20 tasks whose agents take no time, 7 at once, journal on {on}; medians of 1 rounds" in table
+    assert all(name in table for name in (journal.WITHOUT, journal.PROCESS, journal.POWER))
 
 
 def test_the_ideal_schedule_starts_each_task_where_a_place_becomes_free() -> None:
