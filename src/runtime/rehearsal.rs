@@ -82,7 +82,6 @@ const PROSE: &str = "Rehearsed: here is everything but the JSON that was asked f
 #[derive(Debug)]
 pub struct Rehearsal {
     model: RehearsalModel,
-    random: fastrand::Rng,
     /// What the agent of each task answers.
     answers: Vec<Arc<str>>,
     running: BTreeMap<AttemptRef, SpawnOrder>,
@@ -95,7 +94,6 @@ impl Rehearsal {
     /// A rehearsal in which the agent of task `n` answers `answers[n]`.
     pub fn new(model: RehearsalModel, answers: Vec<Arc<str>>) -> Self {
         Self {
-            random: fastrand::Rng::with_seed(model.seed),
             model,
             answers,
             running: BTreeMap::new(),
@@ -132,7 +130,8 @@ impl Rehearsal {
 
     fn spawn(&mut self, order: SpawnOrder, now: Time) {
         let attempt = order.attempt;
-        let accepted = now + Duration::from_millis(self.random.u64(5..60));
+        let mut draws = self.draws(attempt);
+        let accepted = now + Duration::from_millis(draws.u64(5..60));
         if self.model.agents_max.is_some_and(|max| self.running.len() >= max) {
             self.running.insert(attempt, order);
             let refusal = Refusal {
@@ -147,9 +146,9 @@ impl Rehearsal {
         let session = Session { key: format!("rehearsal:{}", order.key).into(), run_id: order.key.clone() };
         self.schedule(accepted, Report::Spawned { attempt, session });
         self.schedule(accepted, Report::Started { attempt, since: accepted });
-        let latency = self.latency();
-        let (ending, latency) = if self.random.f64() < self.model.failure_rate {
-            let (ending, share) = self.failure();
+        let latency = self.latency(&mut draws);
+        let (ending, latency) = if draws.f64() < self.model.failure_rate {
+            let (ending, share) = failure(&mut draws);
             (ending, latency.mul_f64(share))
         } else {
             let answer = self.answers.get(attempt.task_index).map(ToString::to_string).unwrap_or_default();
@@ -167,24 +166,17 @@ impl Rehearsal {
         self.schedule(at, Report::Ended { attempt, ending, usage, model_used, partial: None });
     }
 
-    /// Lognormal, by the Box-Muller transform.
-    fn latency(&mut self) -> Duration {
-        let (first, second) = (1.0 - self.random.f64(), self.random.f64());
-        let normal = (-2.0 * first.ln()).sqrt() * (std::f64::consts::TAU * second).cos();
-        Duration::try_from_secs_f64(self.model.latency.as_secs_f64() * (0.5 * normal).exp()).unwrap_or(Duration::MAX)
+    /// An attempt has draws of its own: whenever it starts, and whatever runs beside it, it goes the same way.
+    fn draws(&self, attempt: AttemptRef) -> fastrand::Rng {
+        let place = ((attempt.task_index as u64) << 32) | u64::from(attempt.start_no);
+        fastrand::Rng::with_seed(self.model.seed ^ place.wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 
-    /// A failure and after what share of the agent's time it comes.
-    fn failure(&mut self) -> (Ending, f64) {
-        let message = |text: &str| Ending::Failed { message: text.to_owned() };
-        match self.random.u8(0..6) {
-            0 => (Ending::Lost { reason: "rehearsed: the connection was lost".to_owned() }, 0.5),
-            1 => (message("rehearsed: provider internal error, HTTP 503"), 1.0),
-            2 => (message("rehearsed: rate limited, HTTP 429"), 0.3),
-            3 => (Ending::Replied(String::new()), 1.0),
-            4 => (Ending::Replied(PROSE.to_owned()), 1.0),
-            _ => (Ending::TimedOut, 1.0),
-        }
+    /// Lognormal, by the Box-Muller transform.
+    fn latency(&self, draws: &mut fastrand::Rng) -> Duration {
+        let (first, second) = (1.0 - draws.f64(), draws.f64());
+        let normal = (-2.0 * first.ln()).sqrt() * (std::f64::consts::TAU * second).cos();
+        Duration::try_from_secs_f64(self.model.latency.as_secs_f64() * (0.5 * normal).exp()).unwrap_or(Duration::MAX)
     }
 
     fn stop(&mut self, attempt: AttemptRef, now: Time) {
@@ -193,6 +185,19 @@ impl Rehearsal {
         // The end that was scheduled finds nothing to end; this one comes first.
         let stopped = Ending::Stopped { reason: "rehearsed".to_owned() };
         self.end(attempt, now + Duration::from_millis(80), stopped, usage, model);
+    }
+}
+
+/// A failure and after what share of the agent's time it comes.
+fn failure(draws: &mut fastrand::Rng) -> (Ending, f64) {
+    let message = |text: &str| Ending::Failed { message: text.to_owned() };
+    match draws.u8(0..6) {
+        0 => (Ending::Lost { reason: "rehearsed: the connection was lost".to_owned() }, 0.5),
+        1 => (message("rehearsed: provider internal error, HTTP 503"), 1.0),
+        2 => (message("rehearsed: rate limited, HTTP 429"), 0.3),
+        3 => (Ending::Replied(String::new()), 1.0),
+        4 => (Ending::Replied(PROSE.to_owned()), 1.0),
+        _ => (Ending::TimedOut, 1.0),
     }
 }
 
@@ -327,6 +332,29 @@ mod tests {
         };
         assert_eq!(run(7), run(7));
         assert_ne!(run(7), run(8));
+    }
+
+    #[test]
+    fn an_attempt_goes_the_same_way_whatever_else_is_played() {
+        let model = RehearsalModel { failure_rate: 0.5, ..RehearsalModel::default() };
+        let play_all = |indices: &[usize]| {
+            let mut rehearsal = Rehearsal::new(model.clone(), vec!["four".into(); 20]);
+            indices.iter().for_each(|&index| rehearsal.begin(Action::Spawn(order(index)), Time::from_millis(0)));
+            let of_three = |report: &Report| match report {
+                Report::Spawned { attempt, .. } | Report::Started { attempt, .. } | Report::Ended { attempt, .. } => {
+                    attempt.task_index == 3
+                }
+                Report::Met { .. }
+                | Report::Active { .. }
+                | Report::Queued { .. }
+                | Report::Deleted { .. }
+                | Report::DeleteFailed { .. } => false,
+            };
+            play(&mut rehearsal).into_iter().filter(of_three).collect::<Vec<_>>()
+        };
+        let alone = play_all(&[3]);
+        assert_eq!(alone.len(), 3);
+        assert_eq!(play_all(&[7, 3, 1]), alone);
     }
 
     #[test]
