@@ -58,11 +58,10 @@ impl Contract {
                 None => Err("only what was started is looked at or stopped"),
             },
             Action::Delete { attempt, .. } => match self.attempts.insert(*attempt, Stage::Deleting) {
-                // One that has not ended was given up by the machine, which waits no longer.
-                Some(Stage::Ended | Stage::Ordered | Stage::Accepted) => Ok(()),
+                // One that has not ended was given up by the machine, which waits no longer; of one that is not known the
+                // agent ended in an earlier process, which did not live to delete it.
+                Some(Stage::Ended | Stage::Ordered | Stage::Accepted) | None => Ok(()),
                 Some(Stage::Deleting | Stage::Over) => Err("a session is deleted once"),
-                // Its agent ended in an earlier process, which did not live to delete it.
-                None => Ok(()),
             },
         }
     }
