@@ -118,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_run_makes_a_floor_of_retries_and_a_share_of_its_tasks() {
-        let policy = |retries_min, retries_share| RetryPolicy { retries_min, retries_share, ..RetryPolicy::default() };
+        let policy = |retries_min, retries_share| RetryPolicy { retries_share, retries_min, ..RetryPolicy::default() };
         for (retries_min, retries_share, tasks, expected) in [
             (50, 0.1, 0, 50),
             (50, 0.1, 9, 50),

@@ -142,12 +142,11 @@ impl Run {
             if self.machine.is_finished() {
                 return;
             }
-            match self.world.letters.pop_front() {
-                Some(letter) => self.machine.handle_report(letter, self.now),
-                None => {
-                    self.now = self.machine.next_deadline().unwrap_or(self.now).max(self.now);
-                    self.machine.handle_time(self.now);
-                }
+            if let Some(letter) = self.world.letters.pop_front() {
+                self.machine.handle_report(letter, self.now);
+            } else {
+                self.now = self.machine.next_deadline().unwrap_or(self.now).max(self.now);
+                self.machine.handle_time(self.now);
             }
         }
     }

@@ -10,7 +10,7 @@ use fastrand::Rng;
 use parallel_agents::core::breaker::BreakerPolicy;
 use parallel_agents::core::budget::{Budget, Estimate};
 use parallel_agents::core::hierarchy::{ModelHierarchy, Tier};
-use parallel_agents::core::output::{OutputFormat, STUCK_TEXT, Schema};
+use parallel_agents::core::output::{OutputFormat, STUCK_JSON, Schema};
 use parallel_agents::core::plan::{Plan, Task};
 use parallel_agents::core::retry::RetryPolicy;
 use parallel_agents::core::settings::{Cleanup, RunSettings};
@@ -165,7 +165,7 @@ fn plan(random: &mut Rng, tasks_max: usize, schema: &Schema) -> Plan {
         agent_type: ["code_reviewer", "educational"][random.usize(0..2)].into(),
         instructions: "Instructions.".into(),
         brief: format!("Brief of {index}.").into(),
-        contract: format!("Contract of {index}.\n\n{STUCK_TEXT}").into(),
+        contract: format!("Contract of {index}.\n\n{STUCK_JSON}").into(),
         timeout: Duration::from_millis([1, 700, 5_000, 5_000, 30_000, 200_000][random.usize(0..6)]),
         deadline: (deadlines && random.bool()).then(|| Duration::from_millis(random.u64(500..100_000))),
         format: if random.u8(0..6) == 0 { OutputFormat::Text } else { OutputFormat::Json },

@@ -26,6 +26,7 @@ pub struct Letter {
 }
 
 /// One agent.
+#[expect(clippy::struct_excessive_bools, reason = "each may be so or not, whatever the others are")]
 #[derive(Debug)]
 pub struct Agent {
     pub session: Session,

@@ -14,7 +14,7 @@ use crate::core::budget::Budget;
 use crate::core::fact::{End, Event, Fact, Status};
 use crate::core::failure::{Ending, Refusal};
 use crate::core::hierarchy::{ModelHierarchy, Tier};
-use crate::core::output::OutputFormat;
+use crate::core::output::{OutputFormat, STUCK_JSON};
 use crate::core::plan::{Plan, Task};
 use crate::core::record::{Phase, State};
 use crate::core::retry::RetryPolicy;
@@ -34,7 +34,7 @@ fn plan(random: &mut Rng) -> Arc<Plan> {
         agent_type: ["one", "other"][index % 2].into(),
         instructions: "".into(),
         brief: "Do it.".into(),
-        contract: "As JSON.".into(),
+        contract: STUCK_JSON.into(),
         timeout: Duration::from_secs(60),
         deadline: (random.u8(0..3) == 0).then(|| Duration::from_secs(random.u64(30..300))),
         format: OutputFormat::Json,

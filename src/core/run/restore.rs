@@ -39,7 +39,7 @@ pub(super) struct Past {
     taken_up: Time,
     /// Attempts that have not ended.
     pub(super) open: BTreeMap<usize, Open>,
-    /// Ends of attempts that nothing has followed yet, and why they were being stopped.
+    /// Ends of attempts that nothing has followed yet.
     pub(super) unfollowed: BTreeMap<usize, Unfollowed>,
     /// How tasks ended.
     ends: BTreeMap<usize, End>,
@@ -401,7 +401,6 @@ impl RunMachine {
     }
 }
 
-/// An order that nobody was heard to take may have gone to either of two lives of the runtime.
 /// A process's first orders may be planned before it reads which life of the runtime it is connected to: that is the one
 /// they go to. What is on its way while the runtime begins another life may reach either.
 fn recall_boot(past: &mut Past, boot: &Arc<str>) {

@@ -253,8 +253,8 @@ impl<'scene> Book<'scene> {
     /// How many retries the run may make by now.
     pub fn retries_max(&self) -> u32 {
         let policy = &self.scene.settings.retry;
-        let whole = |count: &u32| f64::from(*count) <= policy.retries_share * self.started.len() as f64;
-        policy.retries_min + (1..=10_000).take_while(whole).count() as u32
+        let share = policy.retries_share * f64::from(u32::try_from(self.started.len()).unwrap_or(u32::MAX));
+        policy.retries_min + (1..=10_000).take_while(|count| f64::from(*count) <= share).last().unwrap_or(0)
     }
 
     /// Whether all that the machine has said is durable, so that nothing holds an action back.

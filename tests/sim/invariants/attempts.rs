@@ -124,15 +124,12 @@ pub fn objections_go_to_the_same_tier_only(view: &View<'_>, moment: &Moment<'_>)
         page.tier == tier && truth(page) == Truth::Failed(FailureKind::Output)
     };
     let task = &book.tasks[index];
-    match task.spent[task.spent_before..].iter().rfind(unusable) {
-        Some(attempt) => {
-            holds!(objects, "no objection to the answer of {attempt:?}");
-            holds!(
-                told_text(book, *attempt).is_some_and(|text| order.prompt.text().contains(text)),
-                "the objection does not show the answer of {attempt:?}"
-            );
-        }
-        None => holds!(!objects, "an objection to nothing"),
+    if let Some(attempt) = task.spent[task.spent_before..].iter().rfind(unusable) {
+        holds!(objects, "no objection to the answer of {attempt:?}");
+        let shown = told_text(book, *attempt).is_some_and(|text| order.prompt.text().contains(text));
+        holds!(shown, "the objection does not show the answer of {attempt:?}");
+    } else {
+        holds!(!objects, "an objection to nothing");
     }
     Ok(())
 }

@@ -42,11 +42,12 @@ pub type Invariant = fn(&View<'_>, &Moment<'_>) -> Verdict;
 
 /// `Err` with the message unless the condition holds.
 macro_rules! holds {
-    ($condition:expr, $($message:tt)+) => {
-        if !$condition {
+    ($condition:expr, $($message:tt)+) => {{
+        let it_holds: bool = $condition;
+        if !it_holds {
             return Err(format!($($message)+));
         }
-    };
+    }};
 }
 use holds;
 

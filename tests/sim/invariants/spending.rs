@@ -1,7 +1,8 @@
 //! What a run spends, and what is left alone.
 
-use parallel_agents::core::budget::{Cap, Reservation};
+use parallel_agents::core::budget::{Budget, Cap, Reservation};
 use parallel_agents::core::fact::Event;
+use parallel_agents::core::usage::Tokens;
 
 use super::{Moment, Verdict, View, holds};
 use crate::book::{Book, Spending};
@@ -41,12 +42,13 @@ pub fn what_starts_fits_into_the_budget(view: &View<'_>, moment: &Moment<'_>) ->
     if let Some(time) = budget.time {
         holds!(book.now < book.budget_begun + time, "its time is over since {:?}", book.budget_begun + time);
     }
-    if *budget != parallel_agents::core::budget::Budget::default() {
+    if *budget != Budget::default() {
         let estimate = &book.scene.settings.estimate;
         let least = estimate.input_extra + estimate.output;
         holds!(needed.tokens >= least, "at least {least} tokens are to be expected");
         if let Some(price) = &book.plan().tasks()[attempt.task_index].hierarchy.tiers()[*tier].price {
-            let least = (estimate.input_extra as f64 * price.input + estimate.output as f64 * price.output) / 1e6;
+            let expected = Tokens { input: estimate.input_extra, output: estimate.output, ..Tokens::default() };
+            let least = price.of(expected);
             holds!(needed.usd.is_some_and(|usd| usd + ROUNDING >= least), "at least ${least} are to be expected");
         }
     }
