@@ -221,7 +221,7 @@ fn settings(random: &mut Rng) -> RunSettings {
         budget: budget(random),
         estimate: Estimate { token_bytes: 3, input_extra: random.u64(1..=3) * 1_000_000, output: 1_000_000 },
         breaker: BreakerPolicy {
-            failures_max: [0, 0, 1, 3][random.usize(0..4)],
+            failures_max: [0, 1, 1, 2][random.usize(0..4)],
             pause_first: Duration::from_millis(random.u64(100..10_000)),
             trials_max: random.u32(1..=2),
         },

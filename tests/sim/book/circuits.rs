@@ -1,6 +1,6 @@
 //! Which models and types of agents are left alone, by the facts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parallel_agents::core::fact::{Circuit, Outcome};
@@ -20,8 +20,8 @@ pub struct Opened {
 #[derive(Debug, Default)]
 pub struct Circuits {
     opened: BTreeMap<Circuit, Opened>,
-    /// Failures since the latest success.
-    failures: BTreeMap<Circuit, u32>,
+    /// Tasks that have failed since the latest success.
+    failed: BTreeMap<Circuit, BTreeSet<usize>>,
 }
 
 /// The breakers that an attempt of this type on this model passes.
@@ -35,27 +35,27 @@ impl Circuits {
         self.opened.insert(circuit.clone(), Opened { until, no });
     }
 
-    pub fn ended(&mut self, model: &Arc<str>, agent_type: &Arc<str>, outcome: &Outcome) {
+    pub fn ended(&mut self, task: usize, model: &Arc<str>, agent_type: &Arc<str>, outcome: &Outcome) {
         for circuit in circuits(model, agent_type) {
             match (outcome, &circuit) {
                 (Outcome::Completed | Outcome::NeedsInput { .. }, _) => {
                     self.opened.remove(&circuit);
-                    self.failures.remove(&circuit);
+                    self.failed.remove(&circuit);
                 }
                 (Outcome::Failed { kind: FailureKind::Model | FailureKind::ServerError, .. }, Circuit::Model(_)) => {
-                    *self.failures.entry(circuit).or_default() += 1;
+                    self.failed.entry(circuit).or_default().insert(task);
                 }
                 (Outcome::Failed { kind, .. }, Circuit::Agents(_, blamed)) if kind == blamed => {
-                    *self.failures.entry(circuit).or_default() += 1;
+                    self.failed.entry(circuit).or_default().insert(task);
                 }
                 (Outcome::Failed { .. } | Outcome::Cancelled, _) => {}
             }
         }
     }
 
-    /// How often in a row it has failed.
+    /// How many tasks in a row have failed it.
     pub fn failures(&self, circuit: &Circuit) -> u32 {
-        self.failures.get(circuit).copied().unwrap_or(0)
+        self.failed.get(circuit).map_or(0, |tasks| u32::try_from(tasks.len()).unwrap_or(u32::MAX))
     }
 
     /// Those of an attempt that have opened.

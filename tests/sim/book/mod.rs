@@ -405,7 +405,7 @@ impl<'scene> Book<'scene> {
                 self.note_over(*attempt, Some(outcome.clone()));
                 self.note_spending(*attempt, *cost, tokens.map(|tokens| tokens.total));
                 let agent_type = &self.scene.plan.tasks()[attempt.task_index].agent_type;
-                self.circuits.ended(&self.attempts[attempt].model, agent_type, outcome);
+                self.circuits.ended(attempt.task_index, &self.attempts[attempt].model, agent_type, outcome);
             }
             Event::RetryPlanned { task_index, tier, delay, .. } => {
                 self.retries += 1;
@@ -524,7 +524,12 @@ impl<'scene> Book<'scene> {
         let mut circuits = Circuits::default();
         for (attempt, page) in self.open() {
             if let Some(Over { outcome: Some(outcome), .. }) = &page.over {
-                circuits.ended(&page.model, &self.plan().tasks()[attempt.task_index].agent_type, outcome);
+                circuits.ended(
+                    attempt.task_index,
+                    &page.model,
+                    &self.plan().tasks()[attempt.task_index].agent_type,
+                    outcome,
+                );
             }
         }
         self.circuits = circuits;
