@@ -73,7 +73,7 @@ class RetryPolicy:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a run may spend. Before an attempt starts, what it may use at the most is reserved; at its end it is settled.
+    """What a run may spend. Before an attempt starts, the most that it may use is reserved; at its end it is settled.
 
     A cap that is reached keeps further attempts from starting and ends nothing else. An attempt that uses more than was
     reserved for it can take a run above a cap; `Orchestrator.report` tells by how much.

@@ -42,7 +42,7 @@ class RunResults(dict[str, "AgentResult"]):
     Attributes:
         run_id: The run's name in its journal; `None` without one.
         report: What the run came to: `run_id started ended tasks attempts refusals retries breakers_opened restarts
-            resumed cost currency budget sessions_left`. Costs in US dollars, `None` as soon as one attempt's is unknown.
+            resumed cost currency budget sessions_left`. Costs in US dollars, `None` once one attempt's is unknown.
             `budget` holds what was `spent` of each `cap`, the `overrun` (what attempts used above what was reserved for
             them) and `not_started`: the tasks that it did not bear, with what they would have taken at the most.
     """
@@ -287,16 +287,16 @@ class Orchestrator:
     ) -> RunResults:
         """Goes on with a run of a journal, whatever its process died of, and waits for its end.
 
-        First it is found out what became of each agent: one that has finished is collected, one that runs is followed, and
-        only what is provably gone is started again. A run that is over gives its results, and nothing is called.
+        First it is found out what became of each agent: one that has finished is collected, one that runs is followed,
+        and only what is provably gone is started again. A run that is over gives its results, and nothing is called.
 
         Args:
             run_id: The run, or the beginning of its id; `journal_runs` lists them.
             journal: The file that keeps it.
             answers: Task id to answer, for tasks that are `needs_input`: they go on with it.
             callback: As for `run_parallel`; also called with what had ended before.
-            options: Options of `Orchestrator` in place of those the run was started with. `budget` counts what was spent
-                before, and starts what an earlier one did not bear. Injected `tools` must be given again.
+            options: Options of `Orchestrator` in place of those the run was started with. `budget` counts what was
+                spent before, and starts what an earlier one did not bear. Injected `tools` must be given again.
 
         Returns:
             As `run_parallel`.
@@ -454,8 +454,8 @@ def journal_runs(journal: str | PathLike[str]) -> list[dict[str, Any]]:
         journal: The file.
 
     Returns:
-        A dict for each: `run_id state started latest runtime tasks done completed`. The state is `running` while a process
-        runs it, `ended`, or `open`: `Orchestrator.resume` goes on with it.
+        A dict for each: `run_id state started latest runtime tasks done completed`. The state is `running` while a
+        process runs it, `ended`, or `open`: `Orchestrator.resume` goes on with it.
 
     Raises:
         JournalError: There is no such journal, or it cannot be read.

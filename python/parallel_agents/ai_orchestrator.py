@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._agents import AGENT_PROMPTS, get_agent_prompt, list_available_agents, validate_agent_type
 from ._errors import GatewayError, ModelError, OptionError, ParallelAgentsError
-from ._orchestrator import Orchestrator, _call
+from ._orchestrator import Orchestrator, RunResults, _call
 from ._refinement import ITERATIONS_MAX, TARGET, Refinement, RefinementRound, refine
 from ._task import (
     DEFAULT_AGENT_TIMEOUT,
@@ -171,7 +171,7 @@ class RealAIParallelOrchestrator(Orchestrator):
         """A copy of the live sessions of all current runs: task id to session key. From any thread or callback."""
         return self.active_sessions
 
-    def run_parallel(self, tasks: Iterable[Task], callback: Callback | None = None) -> dict[str, AgentResult]:
+    def run_parallel(self, tasks: Iterable[Task], callback: Callback | None = None) -> RunResults:
         """Runs the tasks and waits for all of them.
 
         Args:
@@ -194,7 +194,7 @@ class RealAIParallelOrchestrator(Orchestrator):
             results = [self._not_run(task_fields(task, index), index, error) for index, task in enumerate(listed)]
         for result in results:
             _call(callback, result)
-        return {result.task_id: result for result in results}
+        return RunResults((result.task_id, result) for result in results)
 
     def _not_run(self, fields: Mapping[str, Any], index: int, error: Exception) -> AgentResult:
         import time

@@ -62,11 +62,12 @@ def test_a_task_that_waits_for_room_says_how_long() -> None:
     assert first < second < third
 
 
-def test_an_unusable_output_is_repeated_once_per_tier_and_then_moved_up() -> None:
+def test_an_unusable_output_is_repeated_once_moved_up_and_given_up_when_another_model_writes_the_same() -> None:
     result = one(review("only", output_schema=NEVER_FITS))
     assert result.status is AgentStatus.FAILED
+    assert "another model wrote the very same answer" in str(result.error)
     attempts = result.metadata["attempts"]
-    assert [each["model"] for each in attempts] == [model for model in MODEL_HIERARCHY for _ in range(2)]
+    assert [each["model"] for each in attempts] == [MODEL_HIERARCHY[0], MODEL_HIERARCHY[0], MODEL_HIERARCHY[1]]
     assert {each["outcome"] for each in attempts} == {"output"}
     assert result.metadata["tokens"]["total"] == sum(each["tokens"]["total"] for each in attempts)
     assert result.metadata["cost"] == pytest.approx(sum(each["cost"] for each in attempts))

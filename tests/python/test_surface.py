@@ -130,11 +130,11 @@ class TestTask:
         task = AgentTask("code_reviewer", "Review.")
         assert (task.input_data, task.timeout_seconds, task.priority, task.dependencies) == ({}, 120, 5, [])
         assert task.output_format is OutputFormat.JSON
-        assert (task.model, task.models, task.output_schema) == (None, None, None)
+        assert (task.model, task.models, task.output_schema, task.deadline_seconds) == (None, None, None, None)
 
     def test_takes_our_additions_by_keyword_only(self) -> None:
         names = [each.name for each in dataclasses.fields(AgentTask) if each.kw_only]
-        assert names == ["model", "models", "output_schema"]
+        assert names == ["deadline_seconds", "model", "models", "output_schema"]
 
     def test_shares_no_default_with_other_tasks(self) -> None:
         one, other = AgentTask("code_reviewer", "Review."), AgentTask("code_reviewer", "Review.")
