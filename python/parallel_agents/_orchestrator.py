@@ -339,8 +339,12 @@ class Orchestrator:
             if not any(name in options for name in ("tools", "sessions_spawn")) and importable() is None:
                 raise OptionError(f"run `{stored['id']}` was started with injected tools; pass them again: tools=...")
         elif stored["runtime"] == "gateway":
-            known["gateway"] = Gateway(**{**known.get("gateway", {})})
+            fields = known.get("gateway")
+            known["gateway"] = Gateway(**fields) if isinstance(fields, dict) else Gateway()
         orchestrator = Orchestrator(**{**known, **options, "journal": path})
+        if orchestrator._engine.runtime != stored["runtime"]:
+            was, other = stored["runtime"], orchestrator._engine.runtime
+            raise OptionError(f"run `{stored['id']}` has the runtime `{was}`, and these options are for `{other}`")
         replies = {str(task_id): str(answer) for task_id, answer in (answers or {}).items()}
 
         def start(engine: _core.Engine, started: list[Any]) -> None:

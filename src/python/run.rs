@@ -25,7 +25,7 @@ use crate::core::task::TaskDraft;
 use crate::journal::{Durability, Journal};
 use crate::workflow::{
     self, Answers, InputError, Keeping, LiveSessions, Origin, Planner, Recalled, RunError, RunEvent, RunHandle,
-    RunOptions, RunSummary, Waiter, durability_of, recall, run_id, sessions_left_fields, stored_options,
+    RunOptions, RunSummary, TOOLS, Waiter, durability_of, recall, run_id, sessions_left_fields, stored_options,
     summary_fields, totals_fields, wait_pair,
 };
 
@@ -55,6 +55,12 @@ impl Engine {
         let options = RunOptions::from_json(fields).map_err(|error| errors::input(py, &error))?;
         let durability = durability_of(durability).map_err(|error| errors::input(py, &error))?;
         Ok(Self { options, source, toolbox, journal: journal.map(|path| (path, durability)) })
+    }
+
+    /// What its runs are carried out by: `gateway`, `rehearsal` or `tools`.
+    #[getter]
+    fn runtime(&self) -> &'static str {
+        if self.toolbox.is_some() { TOOLS } else { self.options.runtime.name() }
     }
 
     /// Checks the tasks, starts a run of them and puts it into `started`. Nothing is spent if they cannot be run.

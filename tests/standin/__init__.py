@@ -6,16 +6,17 @@
 
 What the agents answer is written into their prompts, with the marks of the scripted provider (`gateway/script.py`).
 `Habits` says how the gateway behaves, `StandIn.tools` in which shape the callables answer, `StandIn.on` what goes wrong
-with a call; afterwards `spawns`, `children`, `calls` and `looks` tell what was done. `ZeroLatency` is a bare one for
-benchmarks.
+with a call; afterwards `spawns`, `children`, `calls` and `looks` tell what was done. `apart` lets other processes call it.
+`ZeroLatency` is a bare one for benchmarks.
 """
 
 from __future__ import annotations
 
 from .account import Call, Child, Look
+from .apart import apart, tools_at
 from .habits import Habits, Reply, Request
 from .runtime import StandIn
 from .shapes import Answer, Tools
 from .zero import ZeroLatency
 
-__all__ = ["Answer", "Call", "Child", "Habits", "Look", "Reply", "Request", "StandIn", "Tools", "ZeroLatency"]
+__all__ = ["Answer", "Call", "Child", "Habits", "Look", "Reply", "Request", "StandIn", "Tools", "ZeroLatency", "apart", "tools_at"]
