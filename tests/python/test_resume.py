@@ -74,8 +74,14 @@ MOMENTS = [
 ]
 
 
-@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: "-".join(map(str, moment[:3])))
+WAYS = [(moment, False) for moment in MOMENTS] + [(moment, True) for moment in MOMENTS[2::4]]
+
+
+@pytest.mark.parametrize(
+    ("moment", "asynchronous"),
+    WAYS,
+    ids=lambda value: "-".join(map(str, value[:3])) if isinstance(value, tuple) else "async" if value else "sync",
+)
 def test_a_killed_run_goes_on_and_starts_no_agent_twice(
     journal: Path, moment: tuple[str, int, Any, bool], asynchronous: bool
 ) -> None:
