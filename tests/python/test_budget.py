@@ -70,7 +70,7 @@ def test_a_cap_holds_at_every_moment_whatever_fails(journal: Path) -> None:
     for (cost,) in ends:
         spent += cost or 0.0
         assert spent <= cap + 1e-9
-    assert len(ends) > 40
+    assert spent > cap / 2
     assert results.report["budget"]["usd"]["spent"] == pytest.approx(spent)
     assert results.report["budget"]["usd"]["overrun"] == 0.0
     assert {"completed", "cancelled"} <= set(statuses(results).values())

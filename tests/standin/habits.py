@@ -70,12 +70,14 @@ class Reply:
 
     Args:
         wrote: What it writes at once, before it goes on with a tool.
+        busy_seconds: So long it is seen to do something: its row is as new as the look.
     """
 
     text: str = ""
     seconds: float = 0.0
     error: str | None = None
     wrote: str = ""
+    busy_seconds: float = 0.0
 
 
 Answers = Callable[[Request], Reply]

@@ -180,6 +180,10 @@ class StandIn:
 
     def _sessions_list(self, limit: int | None = None, offset: int | None = None, **_: Any) -> dict[str, Any]:
         habits = self.habits
+        now = self.now
+        for child in self.children:
+            if child.alive and child.started is not None and now < child.started + child.reply.busy_seconds:
+                self._touch(child, now)
         size = min(limit or habits.rows_default, habits.rows_max)
         start = offset or 0
         rows = [dict(row) for row in itertools.islice(reversed(self._rows.values()), start, start + size)]
