@@ -189,8 +189,9 @@ fn go_on(
     let has_new_budget = changes.contains_key("budget");
     options.extend(changes);
     if let Some(url) = gateway_url {
-        let gateway = options.entry("gateway").or_insert_with(|| json!({}));
-        gateway["url"] = json!(url);
+        let mut gateway = options.get("gateway").and_then(Value::as_object).cloned().unwrap_or_default();
+        gateway.insert("url".to_owned(), json!(url));
+        options.insert("gateway".to_owned(), Value::Object(gateway));
     }
     let options = RunOptions::from_json(options)?;
     let journal = Journal::open(path, Durability::Process)?;

@@ -49,6 +49,14 @@ def query(journal: Path, statement: str) -> list[Any]:
         connection.close()
 
 
+def change(journal: Path, statement: str) -> None:
+    """Changes a journal as nobody does."""
+    connection = sqlite3.connect(journal)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
 def only_run(journal: Path) -> dict[str, Any]:
     """The only run of a journal."""
     (run,) = journal_runs(journal)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sqlite3
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -244,11 +243,8 @@ def test_a_gateway_that_is_not_there_loses_nothing(journal: Path, closed_port: i
     kept.kill_after(journal, [too_slow("first").to_dict(), review("next").to_dict()], REHEARSAL, 1)
     run_id = kept.only_run(journal)["run_id"]
     # As a run on a gateway leaves it.
-    connection = sqlite3.connect(journal)
     options = json.dumps({"gateway": {"url": f"ws://127.0.0.1:{closed_port}"}})
-    connection.execute("UPDATE runs SET runtime = 'gateway', options = ?", [options])
-    connection.commit()
-    connection.close()
+    kept.change(journal, f"UPDATE runs SET runtime = 'gateway', options = '{options}'")
     facts = kept.query(journal, "SELECT count(*) FROM log")
     for _ in range(2):
         with pytest.raises(GatewayError, match=f"127.0.0.1:{closed_port}"):
