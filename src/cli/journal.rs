@@ -139,7 +139,7 @@ pub(super) fn stop(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<i32, CliError> {
     let path = journal.path();
-    match Journal::open(&path, Durability::Process)?.request_stop(run, reason) {
+    match Journal::open_existing(&path, Durability::Process)?.request_stop(run, reason) {
         Ok(()) => {}
         Err(JournalError::NotRunning { id }) => {
             // Its agents may be alive all the same.
@@ -194,7 +194,7 @@ fn go_on(
         options.insert("gateway".to_owned(), Value::Object(gateway));
     }
     let options = RunOptions::from_json(options)?;
-    let journal = Journal::open(path, Durability::Process)?;
+    let journal = Journal::open_existing(path, Durability::Process)?;
     let Recalled { id, plan, resumed } = recall(journal, run, answers, has_new_budget)?;
     say(&format!("run {id}: {} of {} tasks were done", done(&resumed.facts), plan.tasks().len()));
     play(plan, options, Origin::Resumed(Box::new(resumed)), Some(id.to_string()), stop, interrupted, &say)

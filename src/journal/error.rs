@@ -222,6 +222,9 @@ impl JournalError {
         match error.code {
             ErrorCode::DiskFull => Self::Full { path, source },
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy { path },
+            ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
+                Self::Open { path, source: io::Error::other(source) }
+            }
             ErrorCode::ReadOnly => Self::ReadOnly { path },
             ErrorCode::NotADatabase => Self::NoDatabase { path },
             ErrorCode::DatabaseCorrupt => Self::Damaged { path, source },
@@ -318,6 +321,7 @@ mod tests {
             JournalError::ReadOnly { .. } => "read-only",
             JournalError::NoDatabase { .. } => "no database",
             JournalError::Damaged { .. } => "damaged",
+            JournalError::Open { .. } => "not opened",
             _ => "other",
         };
         let told = [13, 778, 4_874, 5, 261, 6, 8, 264, 26, 11, 267, 10, 266, 1, 14].map(name);
@@ -338,7 +342,7 @@ mod tests {
                 "other",
                 "other",
                 "other",
-                "other"
+                "not opened"
             ]
         );
     }

@@ -97,3 +97,40 @@ fn is_at(file: &File, path: &Path) -> io::Result<bool> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(path: &Path) -> Option<Lock> {
+        match Lock::take(path).expect("a lock") {
+            Tried::Ours(lock) => Some(lock),
+            Tried::Held(process) => {
+                assert_eq!(process, Some(std::process::id()));
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn a_lock_is_held_once_and_leaves_no_file() {
+        let path = std::env::temp_dir().join(format!("journal-lock-test-{}", std::process::id()));
+        assert!(!Lock::is_held(&path).expect("looks"));
+        let first = take(&path).expect("it is free");
+        assert!(take(&path).is_none());
+        assert!(Lock::is_held(&path).expect("looks"));
+        let opened_before = open(&path).expect("a file");
+        drop(first);
+        assert!(!path.exists());
+        opened_before.try_lock().expect("nobody holds what is gone");
+        assert!(!is_at(&opened_before, &path).expect("looks"), "it is gone");
+        let second = take(&path).expect("it is free, whoever locked the file that is gone");
+        assert!(!is_at(&opened_before, &path).expect("looks"), "another one is there");
+        drop(second);
+        drop(Lock::wait(&path).expect("a lock"));
+        fs::write(&path, "99999\n").expect("a file that a dead process left");
+        assert!(!Lock::is_held(&path).expect("looks"));
+        drop(take(&path).expect("it is free"));
+        assert!(!path.exists());
+    }
+}

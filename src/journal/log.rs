@@ -9,7 +9,7 @@ use super::database::Database;
 use super::error::JournalError;
 use super::lock::Lock;
 use super::record::{Record, TextsOut};
-use super::{Run, row_number};
+use super::{Run, place};
 use crate::core::fact::Fact;
 use crate::core::time::Time;
 
@@ -155,14 +155,13 @@ pub(super) fn write_texts(connection: &Connection, texts: &TextsOut) -> rusqlite
 }
 
 fn write_facts(connection: &Connection, run: i64, before: u64, rows: &[Row], bodies: &[u8]) -> rusqlite::Result<()> {
-    let mut insert = connection
-        .prepare_cached("INSERT INTO facts (run, no, at, kind, task, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    let mut insert =
+        connection.prepare_cached("INSERT INTO facts (place, at, kind, task, body) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     let mut begin = 0;
     for (no, row) in (before + 1..).zip(rows) {
-        let task = row.task.map(row_number);
+        let task = row.task.map(|task| task as u64).map(u64::cast_signed);
         insert.execute(params![
-            run,
-            no.cast_signed(),
+            place(run, no),
             row.at.as_millis().cast_signed(),
             row.kind,
             task,

@@ -96,7 +96,12 @@ impl Journal {
         Database::open(path, durability).map(|database| Self { database })
     }
 
-    /// Opens the journal at `path` to look at it; makes none.
+    /// Opens the journal at `path` to go on with a run; makes none.
+    pub fn open_existing(path: &Path, durability: Durability) -> Result<Self, JournalError> {
+        Database::open_existing(path, durability).map(|database| Self { database })
+    }
+
+    /// Opens the journal at `path` to look at it, or to ask for a run's end; makes none.
     pub fn open_read(path: &Path) -> Result<Self, JournalError> {
         Database::open_read(path).map(|database| Self { database })
     }
@@ -120,7 +125,7 @@ impl Journal {
                     run.id,
                     run.started.as_millis().cast_signed(),
                     run.runtime,
-                    row_number(run.plan.tasks().len()),
+                    (run.plan.tasks().len() as u64).cast_signed(),
                     options
                 ],
             )
@@ -224,9 +229,9 @@ fn latest(connection: &Connection) -> rusqlite::Result<Vec<Run>> {
         .collect()
 }
 
-/// A count as SQLite takes it.
-fn row_number(index: usize) -> i64 {
-    (index as u64).cast_signed()
+/// The key of number `no` in run number `run`, for tasks and facts.
+fn place(run: i64, no: u64) -> i64 {
+    (run << 32) + no.cast_signed()
 }
 
 fn take(path: &Path, id: &str) -> Result<Lock, JournalError> {
@@ -243,13 +248,12 @@ fn is_held(path: &Path) -> Result<bool, JournalError> {
 
 fn write_tasks(connection: &Connection, run: i64, plan: &Plan) -> rusqlite::Result<()> {
     let (mut shared, mut texts, mut body) = (SharedOut::default(), TextsOut::default(), Vec::new());
-    let mut insert =
-        connection.prepare("INSERT INTO tasks (run, task, id, agent_type, body) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for (index, task) in plan.tasks().iter().enumerate() {
+    let mut insert = connection.prepare("INSERT INTO tasks (place, id, agent_type, body) VALUES (?1, ?2, ?3, ?4)")?;
+    for (index, task) in (0..).zip(plan.tasks()) {
         body.clear();
         let record = TaskRecord::of(task, &mut shared, &mut texts);
         serde_json::to_writer(&mut body, &record).expect("a record has no map and no foreign serializer");
-        insert.execute(params![run, row_number(index), &*task.id, &*task.agent_type, Json(&body)])?;
+        insert.execute(params![place(run, index), &*task.id, &*task.agent_type, Json(&body)])?;
         write_texts(connection, &texts)?;
         texts.texts.clear();
     }

@@ -12,24 +12,24 @@ CREATE TABLE runs (
 
 -- What was asked for. Texts above 512 bytes stand in `texts`; a record then says {"sha256": ...} in their place.
 CREATE TABLE tasks (
-  run INTEGER NOT NULL,
-  task INTEGER NOT NULL,             -- from 0 on
+  place INTEGER PRIMARY KEY,         -- run * 2^32 + task: SQLite adds rows behind the last one most quickly so
+  run INTEGER GENERATED ALWAYS AS (place >> 32),
+  task INTEGER GENERATED ALWAYS AS (place & 0xffffffff),  -- from 0 on
   id TEXT NOT NULL,
   agent_type TEXT NOT NULL,
-  body TEXT NOT NULL,                -- JSON
-  PRIMARY KEY (run, task)
-) WITHOUT ROWID;
+  body TEXT NOT NULL                 -- JSON
+);
 
 -- What happened.
 CREATE TABLE facts (
-  run INTEGER NOT NULL,
-  no INTEGER NOT NULL,               -- from 1 on, without gaps
+  place INTEGER PRIMARY KEY,         -- run * 2^32 + no
+  run INTEGER GENERATED ALWAYS AS (place >> 32),
+  no INTEGER GENERATED ALWAYS AS (place & 0xffffffff),    -- from 1 on, without gaps
   at INTEGER NOT NULL,
   kind TEXT NOT NULL,
   task INTEGER,
-  body TEXT NOT NULL,                -- JSON
-  PRIMARY KEY (run, no)
-) WITHOUT ROWID;
+  body TEXT NOT NULL                 -- JSON
+);
 
 -- Long texts, each once.
 CREATE TABLE texts (hash TEXT PRIMARY KEY, text TEXT NOT NULL);
@@ -38,8 +38,8 @@ CREATE TABLE texts (hash TEXT PRIMARY KEY, text TEXT NOT NULL);
 CREATE VIEW log AS
 SELECT runs.id AS run, facts.no, strftime('%Y-%m-%d %H:%M:%f', facts.at / 1000.0, 'unixepoch') AS at, facts.kind,
        tasks.id AS task, facts.body
-FROM facts JOIN runs USING (run) LEFT JOIN tasks USING (run, task)
-ORDER BY facts.run, facts.no;
+FROM facts JOIN runs USING (run) LEFT JOIN tasks ON tasks.place = (facts.run << 32) + facts.task
+ORDER BY facts.place;
 
 -- How each task ended, with its answer and why there is none.
 CREATE VIEW results AS
@@ -54,6 +54,6 @@ SELECT runs.id AS run, tasks.id AS task, json_extract(ends.body, '$.status') AS 
                 json_extract(ends.body, '$.raw')) AS answer,
        coalesce((SELECT text FROM texts WHERE hash = json_extract(ends.body, '$.reason.sha256')),
                 json_extract(ends.body, '$.reason')) AS reason
-FROM ends JOIN runs USING (run) JOIN tasks USING (run, task)
+FROM ends JOIN runs USING (run) JOIN tasks ON tasks.place = (ends.run << 32) + ends.task
 WHERE ends.kind = 'task_ended'
-ORDER BY ends.run, ends.task;
+ORDER BY tasks.place;

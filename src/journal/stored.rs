@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::database::{Database, lock_path};
 use super::error::{JournalError, Place};
 use super::record::{Record, SharedIn, TaskRecord, TextsIn, Unreadable};
-use super::{Run, is_held};
+use super::{Run, is_held, place};
 use crate::core::fact::Fact;
 use crate::core::plan::{Plan, Task};
 use crate::core::time::Time;
@@ -74,11 +74,12 @@ pub(super) fn read(database: &Database, run: &Run) -> Result<StoredRun, JournalE
         .map_err(failed)?;
     let options = serde_json::from_str(&options).map_err(|error| unreadable(Place::Options, error.into()))?;
 
+    let range = [place(run.no, 0), place(run.no + 1, 0)];
     let (mut tasks, mut shared) = (Vec::new(), SharedIn::default());
     let mut select = snapshot
-        .prepare("SELECT task, id, agent_type, body FROM tasks WHERE run = ?1 ORDER BY task")
+        .prepare("SELECT task, id, agent_type, body FROM tasks WHERE place >= ?1 AND place < ?2 ORDER BY place")
         .map_err(failed)?;
-    let mut rows = select.query([run.no]).map_err(failed)?;
+    let mut rows = select.query(range).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
         let task = task(row, tasks.len(), &mut shared, &mut texts);
         tasks.push(task.map_err(|error| unreadable(Place::Task(tasks.len() as u64 + 1), error))?);
@@ -86,9 +87,10 @@ pub(super) fn read(database: &Database, run: &Run) -> Result<StoredRun, JournalE
     let plan = Plan::new(tasks).map_err(|error| unreadable(Place::Plan, Unreadable::Content(error.to_string())))?;
 
     let mut facts = Vec::new();
-    let mut select =
-        snapshot.prepare("SELECT no, at, kind, task, body FROM facts WHERE run = ?1 ORDER BY no").map_err(failed)?;
-    let mut rows = select.query([run.no]).map_err(failed)?;
+    let mut select = snapshot
+        .prepare("SELECT no, at, kind, task, body FROM facts WHERE place >= ?1 AND place < ?2 ORDER BY place")
+        .map_err(failed)?;
+    let mut rows = select.query(range).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
         let no = facts.len() as u64 + 1;
         let fact = fact(row, no, plan.tasks().len(), &mut texts);
@@ -134,14 +136,14 @@ pub(super) fn runs(database: &mut Database) -> Result<Vec<RunRow>, JournalError>
     let runs = database
         .connection
         .prepare(
-            "SELECT run, id, started, runtime, tasks, \
-             (SELECT at FROM facts WHERE facts.run = runs.run ORDER BY no DESC LIMIT 1), \
-             (SELECT kind FROM facts WHERE facts.run = runs.run ORDER BY no DESC LIMIT 1), \
+            "SELECT runs.run, id, started, runtime, tasks, latest.at, latest.kind, \
              (SELECT count(*) FILTER (WHERE kind = 'task_ended') - count(*) FILTER (WHERE kind = 'task_reopened') \
-              FROM facts WHERE facts.run = runs.run), \
-             (SELECT count(*) FROM facts WHERE facts.run = runs.run AND kind = 'task_ended' \
-              AND json_extract(body, '$.status') = 'completed') \
-             FROM runs ORDER BY run DESC",
+              FROM facts WHERE place > runs.run << 32 AND place < (runs.run + 1) << 32), \
+             (SELECT count(*) FROM facts WHERE place > runs.run << 32 AND place < (runs.run + 1) << 32 \
+              AND kind = 'task_ended' AND json_extract(body, '$.status') = 'completed') \
+             FROM runs LEFT JOIN facts AS latest ON latest.place = \
+              (SELECT max(place) FROM facts WHERE place > runs.run << 32 AND place < (runs.run + 1) << 32) \
+             ORDER BY runs.run DESC",
         )
         .and_then(|mut select| select.query_map([], run_row)?.collect::<Result<Vec<_>, _>>())
         .map_err(|error| database.failed(error))?;

@@ -100,8 +100,10 @@ impl Engine {
         has_new_budget: bool,
         started: &Bound<'_, PyList>,
     ) -> PyResult<()> {
-        let journal = self.open_journal(py)?;
-        let journal = journal.ok_or_else(|| errors::run(py, &RunError::Internal("no journal".to_owned())))?;
+        let Some((path, durability)) = &self.journal else {
+            return Err(errors::run(py, &RunError::Internal("a run was to be resumed without its journal".to_owned())));
+        };
+        let journal = Journal::open_existing(path, *durability).map_err(|error| errors::journal(py, &error))?;
         let recalled = py.detach(|| recall(journal, run_id, &answers, has_new_budget));
         let Recalled { id, plan, resumed } = recalled.map_err(|error| errors::resume(py, &error))?;
         self.begin(py, plan, Origin::Resumed(Box::new(resumed)), Some(id), started)

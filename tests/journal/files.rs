@@ -12,6 +12,8 @@ use parallel_agents::journal::{Durability, Journal, JournalError};
 
 use crate::world::{Folder, create, fact, open};
 
+type Open = fn(&Path) -> Result<Journal, JournalError>;
+
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("a file").permissions().mode() & 0o777
 }
@@ -59,16 +61,21 @@ fn nothing_but_the_journal_stays_behind() {
 }
 
 #[test]
-fn who_only_reads_makes_nothing() {
-    let folder = Folder::new();
-    let path = folder.path().join("none/runs.db");
-    let error = Journal::open_read(&path).expect_err("none");
-    assert!(matches!(error, JournalError::Missing { .. }), "{error}");
-    assert!(folder.files().is_empty());
-    fs::write(folder.journal(), "").expect("writes");
-    let error = Journal::open_read(&folder.journal()).expect_err("none");
-    assert!(matches!(error, JournalError::Missing { .. }), "{error}");
-    assert_eq!(fs::read(folder.journal()).expect("a file"), b"");
+fn who_reads_or_resumes_makes_nothing() {
+    let opens: [Open; 2] = [Journal::open_read, |path| Journal::open_existing(path, Durability::Power)];
+    for open in opens {
+        let folder = Folder::new();
+        let error = open(&folder.path().join("none/runs.db")).expect_err("none");
+        assert!(matches!(error, JournalError::Missing { .. }), "{error}");
+        assert!(folder.files().is_empty());
+        fs::write(folder.journal(), "").expect("writes");
+        let error = open(&folder.journal()).expect_err("none");
+        assert!(matches!(error, JournalError::Missing { .. }), "{error}");
+        assert_eq!(fs::read(folder.journal()).expect("a file"), b"");
+        fs::remove_file(folder.journal()).expect("removes");
+        drop(create(&folder.journal(), "run").expect("a run"));
+        open(&folder.journal()).expect("a journal").resume("run").expect("a run");
+    }
 }
 
 #[test]

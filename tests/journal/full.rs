@@ -78,6 +78,7 @@ fn a_file_that_may_not_grow_loses_nothing() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "says why nothing was tested")]
 fn a_full_disk_loses_nothing() {
     let folder = Folder::new();
     let disk = folder.path().to_str().expect("UTF-8");

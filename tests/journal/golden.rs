@@ -9,7 +9,7 @@ use rusqlite::types::ValueRef;
 
 use parallel_agents::journal::{FORMAT, Journal};
 
-use crate::world::{Folder, create, every_fact, options, plan};
+use crate::world::{Folder, append_all, create, every_fact, options, plan};
 
 const GOLDEN: &str = include_str!("format-1.sql");
 
@@ -26,13 +26,18 @@ fn dump(path: &Path) -> String {
     for statement in schema {
         writeln!(sql, "{};", statement.expect("a statement")).expect("writes");
     }
-    for table in ["runs ORDER BY run", "tasks ORDER BY run, task", "facts ORDER BY run, no", "texts ORDER BY hash"] {
-        let name = table.split(' ').next().expect("a name");
-        let mut select = connection.prepare(&format!("SELECT * FROM {table}")).expect("a table");
-        let columns = select.column_count();
+    for (table, columns, order) in [
+        ("runs", "run, id, started, runtime, tasks, options, stops, stop_reason", "run"),
+        ("tasks", "place, id, agent_type, body", "place"),
+        ("facts", "place, at, kind, task, body", "place"),
+        ("texts", "hash, text", "hash"),
+    ] {
+        let mut select =
+            connection.prepare(&format!("SELECT {columns} FROM {table} ORDER BY {order}")).expect("a table");
+        let count = select.column_count();
         let mut rows = select.query([]).expect("rows");
         while let Some(row) = rows.next().expect("a row") {
-            let values: Vec<String> = (0..columns)
+            let values: Vec<String> = (0..count)
                 .map(|column| match row.get_ref(column).expect("a value") {
                     ValueRef::Null => "NULL".to_owned(),
                     ValueRef::Integer(number) => number.to_string(),
@@ -44,7 +49,7 @@ fn dump(path: &Path) -> String {
                     ValueRef::Real(_) | ValueRef::Blob(_) => panic!("format 1 has no such values"),
                 })
                 .collect();
-            writeln!(sql, "INSERT INTO {name} VALUES ({});", values.join(", ")).expect("writes");
+            writeln!(sql, "INSERT INTO {table} ({columns}) VALUES ({});", values.join(", ")).expect("writes");
         }
     }
     sql
@@ -54,9 +59,7 @@ fn dump(path: &Path) -> String {
 fn todays_writer_writes_format_1() {
     let folder = Folder::new();
     let mut log = create(&folder.journal(), "golden").expect("a run");
-    for fact in every_fact() {
-        log.append(&fact);
-    }
+    append_all(&mut log, &every_fact());
     log.commit().expect("commits");
     drop(log);
     let written = dump(&folder.journal());

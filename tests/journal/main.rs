@@ -10,16 +10,14 @@ mod strategies;
 mod torn;
 mod world;
 
-use world::{Folder, create, every_fact, open, options, plan};
+use world::{Folder, append_all, create, every_fact, open, options, plan};
 
 #[test]
 fn what_is_committed_is_read_back_as_it_was() {
     let folder = Folder::new();
     let facts = every_fact();
     let mut log = create(&folder.journal(), "run-1").expect("a run");
-    for fact in &facts {
-        log.append(fact);
-    }
+    append_all(&mut log, &facts);
     assert!(log.pending());
     assert_eq!(log.commit().expect("commits"), facts.len() as u64);
     assert!(!log.pending());

@@ -72,6 +72,7 @@ impl Player {
 }
 
 /// What a player tells.
+#[expect(clippy::print_stdout, reason = "how it tells")]
 pub fn say(line: impl std::fmt::Display) {
     println!("{MARK}{line}");
 }
@@ -208,7 +209,9 @@ fn one_of_many_gets_an_interrupted_run() {
     for player in &mut players {
         assert_eq!(player.line(), "ready");
     }
-    players.iter_mut().for_each(|player| player.tell("go"));
+    for player in &mut players {
+        player.tell("go");
+    }
     let mut said: Vec<String> = players.iter_mut().map(Player::line).collect();
     for (player, said) in players.iter_mut().zip(&said) {
         if said == "mine" {

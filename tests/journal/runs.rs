@@ -7,21 +7,21 @@ use parallel_agents::core::fact::{End, Event, Outcome};
 use parallel_agents::core::time::Time;
 use parallel_agents::journal::{Durability, Journal, JournalError, RunRow};
 
-use crate::world::{ATTEMPT, Folder, create, every_fact, fact, open};
+use crate::world::{ATTEMPT, Folder, append_all, create, every_fact, fact, open};
 
 #[test]
 fn what_was_not_committed_is_gone_and_numbers_go_on() {
     let folder = Folder::new();
     let facts = every_fact();
     let mut log = create(&folder.journal(), "run").expect("a run");
-    facts[..3].iter().for_each(|fact| log.append(fact));
+    append_all(&mut log, &facts[..3]);
     assert_eq!(log.commit().expect("commits"), 3);
     log.append(&facts[3]);
     drop(log);
     let (stored, mut log) = open(&folder.journal()).resume("run").expect("a run");
     assert_eq!(stored.facts, facts[..3]);
     assert_eq!(log.commit().expect("nothing to do"), 3);
-    facts[3..].iter().for_each(|fact| log.append(fact));
+    append_all(&mut log, &facts[3..]);
     assert_eq!(log.commit().expect("commits"), facts.len() as u64);
     assert_eq!(open(&folder.journal()).read("run").expect("a run").facts, facts, "while it is run");
 }
@@ -156,13 +156,13 @@ fn a_request_to_stop_is_told_once_and_ends_with_the_run_it_was_for() {
 fn results_are_read_with_one_select_and_long_texts_stand_once() {
     let folder = Folder::new();
     let mut log = create(&folder.journal(), "run").expect("a run");
-    let long = "A long answer. ".repeat(100);
+    let words = "A long answer. ".repeat(100);
     let json = json!({"a": [1, 2.5]});
     let ends = [
-        End::Completed { output: Value::from(long.clone()).into(), raw: long.clone().into() },
+        End::Completed { output: Value::from(words.clone()).into(), raw: words.clone().into() },
         End::Completed { output: json.clone().into(), raw: format!("Here it is: {json}").into() },
         End::Completed { output: json.clone().into(), raw: json.to_string().into() },
-        End::Failed { reason: long.clone(), raw: None },
+        End::Failed { reason: words.clone(), raw: None },
     ];
     log.append(&fact(
         1,
@@ -173,7 +173,7 @@ fn results_are_read_with_one_select_and_long_texts_stand_once() {
             tokens: None,
             cost: None,
             truncated: false,
-            answer: Some(long.clone().into()),
+            answer: Some(words.clone().into()),
         },
     ));
     for (task_index, end) in ends.into_iter().enumerate() {
@@ -191,19 +191,20 @@ fn results_are_read_with_one_select_and_long_texts_stand_once() {
     assert_eq!(
         rows,
         [
-            row("one", "completed", Some(long.clone()), None),
+            row("one", "completed", Some(words.clone()), None),
             row("two", "completed", Some(json.to_string()), None),
             row("three", "completed", Some(json.to_string()), None),
-            row("four", "failed", None, Some(long.clone())),
+            row("four", "failed", None, Some(words.clone())),
         ]
     );
-    let stored: i64 =
-        connection.query_row("SELECT count(*) FROM texts WHERE text = ?1", [&long], |row| row.get(0)).expect("a count");
+    let stored: i64 = connection
+        .query_row("SELECT count(*) FROM texts WHERE text = ?1", [&words], |row| row.get(0))
+        .expect("a count");
     assert_eq!(stored, 1);
     let bodies: i64 = connection
         .query_row("SELECT sum(length(body)) FROM facts WHERE task IN (0, 3)", [], |row| row.get(0))
         .expect("a sum");
-    assert!(bodies < 1_000, "{bodies} bytes of facts beside a text of {}", long.len());
+    assert!(bodies < 1_000, "{bodies} bytes of facts beside a text of {}", words.len());
     let at: String = connection.query_row("SELECT at FROM log WHERE no = 2", [], |row| row.get(0)).expect("a time");
     assert_eq!(at, "1970-01-01 00:00:00.002");
 }
@@ -230,7 +231,7 @@ fn a_record_that_cannot_be_read_is_named() {
     ];
     let folder = Folder::new();
     let mut log = create(&folder.journal(), "run").expect("a run");
-    every_fact().iter().for_each(|fact| log.append(fact));
+    append_all(&mut log, &every_fact());
     log.commit().expect("commits");
     drop(log);
     let sound = std::fs::read(folder.journal()).expect("a file");

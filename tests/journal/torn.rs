@@ -9,9 +9,10 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use parallel_agents::core::fact::{Event, Fact};
+use parallel_agents::core::plan::Plan;
 use parallel_agents::journal::{Journal, JournalError};
 
-use crate::world::{Folder, create, fact, open};
+use crate::world::{Folder, append_all, create_with, fact, open};
 
 /// A page of the log with its header.
 const FRAME: usize = 4_096 + 24;
@@ -28,7 +29,7 @@ fn written(checkpoint: bool) -> Files {
     let folder = Folder::new();
     let path = folder.journal();
     let log_path = folder.path().join("runs.db-wal");
-    drop(create(&path, "run").expect("a run"));
+    drop(create_with(&path, "run", &Plan::default()).expect("a run"));
     let (_, mut log) = open(&path).resume("run").expect("a run");
     let mut commits = vec![(fs::read(&log_path).expect("a log").len(), 0)];
     let mut facts = Vec::new();
@@ -71,7 +72,7 @@ fn surviving(folder: &Folder) -> Vec<Fact> {
 fn a_log_that_is_cut_anywhere_keeps_every_commit_before_the_cut() {
     let Files { main, log, commits, facts } = written(false);
     let folder = quick_folder();
-    let first = log.len() - 3 * FRAME;
+    let first = log.len() - 2 * FRAME;
     for cut in first..=log.len() {
         put(&folder, &main, Some(&log[..cut]));
         let (_, expected) = commits.iter().rev().find(|(length, _)| *length <= cut).expect("a commit");
@@ -81,7 +82,7 @@ fn a_log_that_is_cut_anywhere_keeps_every_commit_before_the_cut() {
         }
         let (stored, mut run) = open(&folder.journal()).resume("run").expect("a run");
         assert_eq!(stored.facts, facts[..*expected], "cut at byte {cut} of {}", log.len());
-        facts[*expected..].iter().for_each(|fact| run.append(fact));
+        append_all(&mut run, &facts[*expected..]);
         run.append(&fact(0, Event::RunEnded));
         run.commit().expect("goes on");
         drop(run);
@@ -93,7 +94,7 @@ fn a_log_that_is_cut_anywhere_keeps_every_commit_before_the_cut() {
 fn a_file_that_is_cut_while_the_log_is_moved_into_it_loses_nothing() {
     let Files { main, log, facts, .. } = written(true);
     let folder = quick_folder();
-    for cut in (main.len() - 2 * 4_096..=main.len()).rev() {
+    for cut in (main.len() - 4_096..=main.len()).rev() {
         put(&folder, &main[..cut], Some(&log));
         assert_eq!(surviving(&folder), facts, "cut at byte {cut} of {}", main.len());
     }

@@ -66,9 +66,19 @@ pub fn open(path: &Path) -> Journal {
 
 /// A new run of [`plan`].
 pub fn create(path: &Path, id: &str) -> Result<RunLog, JournalError> {
-    let (options, plan) = (options(), plan());
-    let run = NewRun { id, options: &options, plan: &plan, runtime: "rehearsal", started: Time::from_millis(1_000) };
+    create_with(path, id, &plan())
+}
+
+pub fn create_with(path: &Path, id: &str, plan: &Plan) -> Result<RunLog, JournalError> {
+    let options = options();
+    let run = NewRun { id, options: &options, plan, runtime: "rehearsal", started: Time::from_millis(1_000) };
     open(path).create(run)
+}
+
+pub fn append_all<'a>(log: &mut RunLog, facts: impl IntoIterator<Item = &'a Fact>) {
+    for fact in facts {
+        log.append(fact);
+    }
 }
 
 pub fn options() -> Value {
