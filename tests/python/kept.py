@@ -16,8 +16,8 @@ from . import child
 
 TESTS = Path(__file__).parents[1]
 
-# Prints each result as it comes. What `Orchestrator` is made with stands on the command line. Tasks that are the name of a
-# run are those of that run.
+# Prints each result as it comes. What `Orchestrator` is made with stands on the command line. In place of tasks there may
+# be the name of a run that is to go on.
 PROGRAM = """
 import json, sys
 from parallel_agents import Budget, CircuitBreaker, Orchestrator, Rehearsal, RetryPolicy
@@ -63,7 +63,10 @@ def only_run(journal: Path) -> dict[str, Any]:
     return run
 
 
-def command(journal: Path, tasks: list[Any] | str, options: str = "{}", address: str = "", kind: str = "sync") -> list[str]:
+def command(
+    journal: Path, tasks: list[Any] | str, options: str = "{}", address: str = "", kind: str = "sync"
+) -> list[str]:
+    """What runs `tasks`, or goes on with the run of that name, in another process."""
     return [sys.executable, "-c", PROGRAM, str(TESTS), address, kind, str(journal), options, json.dumps(tasks)]
 
 

@@ -200,5 +200,5 @@ def test_a_share_of_the_tasks_may_be_tried_again() -> None:
     assert_all_completed(Orchestrator(1, tools=standin.tools(), retry=retry).run_parallel(tasks), 6)
     with pytest.raises(OptionError, match="`retries_share` is `-1`"):
         Orchestrator(rehearsal=True, retry=RetryPolicy(retries_share=-1))
-    with pytest.raises(OptionError, match="`retry.retries_min` is `-1`"):
+    with pytest.raises(OptionError, match=r"`retry\.retries_min` is `-1`"):
         Orchestrator(rehearsal=True, retry=RetryPolicy(retries_min=-1))

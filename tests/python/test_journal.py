@@ -186,7 +186,7 @@ def test_the_durability_is_checked_by_name(journal: Path) -> None:
 
 def test_a_journal_that_is_not_there_is_named(journal: Path) -> None:
     for look in (lambda: journal_runs(journal), lambda: Orchestrator.resume("any", journal)):
-        with pytest.raises(JournalError, match="there is no journal at `.*runs.sqlite`"):
+        with pytest.raises(JournalError, match=r"there is no journal at `.*runs\.sqlite`"):
             look()
     assert not journal.exists()
     with pytest.raises(OptionError, match="`journal` is `None`"):

@@ -178,7 +178,12 @@ def test_the_callback_hears_of_what_had_ended_before(journal: Path) -> None:
 
     run_id = journal_runs(journal)[0]["run_id"]
     results = Orchestrator.resume(run_id, journal, callback=callback, rehearsal=True)
-    assert statuses(results) == {"first": "timeout", "task-0": "completed", "task-1": "completed", "task-2": "completed"}
+    assert statuses(results) == {
+        "first": "timeout",
+        "task-0": "completed",
+        "task-1": "completed",
+        "task-2": "completed",
+    }
     assert sorted(heard) == sorted(results)
     assert Counter(heard).most_common(1)[0][1] == 1
 

@@ -120,7 +120,12 @@ def test_an_agent_that_does_nothing_for_too_long_is_stopped() -> None:
 
 
 def test_bad_idle_times_and_answer_sizes_are_named() -> None:
-    for option, value in (("idle_seconds", 0), ("idle_seconds", "x"), ("output_bytes_max", 0), ("output_bytes_max", 2.5)):
+    for option, value in (
+        ("idle_seconds", 0),
+        ("idle_seconds", "x"),
+        ("output_bytes_max", 0),
+        ("output_bytes_max", 2.5),
+    ):
         with pytest.raises(OptionError, match=f"`{option}` is"):
             Orchestrator(rehearsal=True, **{option: value})  # type: ignore[arg-type]
 

@@ -6,8 +6,8 @@
 
 What the agents answer is written into their prompts, with the marks of the scripted provider (`gateway/script.py`).
 `Habits` says how the gateway behaves, `StandIn.tools` in which shape the callables answer, `StandIn.on` what goes wrong
-with a call; afterwards `spawns`, `children`, `calls` and `looks` tell what was done. `apart` lets other processes call it.
-`ZeroLatency` is a bare one for benchmarks.
+with a call; afterwards `spawns`, `children`, `calls` and `looks` tell what was done. `apart` lets other processes call
+it. `ZeroLatency` is a bare one for benchmarks.
 """
 
 from __future__ import annotations
@@ -19,4 +19,17 @@ from .runtime import StandIn
 from .shapes import Answer, Tools
 from .zero import ZeroLatency
 
-__all__ = ["Answer", "Call", "Child", "Habits", "Look", "Reply", "Request", "StandIn", "Tools", "ZeroLatency", "apart", "tools_at"]
+__all__ = [
+    "Answer",
+    "Call",
+    "Child",
+    "Habits",
+    "Look",
+    "Reply",
+    "Request",
+    "StandIn",
+    "Tools",
+    "ZeroLatency",
+    "apart",
+    "tools_at",
+]

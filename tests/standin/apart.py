@@ -1,7 +1,7 @@
 """A stand-in that other processes call: its agents go on when the process that started them dies.
 
-    with apart(standin.tools()) as address:
-        ...  # another process: Orchestrator(tools=tools_at(address))
+with apart(standin.tools()) as address:
+    ...  # another process: Orchestrator(tools=tools_at(address))
 """
 
 from __future__ import annotations
