@@ -137,6 +137,19 @@ def test_an_agent_that_is_gone_is_started_again_with_the_reason(journal: Path) -
     assert children_of(standin) == {"gone": 2, "stays": 1}
 
 
+def test_where_a_lost_start_cannot_be_found_its_task_fails_instead_of_being_paid_for_twice(journal: Path) -> None:
+    standin = StandIn(Habits(speed=20))
+    killer = kept.Killer()
+    standin.on("sessions_spawn", killer, call_no=2)
+    tasks = [ask("told"), ask("lost"), ask("later")]
+    run_id = kept.killed_run(standin, journal, tasks, killer, options="dict(max_concurrent=2)")
+    # These take no labels.
+    results = Orchestrator.resume(run_id, journal, tools=standin.tools(signature="strict", subagents=True))
+    assert statuses(results) == {"told": "completed", "lost": "failed", "later": "completed"}
+    assert "start" in str(results["lost"].error)
+    assert set(children_of(standin).values()) == {1}
+
+
 def test_a_run_survives_several_deaths(journal: Path) -> None:
     standin = StandIn(Habits(speed=20))
     killer = kept.Killer()

@@ -1,6 +1,9 @@
 //! A soak: 10,000 tasks in a rehearsal in which three of ten attempts fail, through the real driver, with and without a
 //! journal, with a budget that is reached and one that is not.
 
+// With the feature the library brings an allocator of its own.
+#![cfg(not(feature = "python"))]
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
