@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from . import _core
-from ._errors import OptionError, RunInterrupted
+from ._errors import OptionError, PlanError, RunInterrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Orchestrator:
             },
             None if self._tools is None else self._tools.toolbox,
             _path("journal", journal),
-            durability,
+            _durability(durability),
         )
         self._results_dir = _path("results_dir", results_dir)
         self._runs: set[_core.Run | _core.ToolRun] = set()
@@ -303,7 +303,7 @@ class Orchestrator:
 
         Raises:
             JournalError: The journal cannot be used, does not hold the run, or another process runs it.
-            PlanError: An answer to a task that asks nothing.
+            PlanError: An answer to a task that asks nothing, or one that is no text or empty.
             As `run_parallel` otherwise. The run can be resumed again after any of them.
         """
         orchestrator, start = cls._resuming(run_id, journal, answers, options)
@@ -333,6 +333,8 @@ class Orchestrator:
         path = _path("journal", journal)
         if path is None:
             raise OptionError("`journal` is `None`, expected the file that keeps the run")
+        if not isinstance(run_id, str):
+            raise OptionError(f"`run_id` is `{run_id!r}`, expected a run's name: journal_runs(journal) lists them")
         stored = _core.stored_run(path, run_id)
         known = dict(stored["options"])
         if stored["runtime"] == "tools":
@@ -345,7 +347,7 @@ class Orchestrator:
         if orchestrator._engine.runtime != stored["runtime"]:
             was, other = stored["runtime"], orchestrator._engine.runtime
             raise OptionError(f"run `{stored['id']}` has the runtime `{was}`, and these options are for `{other}`")
-        replies = {str(task_id): str(answer) for task_id, answer in (answers or {}).items()}
+        replies = _replies(answers)
 
         def start(engine: _core.Engine, started: list[Any]) -> None:
             engine.resume(stored["id"], replies, options.get("budget") is not None, started)
@@ -477,6 +479,25 @@ def _path(option: str, value: object) -> str | None:
         return None if value is None else os.fsdecode(value)  # type: ignore[arg-type]
     except TypeError:
         raise OptionError(f"`{option}` is `{value!r}`, expected a path") from None
+
+
+def _durability(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise OptionError(f"`durability` is `{value!r}`, expected one of process, power")
+
+
+def _replies(answers: object) -> dict[str, str]:
+    """Answers to questions, all of them texts."""
+    if answers is None:
+        return {}
+    if not hasattr(answers, "items"):
+        raise OptionError(f"`answers` is of type `{type(answers).__name__}`, expected a dict from task id to answer")
+    replies = dict(answers.items())
+    for task_id, answer in replies.items():
+        if not isinstance(task_id, str) or not isinstance(answer, str):
+            raise PlanError(f"the answer to task `{task_id}` is `{answer!r}`, expected a text")
+    return replies
 
 
 def _starting(tasks: Iterable[Task]) -> Start:

@@ -330,11 +330,15 @@ async fn run(
                     Ok(narrator.into_summary())
                 }
                 Err(reason) => {
-                    let mut narrator = Narrator::new(plan.clone(), &settings, live);
+                    // Kept like any other: its name has been told.
+                    let (_, mut narrator, mut recorder) =
+                        begin(plan.clone(), settings.clone(), origin, (name, 0), clock.now(), live, tell)?;
                     let mut machine = RunMachine::cancelled(plan, settings, &reason, clock.now());
                     while let Some(fact) = machine.poll_fact() {
+                        recorder.take(&fact);
                         narrator.observe(Told::Fact(fact), tell);
                     }
+                    recorder.write(&mut machine, clock.now(), &mut |told| narrator.observe(told, tell));
                     Ok(narrator.into_summary())
                 }
             }

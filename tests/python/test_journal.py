@@ -164,6 +164,18 @@ def test_nothing_is_kept_of_a_run_that_could_not_start(journal: Path) -> None:
     assert not journal.exists()
 
 
+def test_a_run_that_is_over_before_it_begins_is_kept_too(journal: Path, closed_port: int) -> None:
+    gateway = Gateway(url=f"ws://127.0.0.1:{closed_port}")
+    for orchestrator in (
+        Orchestrator(gateway=gateway, journal=journal),
+        Orchestrator(rehearsal=True, journal=journal),
+        Orchestrator(tools=StandIn().tools(), journal=journal),
+    ):
+        results = orchestrator.run_parallel([])
+        row = journal_runs(journal)[0]
+        assert (row["run_id"], row["state"], row["tasks"]) == (results.run_id, "ended", 0)
+
+
 def test_several_threads_share_a_journal(journal: Path) -> None:
     orchestrators = [Orchestrator(rehearsal=Rehearsal(seed=seed), journal=journal) for seed in range(6)]
     threads = [threading.Thread(target=each.run_parallel, args=(reviews(20),)) for each in orchestrators]
@@ -180,6 +192,8 @@ def test_the_durability_is_checked_by_name(journal: Path) -> None:
     assert_all_completed(rehearse(journal, reviews(2), durability="power"), 2)
     with pytest.raises(OptionError, match="`durability` is `disk`, expected one of process, power"):
         rehearse(journal, reviews(2), durability="disk")
+    with pytest.raises(OptionError, match="`durability` is `5`"):
+        rehearse(journal, reviews(2), durability=5)
     with pytest.raises(OptionError, match="`journal` is `5`, expected a path"):
         Orchestrator(rehearsal=True, journal=5)  # type: ignore[arg-type]
 
@@ -191,6 +205,8 @@ def test_a_journal_that_is_not_there_is_named(journal: Path) -> None:
     assert not journal.exists()
     with pytest.raises(OptionError, match="`journal` is `None`"):
         Orchestrator.resume("any", None)  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="`run_id` is `None`, expected a run's name"):
+        Orchestrator.resume(None, journal)  # type: ignore[arg-type]
 
 
 def test_a_run_that_is_not_there_is_told_with_those_that_are(journal: Path) -> None:

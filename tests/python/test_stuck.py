@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from parallel_agents import AgentStatus, AgentTask, JournalError, Orchestrator, PlanError, RunResults
+from parallel_agents import AgentStatus, AgentTask, JournalError, OptionError, Orchestrator, PlanError, RunResults
 from standin import Reply, Request, StandIn
 
 from .injected import ask, outcomes, post, statuses
@@ -138,9 +138,12 @@ def test_only_what_asks_is_answered(journal: Path) -> None:
         ({"aks": "yes"}, f"run `{run_id}` has no task `aks` .did you mean `asks`?"),
         ({"asks": "  \n"}, "the answer to task `asks` is empty"),
         ({"asks": "fine", "other": "yes"}, "asks nothing"),
+        ({"asks": None}, "the answer to task `asks` is `None`, expected a text"),
     ):
         with pytest.raises(PlanError, match=words):
-            Orchestrator.resume(run_id, journal, answers, tools=standin.tools())
+            Orchestrator.resume(run_id, journal, answers, tools=standin.tools())  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="`answers` is of type `list`, expected a dict"):
+        Orchestrator.resume(run_id, journal, ["asks"], tools=standin.tools())  # type: ignore[arg-type]
     assert len(standin.calls) == calls
     # None of that was taken in.
     after = Orchestrator.resume(run_id, journal, {"asks": "the one at the harbour"}, tools=standin.tools())
