@@ -339,7 +339,9 @@ mod tests {
         let model = RehearsalModel { failure_rate: 0.5, ..RehearsalModel::default() };
         let play_all = |indices: &[usize]| {
             let mut rehearsal = Rehearsal::new(model.clone(), vec!["four".into(); 20]);
-            indices.iter().for_each(|&index| rehearsal.begin(Action::Spawn(order(index)), Time::from_millis(0)));
+            for &index in indices {
+                rehearsal.begin(Action::Spawn(order(index)), Time::from_millis(0));
+            }
             let of_three = |report: &Report| match report {
                 Report::Spawned { attempt, .. } | Report::Started { attempt, .. } | Report::Ended { attempt, .. } => {
                     attempt.task_index == 3
