@@ -28,7 +28,7 @@ use crate::scene::{RUN, Scene, plan};
 use crate::wire::{Line, ending_of, order_line, text, usage_of};
 
 /// Longer than any run of these tests takes.
-const PATIENCE: Duration = Duration::from_secs(100);
+const PATIENCE: Duration = Duration::from_secs(40);
 /// What stands before a line of the player, among those of the test harness.
 const MARK: &str = "> ";
 
