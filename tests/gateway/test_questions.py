@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from parallel_agents import AgentStatus, AgentTask, Orchestrator, journal_runs
+from parallel_agents import AgentStatus, Orchestrator, journal_runs
 
 from .apart import command
 from .case import Case
@@ -17,10 +17,9 @@ FIELD = json.dumps({"stuck": "Which city are the mornings in?"})
 
 def test_agents_that_ask_go_on_with_the_answer_in_their_prompt(gateway: Gateway, case: Case, journal: Path) -> None:
     before = gateway.sessions()
-    line = f"Say when the tide turns. {case} [[task=line]] [[first 1: say=I looked.\nSTUCK: At which harbour?]]"
     tasks = [
         post(case, "field", f"[[first 1: say={FIELD}]]"),
-        AgentTask("plain", line, task_id="line"),
+        post(case, "line", "[[first 1: say=I looked.\nSTUCK: At which harbour?]]", output_format="text"),
         post(case, "builds", dependencies=["field"]),
         post(case, "alone"),
     ]

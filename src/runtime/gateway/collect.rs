@@ -215,9 +215,10 @@ fn resumed_to_its_end(kin: Kin, described: &Described, session: &Session) -> Opt
     is_done.then(|| Session { key: session.key.clone(), run_id })
 }
 
+/// The gateway shortens a session's error in the middle: "interrupted by a Gateway res ... istory and uncertain".
 fn interrupted_or_failed(error: String) -> Ending {
-    if error.to_lowercase().contains("interrupted by a gateway restart") {
-        Ending::Lost { reason: error }
+    if error.to_lowercase().contains("interrupted by a gateway res") {
+        Ending::Lost { reason: RESTARTED.to_owned() }
     } else {
         Ending::Failed { message: error }
     }
