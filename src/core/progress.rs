@@ -50,17 +50,17 @@ impl Progress {
         }
     }
 
-    /// Takes one more fact in.
+    /// Takes one more fact in, whatever came before: facts may come from a file.
     pub fn apply(&mut self, fact: &Fact) {
         match &fact.event {
             Event::RunStarted { tasks } => self.tasks = *tasks,
             Event::AttemptPlanned { .. } => self.live += 1,
             Event::AttemptRefused { .. } => {
-                self.live -= 1;
+                self.live = self.live.saturating_sub(1);
                 self.refusals += 1;
             }
             Event::AttemptEnded { cost, .. } => {
-                self.live -= 1;
+                self.live = self.live.saturating_sub(1);
                 self.attempts += 1;
                 match cost {
                     Some(cost) => self.cost_known += cost,
@@ -68,7 +68,10 @@ impl Progress {
                 }
             }
             Event::TaskEnded { end, .. } => *self.count(end.status()) += 1,
-            Event::TaskReopened { was, .. } => *self.count(*was) -= 1,
+            Event::TaskReopened { was, .. } => {
+                let count = self.count(*was);
+                *count = count.saturating_sub(1);
+            }
             Event::RunResumed { .. } => self.ended = false,
             Event::RunEnded => self.ended = true,
             Event::AttemptAccepted { .. }

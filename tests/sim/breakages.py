@@ -461,10 +461,11 @@ MUTANTS = [
         RESTORE,
         "        let order = self.order_again(attempt, key, model);",
         "        if stopping.is_none() {\n            self.live -= 1;\n"
-        "            return self.make_ready(attempt.task_index);\n        }\n        let order = self.order_again(attempt, key, model);",
+        "            return self.make_ready(attempt.task_index);\n"
+        "        }\n        let order = self.order_again(attempt, key, model);",
     ),
     Mutant(
-        "every_run_ends",
+        "ends_tell_the_truth",
         "an end that nothing has followed is forgotten",
         RESTORE,
         "                    past.unfollowed.insert(attempt.task_index, followed_by);",

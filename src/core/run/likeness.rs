@@ -244,3 +244,53 @@ fn a_machine_made_of_facts_is_like_the_one_that_made_them() {
     }
     assert!(reopened > 100 && resumed > 100, "{reopened} were opened again, {resumed} resumed");
 }
+
+/// The facts of one run with everything in it.
+fn some_run(seed: u64) -> Chance {
+    let mut random = Rng::with_seed(seed);
+    let (plan, settings) = (plan(&mut random), settings(&mut random));
+    let machine = RunMachine::new(plan, settings, seed, BEGIN);
+    let (facts, agents, deletions) = (Vec::new(), BTreeMap::new(), Vec::new());
+    let mut run = Chance { machine, random, now: BEGIN, facts, agents, deletions };
+    run.poll();
+    while !run.machine.is_finished() {
+        run.step();
+    }
+    let reopening = run.reopenings();
+    run.resume(&reopening);
+    while !run.machine.is_finished() {
+        run.step();
+    }
+    run
+}
+
+#[test]
+fn a_machine_made_of_any_facts_at_all_goes_on_to_its_end() {
+    for seed in 0..400 {
+        let mut run = some_run(seed);
+        let mut facts = Vec::new();
+        for fact in &run.facts {
+            // Without some, with some twice, and with some at another place.
+            for _ in 0..[1, 1, 1, 1, 0, 2][run.random.usize(0..6)] {
+                facts.push(fact.clone());
+            }
+        }
+        for _ in 0..run.random.usize(0..5) {
+            let (one, other) = (run.random.usize(0..facts.len()), run.random.usize(0..facts.len()));
+            facts.swap(one, other);
+        }
+        facts.truncate(run.random.usize(0..=facts.len()));
+        run.facts = facts;
+        run.resume(&[]);
+        for _ in 0..3_000 {
+            run.step();
+        }
+        run.now = run.now + Duration::from_secs(1_000_000);
+        for _ in 0..100 {
+            run.now = run.now + Duration::from_secs(100);
+            run.machine.handle_time(run.now);
+            run.poll();
+        }
+        assert!(run.machine.is_finished(), "seed {seed}: it waits for {:?}", run.machine.next_deadline());
+    }
+}

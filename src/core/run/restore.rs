@@ -93,8 +93,10 @@ impl RunMachine {
             }
         }
         for fact in facts {
-            machine.recall(&mut past, &fact);
-            machine.ledger.apply(&fact, &machine.plan.clone());
+            if machine.can_be(&past, &fact) {
+                machine.recall(&mut past, &fact);
+                machine.ledger.apply(&fact, &machine.plan.clone());
+            }
             past.latest = past.latest.max(Some(fact.at));
             machine.facts_made += 1;
         }
@@ -243,6 +245,38 @@ impl RunMachine {
         record.unusable.clear();
         if let (End::NeedsInput { question, .. }, Some(answer)) = (end, answer) {
             record.replies.push(Reply { question: question.as_str().into(), answer: answer.clone() });
+        }
+    }
+
+    /// Whether a machine can have said this after what came before. What no machine can have said is passed over: a file
+    /// may hold anything.
+    fn can_be(&self, past: &Past, fact: &Fact) -> bool {
+        let has_ended = |index: usize| matches!(self.records[index].state, State::Ended);
+        let is_idle = |index: usize| !has_ended(index) && !past.open.contains_key(&index);
+        let has_tier = |index: usize, tier: usize| tier < self.plan.tasks()[index].hierarchy.tiers().len();
+        match &fact.event {
+            Event::AttemptPlanned { attempt, tier, .. } => {
+                is_idle(attempt.task_index) && has_tier(attempt.task_index, *tier)
+            }
+            Event::RetryPlanned { task_index, tier, .. } => is_idle(*task_index) && has_tier(*task_index, *tier),
+            Event::TaskEnded { task_index, .. } => is_idle(*task_index),
+            Event::TaskReopened { task_index, .. } => has_ended(*task_index),
+            Event::RunStarted { .. }
+            | Event::RuntimeMet { .. }
+            | Event::AttemptAccepted { .. }
+            | Event::AttemptStarted { .. }
+            | Event::AttemptRefused { .. }
+            | Event::AttemptStopping { .. }
+            | Event::AttemptEnded { .. }
+            | Event::LimitRaised { .. }
+            | Event::BudgetReached { .. }
+            | Event::BreakerOpened { .. }
+            | Event::RunResumed { .. }
+            | Event::StartsStopped { .. }
+            | Event::Cancelled { .. }
+            | Event::SessionDeleted { .. }
+            | Event::SessionLeft { .. }
+            | Event::RunEnded => true,
         }
     }
 
