@@ -127,6 +127,8 @@ impl Narrator {
             Event::BreakerOpened { .. } => self.summary.breakers_opened += 1,
             Event::BudgetReached { task_index, cap, needed } => {
                 let task_id = id(*task_index);
+                // A run that died between this fact and the task's end finds it out once more.
+                self.summary.not_started.retain(|other| other.task_id != task_id);
                 self.summary.not_started.push(NotStarted { task_id, cap: *cap, needed: *needed });
             }
             Event::TaskReopened { task_index, .. } => {
