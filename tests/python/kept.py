@@ -16,8 +16,8 @@ from . import child
 
 TESTS = Path(__file__).parents[1]
 
-# Prints each result as it comes. What `Orchestrator` is made with stands on the command line. In place of tasks there may
-# be the name of a run that is to go on.
+# Prints each result as it comes. What `Orchestrator` is made with stands on the command line. In place of tasks there
+# may be the name of a run that is to go on.
 PROGRAM = """
 import json, sys
 from parallel_agents import Budget, CircuitBreaker, Orchestrator, Rehearsal, RetryPolicy

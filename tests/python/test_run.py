@@ -8,7 +8,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from parallel_agents import AgentResult, AgentStatus, AgentTask, Orchestrator, OutputFormat, Rehearsal, RetryPolicy
+from parallel_agents import (
+    AgentResult,
+    AgentStatus,
+    AgentTask,
+    CircuitBreaker,
+    Orchestrator,
+    OutputFormat,
+    Rehearsal,
+    RetryPolicy,
+)
 
 from .tasks import review, reviews, too_slow
 
@@ -154,7 +163,9 @@ def test_what_depends_on_a_failed_task_is_skipped_with_the_reason() -> None:
 
 
 def test_failures_end_as_data_and_never_as_exceptions() -> None:
-    results = rehearse(reviews(30), failure_rate=1.0)
+    # With breakers most of them would not even be started.
+    options: Any = {"rehearsal": Rehearsal(failure_rate=1.0), "breaker": CircuitBreaker(failures_max=0)}
+    results = Orchestrator(**options).run_parallel(reviews(30))
     assert len(results) == 30
     for result in results.values():
         assert result.failed, result
