@@ -66,6 +66,10 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Of what certainly never started.
+    pub const NOTHING: Self =
+        Self { tokens: Some(Tokens { input: 0, output: 0, cache_read: 0, cache_write: 0, total: 0 }), cost: Some(0.0) };
+
     /// The cost of the attempt: the caller's own price comes first, then what the runtime reported.
     ///
     /// A runtime without a price for a model reports a cost of zero; with tokens used and no price of the caller's

@@ -16,7 +16,7 @@ use crate::core::output;
 use crate::core::prompt::{Objection, cut};
 use crate::core::record::{Phase, State};
 use crate::core::time::Time;
-use crate::core::usage::{Tokens, Usage};
+use crate::core::usage::Usage;
 use crate::core::verdict::{Unread, Verdict, deadline_passed, outcome, verdict};
 
 /// What a runtime observed of an attempt's end.
@@ -477,8 +477,7 @@ impl RunMachine {
 
 /// The end of an attempt whose order nobody saw.
 fn never_started() -> Observed {
-    let nothing = Usage { tokens: Some(Tokens::default()), cost: Some(0.0) };
-    Observed { usage: nothing, ..Ending::Stopped { reason: "not started yet".to_owned() }.into() }
+    Observed { usage: Usage::NOTHING, ..Ending::Stopped { reason: "not started yet".to_owned() }.into() }
 }
 
 /// An answer longer than `bytes_max` counts as cut there.

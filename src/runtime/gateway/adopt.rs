@@ -17,6 +17,7 @@ use super::path_spawn::LABEL_PATIENCE;
 use super::sessions::{self, Deletion};
 use crate::core::action::Session;
 use crate::core::failure::Ending;
+use crate::core::usage::Usage;
 
 /// How long a gateway is given to show what a process that has died has sent to it last.
 const ARRIVAL_PATIENCE: Duration = Duration::from_secs(2);
@@ -141,9 +142,10 @@ impl Attempt {
             let reason = format!("{reason}; session `{}` may be run yet", session.key);
             return Ending::Unstoppable { reason }.into();
         }
-        match self.stop {
+        let outcome = match self.stop {
             Stop::NotAsked => lost("the gateway has no session of the agent that an earlier process ordered"),
             Stop::Asked | Stop::Told(_) => Attempt::not_started(CallError::Withdrawn),
-        }
+        };
+        Outcome { usage: Usage::NOTHING, ..outcome }
     }
 }

@@ -460,7 +460,8 @@ impl ToolRuntime {
                         if is_known { Ending::clone(ending) } else { never_known(Ending::clone(ending), UNSEEN) };
                     self.by_label.remove(&agent.label);
                     self.awaited -= 1;
-                    self.end(attempt, ending);
+                    let usage = if is_known { Usage::NOTHING } else { Usage::default() };
+                    self.end_with(attempt, ending, usage, None);
                 }
                 // One that was listed before is gone now; one that never was may still appear.
                 Phase::Awaited if agent.was_there(now) || agent.has_had_its_time(now) => {

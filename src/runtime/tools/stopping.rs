@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::answer::Child;
-use super::{Agent, AttemptRef, Call, Ending, Phase, Report, Time, Tokens, ToolRuntime, Usage};
+use super::{Agent, AttemptRef, Call, Ending, Phase, Report, Time, ToolRuntime, Usage};
 
 impl ToolRuntime {
     pub(super) fn stop(&mut self, attempt: AttemptRef, now: Time) {
         if let Some(index) = self.orders.iter().position(|order| order.attempt == attempt) {
             self.orders.remove(index);
             let ending = Ending::Stopped { reason: "it had not started yet".to_owned() };
-            let usage = Usage { tokens: Some(Tokens::default()), cost: Some(0.0) };
+            let usage = Usage::NOTHING;
             self.reports.push_back(Report::Ended { attempt, ending, usage, model_used: None, partial: None });
             return;
         }
