@@ -219,7 +219,7 @@ class TestRetry:
             # A rehearsed agent that fails by writing nonsense has succeeded where any text will do.
             return [attempt["model"] for attempt in told.get("attempts", [])]
 
-        pinned = [attempts(seed, model="own/model") for seed in range(40)]
+        pinned = [attempts(seed, model="own/model") for seed in range(100)]
         assert max(map(len, pinned)) == max_retries + 1
         for models in (attempts(seed) for seed in range(40)):
             assert len(models) <= (max_retries + 1) * len(MODEL_HIERARCHY)
