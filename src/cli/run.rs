@@ -62,9 +62,6 @@ pub(super) fn run(
     if matches!(options.runtime, RuntimeChoice::Rehearsal(_)) {
         say("rehearsal: no AI is called, the results are made up");
     }
-    if let Some(id) = &id {
-        say(&format!("run {id}; if it is cut short: parallel-agents resume {id}"));
-    }
     let finished = play(plan, options, origin, id, None, interrupted, &say)?;
     print_document(&finished)?;
     Ok(finished.exit_code())

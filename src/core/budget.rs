@@ -273,15 +273,17 @@ impl Ledger {
         self.attempts += 1;
         self.tokens = self.tokens.saturating_add(used.unwrap_or(reserved.tokens));
         self.usd += cost.or(reserved.usd).unwrap_or(0.0);
-        if let Some(used) = used.filter(|used| *used > reserved.tokens) {
-            self.overrun.tokens += used - reserved.tokens;
+        // Nothing was reserved for attempts of a process that had no caps.
+        let is_reserved = reserved.tokens > 0;
+        if let Some(used) = used.filter(|used| is_reserved && *used > reserved.tokens) {
+            self.overrun.tokens = self.overrun.tokens.saturating_add(used - reserved.tokens);
             let factor = self.factors.entry(agent_type.clone()).or_insert(1.0);
             *factor = factor.max(reserved_with * used as f64 / reserved.tokens.max(1) as f64);
         }
         match cost {
             None => {
                 self.unpriced += 1;
-                if reserved.usd.is_none() && (is_done || used.is_some_and(|used| used > 0)) {
+                if is_reserved && reserved.usd.is_none() && (is_done || used.is_some_and(|used| used > 0)) {
                     self.priceless.insert(model);
                 }
             }
