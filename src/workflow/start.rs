@@ -219,7 +219,11 @@ fn begin(
                     let Keeping { journal, id, options } = *keeping;
                     settings.journaled = true;
                     let run = NewRun { id: &id, options: &options, plan: &plan, runtime, started: now };
-                    Some(journal.create(run)?)
+                    let kept_in = journal.path().display().to_string();
+                    let log = journal.create(run)?;
+                    let text = format!("run {id} is kept in `{kept_in}`; if it is cut short, it can be resumed");
+                    tell(RunEvent::Notice { level: Level::Info, text });
+                    Some(log)
                 }
             };
             let narrator = Narrator::new(plan.clone(), &settings, live);

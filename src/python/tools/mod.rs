@@ -97,12 +97,14 @@ impl ToolRun {
         let live = LiveSessions::default();
         let results = Results::new(plan.clone(), TOOLS);
         let mut news = VecDeque::new();
-        let mut tell = |event| {
-            // Results of an earlier process.
-            if let RunEvent::TaskEnded(report) = event {
+        let mut tell = |event| match event {
+            // A result of an earlier process.
+            RunEvent::TaskEnded(report) => {
                 news.push_back(News::Ended(report.task_index));
                 results.keep(report);
             }
+            RunEvent::Notice { level, text } => news.push_back(News::Notice { level, text, exception: None }),
+            RunEvent::Ended(_) | RunEvent::Failed(_) => {}
         };
         let begun = stepwise(plan.clone(), settings, abilities, origin, live.clone(), &mut tell);
         let (run, narrator) = begun.map_err(|error| errors::run(py, &error))?;
