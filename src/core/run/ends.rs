@@ -245,6 +245,8 @@ impl RunMachine {
     fn plan_retry(&mut self, index: usize, step: Step, failure: Failure, answer: Option<Arc<str>>, now: Time) {
         let reason = failure.reason.clone();
         let delay = match step {
+            // A gateway that asks for a pause means it whatever the model; a provider means its own.
+            Step::Climb if failure.kind == FailureKind::Transient => failure.retry_after.unwrap_or_default(),
             Step::Climb | Step::GiveUp => Duration::ZERO,
             Step::RetryHere { repeat_no: 0 } => failure.retry_after.unwrap_or_default(),
             Step::RetryHere { repeat_no } => {
