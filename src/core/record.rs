@@ -57,7 +57,9 @@ pub(super) struct Record {
     /// By when it is to have ended, once it has started.
     pub deadline: Option<Time>,
     pub objection: Option<Objection>,
-    /// The answer of a completed task, as dependents are shown it.
+    /// Tasks that build on it and have not ended.
+    pub dependents_open: usize,
+    /// The answer of a completed task, as dependents are shown it, for as long as one of them is open.
     pub answer: Option<Arc<str>>,
     /// The latest text of an agent that was not usable.
     pub raw: Option<Arc<str>>,
@@ -78,8 +80,8 @@ impl Record {
         }
     }
 
-    /// A task that waits for so many others.
-    pub fn blocked(dependencies: usize) -> Self {
+    /// A task that waits for so many others, and for which so many wait.
+    pub fn blocked(dependencies: usize, dependents: usize) -> Self {
         Self {
             state: State::Blocked { dependencies },
             history: History::default(),
@@ -87,6 +89,7 @@ impl Record {
             spent_before: 0,
             deadline: None,
             objection: None,
+            dependents_open: dependents,
             answer: None,
             raw: None,
             unusable: Vec::new(),

@@ -42,6 +42,8 @@ pub struct Witness {
     pub facts: u64,
     at: Option<Time>,
     answers: isize,
+    /// Of each task: how long its answer is, and how many that build on it have not ended.
+    awaited: Vec<(isize, usize)>,
     /// When the least was held in each part of the run.
     pub parts: [Held; PARTS],
 }
@@ -50,7 +52,7 @@ pub struct Witness {
 #[derive(Debug, Clone, Copy)]
 pub struct Held {
     pub held: isize,
-    /// How many bytes of answers that other tasks build on there were: the machine keeps those to the end.
+    /// How many bytes of answers there were on which tasks build that had not ended: the machine keeps those.
     pub answers: isize,
 }
 
@@ -58,6 +60,7 @@ impl Witness {
     /// Watches a run from its beginning.
     pub fn new(plan: Arc<Plan>, settings: RunSettings) -> Self {
         Self {
+            awaited: (0..plan.tasks().len()).map(|index| (0, plan.dependents(index).len())).collect(),
             ended: vec![false; plan.tasks().len()],
             plan,
             settings,
@@ -121,8 +124,17 @@ impl Witness {
             Event::TaskEnded { task_index, end } => {
                 assert!(!std::mem::replace(&mut self.ended[*task_index], true), "task {task_index} ends once");
                 assert_ne!(end.status(), Status::NeedsInput, "no rehearsed agent asks");
-                if !self.plan.dependents(*task_index).is_empty() {
-                    self.answers += end.output().map_or(0, |output| output.to_string().len().cast_signed());
+                if self.awaited[*task_index].1 > 0 {
+                    let bytes = end.output().map_or(0, |output| output.to_string().len().cast_signed());
+                    self.awaited[*task_index].0 = bytes;
+                    self.answers += bytes;
+                }
+                for &dependency in self.plan.dependencies(*task_index) {
+                    let (bytes, open) = &mut self.awaited[dependency];
+                    *open -= 1;
+                    if *open == 0 {
+                        self.answers -= std::mem::take(bytes);
+                    }
                 }
             }
             Event::RunStarted { .. }

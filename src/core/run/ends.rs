@@ -159,6 +159,7 @@ impl RunMachine {
 
     fn complete(&mut self, index: usize, value: Value, raw: Arc<str>, now: Time) {
         self.keep_answer(index, &value);
+        self.drop_answers([index]);
         self.end_task(index, End::Completed { output: Arc::new(value), raw }, now);
         self.unblock_dependents(index);
     }
@@ -368,6 +369,7 @@ impl RunMachine {
                 continue;
             }
             self.mark_ended(index);
+            self.drop_answers(self.plan.clone().dependencies(index).iter().copied());
             if !matches!(end, End::Completed { .. }) {
                 for &dependent in self.plan.dependents(index).iter().rev() {
                     ending.push((dependent, self.skipped(index, &end)));
@@ -382,6 +384,20 @@ impl RunMachine {
         self.records[index].state = State::Ended;
         self.records[index].objection = None;
         self.unended -= 1;
+        for position in 0..self.plan.dependencies(index).len() {
+            let dependency = self.plan.dependencies(index)[position];
+            self.records[dependency].dependents_open -= 1;
+        }
+    }
+
+    /// Answers that nobody needs any more take no room.
+    pub(super) fn drop_answers(&mut self, indices: impl IntoIterator<Item = usize>) {
+        for index in indices {
+            let record = &mut self.records[index];
+            if record.dependents_open == 0 {
+                record.answer = None;
+            }
+        }
     }
 
     /// How a task ends that builds on task `index`, which ended as `end`.

@@ -16,7 +16,7 @@ use crate::core::failure::{Ending, Refusal};
 use crate::core::hierarchy::{ModelHierarchy, Tier};
 use crate::core::output::{OutputFormat, STUCK_JSON};
 use crate::core::plan::{Plan, Task};
-use crate::core::record::{Phase, State};
+use crate::core::record::{Phase, Record, State};
 use crate::core::retry::RetryPolicy;
 use crate::core::settings::Cleanup;
 use crate::core::time::Time;
@@ -59,6 +59,11 @@ fn settings(random: &mut Rng) -> RunSettings {
     }
 }
 
+/// An answer that somebody still builds on.
+fn needed(record: &Record) -> Option<&str> {
+    record.answer.as_deref().filter(|_| record.dependents_open > 0)
+}
+
 /// All that decides what a machine does next, save for what it learns anew: limits, breakers.
 fn likeness(machine: &RunMachine, past: Option<&Past>) -> String {
     let mut text = String::new();
@@ -72,7 +77,7 @@ fn likeness(machine: &RunMachine, past: Option<&Past>) -> String {
                 (phase, None) => format!("{:?} is {phase:?}", live.attempt),
             },
             State::Ended => {
-                writeln!(text, "{index} has ended: {:?} {:?}", record.answer, record.replies).expect("a text");
+                writeln!(text, "{index} has ended: {:?} {:?}", needed(record), record.replies).expect("a text");
                 continue;
             }
         };

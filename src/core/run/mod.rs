@@ -113,8 +113,9 @@ impl RunMachine {
 
     /// A machine to which nothing has happened yet.
     fn blank(plan: Arc<Plan>, settings: RunSettings, seed: u64, now: Time) -> Self {
-        let records =
-            (0..plan.tasks().len()).map(|index| Record::blocked(plan.dependencies(index).len())).collect::<Vec<_>>();
+        let records = (0..plan.tasks().len())
+            .map(|index| Record::blocked(plan.dependencies(index).len(), plan.dependents(index).len()))
+            .collect::<Vec<_>>();
         Self {
             limit: Limit::new(settings.concurrency_max),
             ledger: Ledger::new(settings.budget, now),

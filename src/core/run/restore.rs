@@ -135,6 +135,7 @@ impl RunMachine {
             }
         }
         self.reopen(&past, &open, reopening, now);
+        self.drop_answers(0..self.records.len());
         self.skip_what_waits_in_vain(&past, &open, now);
         for (index, (outcome, answer, stopping)) in std::mem::take(&mut past.unfollowed) {
             if outcome == Outcome::Cancelled && self.cancelled.is_none() {
@@ -236,6 +237,10 @@ impl RunMachine {
     /// A task that had ended may spend attempts again, on the tier it was on, and goes on with the answer to what it asked.
     fn mark_open(&mut self, index: usize, end: &End, answer: Option<&Arc<str>>) {
         self.unended += 1;
+        for position in 0..self.plan.dependencies(index).len() {
+            let dependency = self.plan.dependencies(index)[position];
+            self.records[dependency].dependents_open += 1;
+        }
         let record = &mut self.records[index];
         record.spent_before += record.history.attempts;
         record.history = record.history.anew();
