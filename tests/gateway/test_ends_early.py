@@ -13,7 +13,7 @@ from parallel_agents import Gateway as GatewayOptions
 from .apart import command, run_apart
 from .case import Case
 from .openclaw import OPUS, Gateway
-from .tasks import Way, assert_all_completed, post, posts
+from .tasks import Way, post, posts
 
 COUNT = 8
 WORKING = 3
@@ -123,10 +123,11 @@ def test_an_agent_that_does_nothing_is_stopped_long_before_its_time_and_one_that
     before = gateway.sessions()
     orchestrator = Orchestrator(max_concurrent=2, model=OPUS.name, idle_seconds=6, gateway=GatewayOptions(path=path))
     silent = post(case, "silent", "[[hold]]", timeout_seconds=600)
-    writes = post(case, "writes", "[[drip=0.12]]", timeout_seconds=600)
+    text = " ".join(map(str, range(100)))
+    writes = post(case, "writes", f"[[drip=0.12]] [[say={text}]]", timeout_seconds=600, output_format="text")
     results = orchestrator.run_parallel([silent, writes])
 
-    assert_all_completed({"writes": results["writes"]}, 1)
+    assert results["writes"].output == text, results["writes"].error
     assert results["writes"].execution_time > 10, "it does not outlast the limit"
     assert results["silent"].status == AgentStatus.TIMEOUT
     assert "nothing was heard" in str(results["silent"].error)
