@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from parallel_agents import Gateway as GatewayOptions
 from .apart import command, run_apart
 from .case import Case
 from .openclaw import OPUS, Gateway
+from .proxy import Json, MakeProxy
 from .tasks import Way, post, posts
 
 COUNT = 8
@@ -133,4 +135,21 @@ def test_an_agent_that_does_nothing_is_stopped_long_before_its_time_and_one_that
     assert "nothing was heard" in str(results["silent"].error)
     assert 6 <= results["silent"].execution_time < 30
     assert {call.task: call.outcome for call in case.calls()} == {"silent": "cut", "writes": "answered"}
+    assert gateway.sessions() - before == set()
+
+
+@pytest.mark.xfail(reason="ten seconds after its last task a run leaves what it has not deleted yet", strict=True)
+def test_sessions_that_take_long_to_delete_are_deleted_all_the_same(
+    gateway: Gateway, make_proxy: MakeProxy, case: Case
+) -> None:
+    def slow_down(request: Json) -> Json:
+        if request.get("method") == "sessions.delete":
+            time.sleep(2)  # As a gateway with much to do takes for each.
+        return request
+
+    make_proxy(gateway, rewrite=slow_down)
+    before = gateway.sessions()
+    results = Orchestrator(max_concurrent=COUNT).run_parallel(posts(case, COUNT))
+
+    assert results.report["sessions_left"] == []
     assert gateway.sessions() - before == set()
