@@ -82,7 +82,8 @@ class Orchestrator:
         deadline_seconds: Time for a whole run. Default 86400 (24 hours). At the deadline agents are stopped; what
             has finished is kept.
         idle_seconds: How long an agent may do nothing until it is stopped, where its runtime tells of activity.
-            Default: as long as its timeout.
+            Default: as long as its timeout. A gateway shows a code fence only once it is closed: allow for the
+            time that the longest one takes to write.
         output_bytes_max: The longest answer that is kept whole, in bytes. Default 8 MiB.
         budget: What a run may spend. Default: no caps.
         breaker: When a model or a type of agent that fails again and again is left alone for a while.

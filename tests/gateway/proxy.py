@@ -68,6 +68,14 @@ class Proxy:
                 raise TimeoutError(f"waited for {count} `{method}` requests, saw {dict(self.methods())}")
             time.sleep(0.02)
 
+    def wait_connected(self, count: int, *, seconds: float = 120) -> None:
+        """Waits until the client has connected for the `count`-th time."""
+        deadline = time.monotonic() + seconds
+        while self.connections < count:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"waited for {count} connections, saw {self.connections}")
+            time.sleep(0.02)
+
     def cut(self, *, refuse_seconds: float = 0) -> int:
         """Breaks all connections without a close handshake; refuses new ones for a while. Says how many it broke."""
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from parallel_agents import Gateway as GatewayOptions
 from .apart import command, run_apart
 from .case import Case
 from .openclaw import OPUS, Gateway
-from .tasks import Way, assert_all_completed, post, posts
+from .proxy import Json, MakeProxy
+from .tasks import Way, post, posts
 
 COUNT = 8
 WORKING = 3
@@ -123,13 +125,31 @@ def test_an_agent_that_does_nothing_is_stopped_long_before_its_time_and_one_that
     before = gateway.sessions()
     orchestrator = Orchestrator(max_concurrent=2, model=OPUS.name, idle_seconds=6, gateway=GatewayOptions(path=path))
     silent = post(case, "silent", "[[hold]]", timeout_seconds=600)
-    writes = post(case, "writes", "[[drip=0.12]]", timeout_seconds=600)
+    text = " ".join(map(str, range(100)))
+    writes = post(case, "writes", f"[[drip=0.12]] [[say={text}]]", timeout_seconds=600, output_format="text")
     results = orchestrator.run_parallel([silent, writes])
 
-    assert_all_completed({"writes": results["writes"]}, 1)
+    assert results["writes"].output == text, results["writes"].error
     assert results["writes"].execution_time > 10, "it does not outlast the limit"
     assert results["silent"].status == AgentStatus.TIMEOUT
     assert "nothing was heard" in str(results["silent"].error)
     assert 6 <= results["silent"].execution_time < 30
     assert {call.task: call.outcome for call in case.calls()} == {"silent": "cut", "writes": "answered"}
+    assert gateway.sessions() - before == set()
+
+
+@pytest.mark.xfail(reason="ten seconds after its last task a run leaves what it has not deleted yet", strict=True)
+def test_sessions_that_take_long_to_delete_are_deleted_all_the_same(
+    gateway: Gateway, make_proxy: MakeProxy, case: Case
+) -> None:
+    def slow_down(request: Json) -> Json:
+        if request.get("method") == "sessions.delete":
+            time.sleep(2)  # As a gateway with much to do takes for each.
+        return request
+
+    make_proxy(gateway, rewrite=slow_down)
+    before = gateway.sessions()
+    results = Orchestrator(max_concurrent=COUNT).run_parallel(posts(case, COUNT))
+
+    assert results.report["sessions_left"] == []
     assert gateway.sessions() - before == set()

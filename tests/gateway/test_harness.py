@@ -139,6 +139,25 @@ def test_a_streamed_answer_shows_in_the_agents_task_and_what_came_of_it_outlives
     case.wait_for(1, outcome="cut")
 
 
+def test_what_an_agent_writes_in_a_fence_does_not_show_before_the_fence_is_closed(gateway: Gateway, case: Case) -> None:
+    fenced = "\n".join(["Now", "```", *map(str, range(40)), "```", *map(str, range(600))])
+    with gateway.client() as client:
+        request, key = start(client, f"{case} [[drip=0.1]] [[say={fenced}]]")
+        case.wait_for(1)
+        seen: dict[str, int] = {}
+        deadline = time.monotonic() + 60
+        while not any("39" in shown for shown in seen):
+            (task,) = client.call("tasks.list", {"sessionKey": key})["tasks"]
+            if "lastActivity" in task:
+                seen[task["lastActivity"]] = task["execution"]["lastActivityAt"]
+            assert time.monotonic() < deadline, seen
+        client.call("sessions.abort", {"key": key})
+        client.answer(request, final=True)
+    before, behind = seen.values()
+    assert next(iter(seen)) == "Now"
+    assert behind - before > 40 * 100 / 2, "its times stand still meanwhile"
+
+
 def test_a_run_that_ran_out_of_time_tells_what_it_had_written(gateway: Gateway, case: Case) -> None:
     with gateway.client() as client:
         request, key = start(client, f"{case} [[drip=0.2]] [[say={' '.join(map(str, range(600)))}]]", timeout=3)
