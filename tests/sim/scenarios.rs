@@ -454,13 +454,14 @@ fn a_burst_of_thousands_is_started_as_fast_as_starts_are_answered() {
 fn a_pause_that_the_gateway_asks_for_is_kept_whichever_model_comes_next() {
     let mut run = Run::new(vec![task("a", &[])]);
     let pause = Duration::from_secs(90);
+    let nearly = Duration::from_millis(89_999);
     for tier in ["p/low", "p/low", "p/low", "p/middle"] {
         let order = run.order();
         assert_eq!(order.model.as_deref(), Some(tier));
         let (code, message) = ("UNAVAILABLE".to_owned(), "shutting down".to_owned());
         let refusal = Refusal { code, message, retry_after: Some(pause), ..Refusal::default() };
         run.end(order.attempt, Ending::Refused(refusal));
-        run.pass(pause - Duration::from_millis(1));
+        run.pass(nearly);
         assert!(run.actions.is_empty(), "not before the pause is over");
         run.pass(Duration::from_millis(1));
     }
