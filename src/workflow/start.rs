@@ -221,7 +221,11 @@ fn begin(
                     let run = NewRun { id: &id, options: &options, plan: &plan, runtime, started: now };
                     let kept_in = journal.path().display().to_string();
                     let log = journal.create(run)?;
-                    let text = format!("run {id} is kept in `{kept_in}`; if it is cut short, it can be resumed");
+                    let how = match runtime {
+                        TOOLS => format!("Orchestrator.resume(\"{id}\", \"{kept_in}\", tools=...)"),
+                        _ => format!("parallel-agents resume {id} --journal {kept_in}"),
+                    };
+                    let text = format!("run {id} is kept; if it is cut short: {how}");
                     tell(RunEvent::Notice { level: Level::Info, text });
                     Some(log)
                 }
