@@ -305,7 +305,7 @@ class Orchestrator:
         Raises:
             JournalError: The journal cannot be used, does not hold the run, or another process runs it.
             PlanError: An answer to a task that asks nothing, or one that is no text or empty.
-            As `run_parallel` otherwise. The run can be resumed again after any of them.
+            As `run_parallel` otherwise. After any of them but `RunInterrupted`, which ends a run, it can be resumed again.
         """
         orchestrator, start = cls._resuming(run_id, journal, answers, options)
         return orchestrator._run(_Session(orchestrator, start), callback)
@@ -337,6 +337,9 @@ class Orchestrator:
         if not isinstance(run_id, str):
             raise OptionError(f"`run_id` is `{run_id!r}`, expected a run's name: journal_runs(journal) lists them")
         stored = _core.stored_run(path, run_id)
+        for name in ("model", "models"):
+            if name in options:
+                raise OptionError(f"`{name}` of run `{stored['id']}` is what it was started with; leave it out")
         known = dict(stored["options"])
         if stored["runtime"] == "tools":
             if not any(name in options for name in ("tools", "sessions_spawn")) and importable() is None:

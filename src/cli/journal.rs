@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::run::{Finished, play, print_document};
+use super::run::{Finished, Kept, play, print_document};
 use super::{BudgetFlags, CliError, print, say};
 use crate::core::fact::Fact;
 use crate::core::progress::Progress;
@@ -20,6 +20,8 @@ use crate::workflow::{
 
 /// How long `stop` waits for the run's end before it says that it goes on without it.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
+/// How many tenths of a second pass between two looks at it.
+const LOOKS_PAUSE: usize = 5;
 
 /// Which journal is meant.
 #[derive(Debug, Args)]
@@ -30,6 +32,12 @@ pub(super) struct JournalFlag {
 }
 
 impl JournalFlag {
+    /// How a run that it keeps is named.
+    fn kept(&self, id: &str) -> Kept {
+        let named = self.journal.as_ref().map(|path| format!(" --journal {}", path.display()));
+        Kept { id: id.to_owned(), resume: format!("parallel-agents resume {id}{}", named.unwrap_or_default()) }
+    }
+
     pub(super) fn path(&self) -> PathBuf {
         let default = || Surroundings::real().state_folder().join("parallel-agents").join("journal.sqlite");
         self.journal.clone().unwrap_or_else(default)
@@ -51,14 +59,16 @@ pub(super) struct KeepFlags {
 
 impl KeepFlags {
     /// Where a new run with these options comes from, and its name.
-    pub(super) fn origin(&self, options: &Map<String, Value>) -> Result<(Origin, Option<String>), CliError> {
+    pub(super) fn origin(&self, options: &Map<String, Value>) -> Result<(Origin, Option<Kept>), CliError> {
         if self.no_journal {
             return Ok((Origin::New(None), None));
         }
         let journal = Journal::open(&self.journal.path(), durability_of(self.durability.as_deref())?)?;
         let id = run_id();
-        let keeping = Keeping { journal, id: id.clone(), options: stored_options(options.clone()) };
-        Ok((Origin::New(Some(Box::new(keeping))), Some(id.to_string())))
+        let mut options = options.clone();
+        options.extend(self.durability.clone().map(|level| ("durability".to_owned(), json!(level))));
+        let keeping = Keeping { journal, id: id.clone(), options: stored_options(options) };
+        Ok((Origin::New(Some(Box::new(keeping))), Some(self.journal.kept(&id))))
     }
 }
 
@@ -126,7 +136,7 @@ pub(super) fn resume(
     changes.extend(flags.max_concurrent.map(|count| ("max_concurrent".to_owned(), json!(count))));
     changes.extend(flags.deadline.map(|seconds| ("deadline_seconds".to_owned(), json!(seconds))));
     changes.extend(flags.budget.fields().map(|budget| ("budget".to_owned(), budget)));
-    let finished = go_on(&path, &run, &answers, changes, flags.gateway_url.as_deref(), None, interrupted)?;
+    let finished = go_on(&flags.journal, &run, &answers, changes, flags.gateway_url.as_deref(), None, interrupted)?;
     print_document(&finished)?;
     Ok(finished.exit_code())
 }
@@ -139,41 +149,44 @@ pub(super) fn stop(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<i32, CliError> {
     let path = journal.path();
-    match Journal::open_existing(&path, Durability::Process)?.request_stop(run, reason) {
-        Ok(()) => {}
-        Err(JournalError::NotRunning { id }) => {
-            // Its agents may be alive all the same.
-            let rows = Journal::open_read(&path)?.runs()?;
-            if rows.iter().any(|row| row.id == id && row.ended) {
-                say(&format!("run {id} is over"));
-                return Ok(0);
-            }
-            go_on(&path, &id, &Answers::new(), Map::new(), None, Some(reason), interrupted)?;
-            say(&format!("run {id} is stopped"));
-            return Ok(0);
-        }
+    let id = match Journal::open_existing(&path, Durability::Process)?.request_stop(run, reason) {
+        Ok(()) => Journal::open_read(&path)?.read(run)?.id,
+        // Its agents may be alive all the same.
+        Err(JournalError::NotRunning { id }) => id,
         Err(error) => return Err(error.into()),
-    }
+    };
     let (waiter, _waker) = wait_pair()?;
     let since = Stopwatch::start();
     loop {
         let rows = Journal::open_read(&path)?.runs()?;
-        let row = rows.iter().find(|row| row.id.starts_with(run));
-        if row.is_none_or(|row| !row.running) {
-            say(&format!("run {run} is stopped"));
-            return Ok(0);
+        match rows.iter().find(|row| row.id == id) {
+            Some(row) if row.running => {}
+            Some(row) if !row.ended => break,
+            Some(_) | None => {
+                say(&format!("run {id} is over"));
+                return Ok(0);
+            }
         }
-        if since.elapsed() > STOP_PATIENCE || interrupted() {
-            say(&format!("run {run} still stops its agents"));
+        for _ in 0..LOOKS_PAUSE {
+            if interrupted() {
+                return Ok(130);
+            }
+            waiter.wait(None)?;
+        }
+        if since.elapsed() > STOP_PATIENCE {
+            say(&format!("run {id} still stops its agents"));
             return Ok(1);
         }
-        waiter.wait(None)?;
     }
+    // Nobody runs it: it is taken up to stop what its process has left.
+    let finished = go_on(journal, &id, &Answers::new(), Map::new(), None, Some(reason), interrupted)?;
+    say(&format!("run {id} is stopped"));
+    Ok(if finished.exit_code() == 130 { 130 } else { 0 })
 }
 
 /// Runs what is left of a run; with `stop`, only to end it.
 fn go_on(
-    path: &Path,
+    journal_flag: &JournalFlag,
     run: &str,
     answers: &Answers,
     changes: Map<String, Value>,
@@ -181,9 +194,11 @@ fn go_on(
     stop: Option<&str>,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Finished, CliError> {
+    let path = &journal_flag.path();
     let stored = Journal::open_read(path)?.read(run)?;
     if stored.runtime == TOOLS {
-        return Err(CliError::Tools { run: stored.id });
+        let stored = stored.id;
+        return Err(if stop.is_some() { CliError::ToolsStop { run: stored } } else { CliError::Tools { run: stored } });
     }
     let mut options = stored.options.as_object().cloned().unwrap_or_default();
     let has_new_budget = changes.contains_key("budget");
@@ -193,11 +208,15 @@ fn go_on(
         gateway.insert("url".to_owned(), json!(url));
         options.insert("gateway".to_owned(), Value::Object(gateway));
     }
+    let durability = options.shift_remove("durability");
     let options = RunOptions::from_json(options)?;
-    let journal = Journal::open_existing(path, Durability::Process)?;
-    let Recalled { id, plan, resumed } = recall(journal, run, answers, has_new_budget)?;
+    let durability = durability_of(durability.as_ref().and_then(Value::as_str))?;
+    let journal = Journal::open_existing(path, durability)?;
+    let Recalled { id, plan, mut resumed } = recall(journal, run, answers, has_new_budget)?;
+    resumed.stop = stop.map(str::to_owned);
     say(&format!("run {id}: {} of {} tasks were done", done(&resumed.facts), plan.tasks().len()));
-    play(plan, options, Origin::Resumed(Box::new(resumed)), Some(id.to_string()), stop, interrupted, &say)
+    let kept = journal_flag.kept(&id);
+    play(plan, options, Origin::Resumed(Box::new(resumed)), Some(kept), interrupted, &say)
 }
 
 fn done(facts: &[Fact]) -> usize {

@@ -259,6 +259,11 @@ enum CliError {
         "run `{run}` was started with injected tools; resume it from Python: Orchestrator.resume(\"{run}\", journal=..., tools=...)"
     )]
     Tools { run: String },
+    #[error(
+        "run `{run}` was started with injected tools, which this command cannot call; end its agents from Python: \
+         Orchestrator.resume(\"{run}\", journal=..., tools=..., deadline_seconds=0.001)"
+    )]
+    ToolsStop { run: String },
     #[error("no run of `{}` is open; `parallel-agents runs` lists all", .path.display())]
     NoneOpen { path: PathBuf },
     #[error(transparent)]
@@ -282,6 +287,7 @@ impl CliError {
             | Self::Category { .. }
             | Self::Answer(_)
             | Self::Tools { .. }
+            | Self::ToolsStop { .. }
             | Self::NoneOpen { .. }
             | Self::Resume(_)
             | Self::Journal(_)
@@ -345,8 +351,8 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome,
             flags.apply(&mut options);
             let checked = RunOptions::from_json(options.clone())?;
             let plan = workflow::plan(drafts(tasks)?, &registry(), checked.hierarchy.clone())?;
-            let (origin, id) = keep.origin(&options)?;
-            run::run(plan, checked, origin, id, interrupted)
+            let (origin, kept) = keep.origin(&options)?;
+            run::run(plan, checked, origin, kept, interrupted)
         }
         Command::Resume { run, flags } => journal::resume(run, &flags, interrupted),
         Command::Stop { run, reason, journal } => journal::stop(&run, &reason, &journal, interrupted),

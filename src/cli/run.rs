@@ -21,10 +21,18 @@ use crate::workflow::{
 /// How much of a caption the demo shows.
 const CAPTION_CHARS: usize = 1_000;
 
+/// How a run is named that a journal keeps.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub id: String,
+    /// The command that goes on with it.
+    pub resume: String,
+}
+
 /// What a finished run leaves.
 pub(super) struct Finished {
     plan: Arc<Plan>,
-    id: Option<String>,
+    kept: Option<Kept>,
     runtime: &'static str,
     reports: Vec<Arc<TaskReport>>,
     summary: RunSummary,
@@ -56,13 +64,13 @@ pub(super) fn run(
     plan: Arc<Plan>,
     options: RunOptions,
     origin: Origin,
-    id: Option<String>,
+    kept: Option<Kept>,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<i32, CliError> {
     if matches!(options.runtime, RuntimeChoice::Rehearsal(_)) {
         say("rehearsal: no AI is called, the results are made up");
     }
-    let finished = play(plan, options, origin, id, None, interrupted, &say)?;
+    let finished = play(plan, options, origin, kept, interrupted, &say)?;
     print_document(&finished)?;
     Ok(finished.exit_code())
 }
@@ -72,14 +80,15 @@ pub(super) fn print_document(finished: &Finished) -> Result<(), CliError> {
     say(&finished.totals());
     let result = |report: &Arc<TaskReport>| {
         let task = &finished.plan.tasks()[report.task_index];
-        if let (End::NeedsInput { .. }, Some(run)) = (&report.end, &finished.id) {
-            say(&format!("to answer: parallel-agents resume {run} --answer '{}=YOUR ANSWER'", task.id));
+        if let (End::NeedsInput { .. }, Some(kept)) = (&report.end, &finished.kept) {
+            let resume = &kept.resume;
+            say(&format!("to answer: {resume} --answer '{}=YOUR ANSWER'", task.id));
         }
         Value::Object(result_fields(task, report, finished.runtime))
     };
     let document = json!({
         "results": finished.reports.iter().map(result).collect::<Vec<_>>(),
-        "summary": summary_fields(&finished.summary, finished.id.as_deref()),
+        "summary": summary_fields(&finished.summary, finished.kept.as_ref().map(|kept| kept.id.as_str())),
     });
     print(&format!("{document:#}"))
 }
@@ -98,7 +107,7 @@ pub(super) fn demo(
         "Running on the gateway: five agents, each writes one post.\n"
     })?;
     let plan = workflow::plan(drafts, &registry(), options.hierarchy.clone())?;
-    let finished = play(plan, options, Origin::New(None), None, None, interrupted, &|line| {
+    let finished = play(plan, options, Origin::New(None), None, interrupted, &|line| {
         // The demo's own table follows; a line that cannot be written will fail there.
         let _ = print(line);
     })?;
@@ -126,13 +135,12 @@ pub(super) fn demo(
     Ok(finished.exit_code())
 }
 
-/// Runs to the end; with `stop`, only to end it for that reason.
+/// Runs to the end.
 pub(super) fn play(
     plan: Arc<Plan>,
     options: RunOptions,
     origin: Origin,
-    id: Option<String>,
-    stop: Option<&str>,
+    kept: Option<Kept>,
     interrupted: &dyn Fn() -> bool,
     tell: &dyn Fn(&str),
 ) -> Result<Finished, CliError> {
@@ -140,10 +148,6 @@ pub(super) fn play(
     let (waiter, waker) = wait_pair()?;
     let handle = workflow::start(plan.clone(), options.settings, options.runtime, origin, move || waker.wake())?;
     let RunHandle { mut events, cancels, .. } = handle;
-    if let Some(reason) = stop {
-        // A run that is over takes no reason any more.
-        let _ = cancels.send(reason.to_owned());
-    }
     let mut reports = Vec::new();
     let mut was_interrupted = false;
     let summary = loop {
@@ -173,7 +177,7 @@ pub(super) fn play(
         }
     };
     reports.sort_by_key(|report| report.task_index);
-    Ok(Finished { plan, id, runtime, reports, summary, interrupted: was_interrupted })
+    Ok(Finished { plan, kept, runtime, reports, summary, interrupted: was_interrupted })
 }
 
 /// One line for the task that ended last.

@@ -116,14 +116,15 @@ impl Breakers {
     }
 
     /// An attempt has ended, with a failure or, with `None`, with an answer. Returns the breaker that this opened, and
-    /// until when, unless for the rest of the run. `draw` gives a number that is even in `[0, 1)`: it spreads those that
+    /// until when, unless for the rest of the run. Of its type of agent it says something only on its task's last tier
+    /// (`is_last`). `draw` gives a number that is even in `[0, 1)`: it spreads those that
     /// wait for the same breaker.
     pub fn ended(
         &mut self,
         attempt: AttemptRef,
         model: &Arc<str>,
         agent_type: &Arc<str>,
-        failure: Option<FailureKind>,
+        (failure, is_last): (Option<FailureKind>, bool),
         draw: impl FnOnce() -> f64,
         now: Time,
     ) -> Option<(Circuit, Option<Time>)> {
@@ -134,7 +135,7 @@ impl Breakers {
             if OF_MODELS.contains(&kind) {
                 Some(Circuit::Model(model.clone()))
             } else {
-                OF_AGENTS.contains(&kind).then(|| Circuit::Agents(agent_type.clone(), kind))
+                (is_last && OF_AGENTS.contains(&kind)).then(|| Circuit::Agents(agent_type.clone(), kind))
             }
         });
         for circuit in Self::of(model, agent_type) {
@@ -215,7 +216,7 @@ mod tests {
         let mut breakers = Breakers::new(BreakerPolicy::default());
         let opened: Vec<_> = (0..5)
             .filter_map(|task_index| {
-                breakers.ended(AttemptRef { task_index, ..TRIAL }, &model, &agent_type, Some(kind), || 0.0, NOW)
+                breakers.ended(AttemptRef { task_index, ..TRIAL }, &model, &agent_type, (Some(kind), true), || 0.0, NOW)
             })
             .collect();
         let [(_, Some(until))] = opened[..] else { panic!("it opens once: {opened:?}") };
@@ -238,7 +239,7 @@ mod tests {
         for round in 0..20 {
             let failure = (round % 5 != 4).then_some(FailureKind::Model);
             let attempt = AttemptRef { task_index: round, ..TRIAL };
-            assert_eq!(breakers.ended(attempt, &model, &agent_type, failure, || 0.0, NOW), None);
+            assert_eq!(breakers.ended(attempt, &model, &agent_type, (failure, true), || 0.0, NOW), None);
         }
     }
 
@@ -248,7 +249,10 @@ mod tests {
         let mut breakers = Breakers::new(BreakerPolicy::default());
         for start_no in 1..20 {
             let attempt = AttemptRef { task_index: 3, start_no };
-            assert_eq!(breakers.ended(attempt, &model, &agent_type, Some(FailureKind::Output), || 0.0, NOW), None);
+            assert_eq!(
+                breakers.ended(attempt, &model, &agent_type, (Some(FailureKind::Output), true), || 0.0, NOW),
+                None
+            );
         }
     }
 
@@ -258,10 +262,10 @@ mod tests {
         let (mut breakers, until) = opened(FailureKind::Model);
         breakers.started(TRIAL, &model, &agent_type);
         assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Trying);
-        let again = breakers.ended(TRIAL, &model, &agent_type, Some(FailureKind::Model), || 0.0, until);
+        let again = breakers.ended(TRIAL, &model, &agent_type, (Some(FailureKind::Model), true), || 0.0, until);
         assert_eq!(again.and_then(|(_, until)| until), Some(until + Duration::from_secs(60)), "twice as long");
         breakers.started(TRIAL, &model, &agent_type);
-        breakers.ended(TRIAL, &model, &agent_type, None, || 0.0, until);
+        breakers.ended(TRIAL, &model, &agent_type, (None, true), || 0.0, until);
         assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free);
     }
 
@@ -272,7 +276,7 @@ mod tests {
         let ends: Vec<_> = (0..3)
             .map(|_| {
                 breakers.started(TRIAL, &model, &agent_type);
-                breakers.ended(TRIAL, &model, &agent_type, Some(FailureKind::Model), || 0.0, until)
+                breakers.ended(TRIAL, &model, &agent_type, (Some(FailureKind::Model), true), || 0.0, until)
             })
             .collect();
         assert!(matches!(&ends[..], [Some((_, Some(_))), Some((_, Some(_))), Some((_, None))]), "{ends:?}");
@@ -287,7 +291,7 @@ mod tests {
         breakers.refused(TRIAL, &model, &agent_type, until);
         assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free);
         breakers.started(TRIAL, &model, &agent_type);
-        breakers.ended(TRIAL, &model, &agent_type, Some(FailureKind::Transient), || 0.0, until);
+        breakers.ended(TRIAL, &model, &agent_type, (Some(FailureKind::Transient), true), || 0.0, until);
         assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free);
     }
 
@@ -298,10 +302,10 @@ mod tests {
         for failure in [FailureKind::Model, FailureKind::Transient] {
             let (mut breakers, until) = opened(FailureKind::Model);
             breakers.started(TRIAL, &model, &agent_type);
-            assert_eq!(breakers.ended(earlier, &model, &agent_type, Some(failure), || 0.0, until), None);
+            assert_eq!(breakers.ended(earlier, &model, &agent_type, (Some(failure), true), || 0.0, until), None);
             breakers.refused(earlier, &model, &agent_type, until);
             assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Trying, "one that had started before");
-            breakers.ended(earlier, &model, &agent_type, None, || 0.0, until);
+            breakers.ended(earlier, &model, &agent_type, (None, true), || 0.0, until);
             assert_eq!(breakers.gate(&model, &agent_type, until), Gate::Free, "an answer is proof whoever gives it");
         }
     }
@@ -321,7 +325,10 @@ mod tests {
         let mut breakers = Breakers::new(BreakerPolicy { failures_max: 0, ..BreakerPolicy::default() });
         for task_index in 0..50 {
             let attempt = AttemptRef { task_index, ..TRIAL };
-            assert_eq!(breakers.ended(attempt, &model, &agent_type, Some(FailureKind::Model), || 0.0, NOW), None);
+            assert_eq!(
+                breakers.ended(attempt, &model, &agent_type, (Some(FailureKind::Model), true), || 0.0, NOW),
+                None
+            );
         }
     }
 }

@@ -15,6 +15,8 @@ use super::plan::{Plan, Task};
 use super::time::Time;
 use super::usage::Tokens;
 
+/// After how many attempts of a model that told no figure at all its price counts as one that nobody tells.
+const BLIND_MAX: u32 = 3;
 /// What sums of dollars may be off by.
 const ROUNDING: f64 = 1e-9;
 
@@ -130,7 +132,11 @@ pub struct Ledger {
     unpriced: u64,
     /// US dollars per token, the most that each model was seen to cost.
     rates: BTreeMap<Arc<str>, f64>,
-    /// Models that used tokens and told no cost.
+    /// Attempts that nobody told a cost of and that nothing was reserved for: they count as nothing.
+    uncounted: u64,
+    /// Such attempts of each model.
+    blind: BTreeMap<Arc<str>, u32>,
+    /// Models that used tokens and told no cost, or whose cost was never told for several attempts.
     priceless: BTreeSet<Arc<str>>,
     /// By how much attempts of a type used more than their estimate: the largest factor seen.
     factors: BTreeMap<Arc<str>, f64>,
@@ -149,6 +155,8 @@ impl Ledger {
             overrun: Reservation { usd: Some(0.0), tokens: 0 },
             unpriced: 0,
             rates: BTreeMap::new(),
+            uncounted: 0,
+            blind: BTreeMap::new(),
             priceless: BTreeSet::new(),
             factors: BTreeMap::new(),
         }
@@ -270,11 +278,16 @@ impl Ledger {
         let Open { model, reserved, factor: reserved_with } = open;
         // What cost nothing for certain was never started.
         let used = tokens.map(|tokens| tokens.total).or((cost == Some(0.0)).then_some(0));
-        self.attempts += 1;
-        self.tokens = self.tokens.saturating_add(used.unwrap_or(reserved.tokens));
-        self.usd += cost.or(reserved.usd).unwrap_or(0.0);
         // Nothing was reserved for attempts of a process that had no caps.
         let is_reserved = reserved.tokens > 0;
+        self.attempts += 1;
+        self.tokens = self.tokens.saturating_add(used.unwrap_or(reserved.tokens));
+        if let (Some(cap), Some(cost), None) = (self.budget.usd, cost, reserved.usd) {
+            // Of unknown price, it ran alone and might have taken all that was left.
+            let overrun = (self.usd + cost - cap).max(0.0).min(cost);
+            self.overrun.usd = self.overrun.usd.map(|sum| sum + if is_reserved { overrun } else { 0.0 });
+        }
+        self.usd += cost.or(reserved.usd).unwrap_or(0.0);
         if let Some(used) = used.filter(|used| is_reserved && *used > reserved.tokens) {
             self.overrun.tokens = self.overrun.tokens.saturating_add(used - reserved.tokens);
             let factor = self.factors.entry(agent_type.clone()).or_insert(1.0);
@@ -283,8 +296,14 @@ impl Ledger {
         match cost {
             None => {
                 self.unpriced += 1;
-                if is_reserved && reserved.usd.is_none() && (is_done || used.is_some_and(|used| used > 0)) {
-                    self.priceless.insert(model);
+                if reserved.usd.is_none() {
+                    self.uncounted += 1;
+                    let blind = self.blind.entry(model.clone()).or_insert(0);
+                    *blind += 1;
+                    let is_told = is_done || used.is_some_and(|used| used > 0);
+                    if is_reserved && (is_told || *blind >= BLIND_MAX) {
+                        self.priceless.insert(model);
+                    }
                 }
             }
             Some(cost) => {
@@ -307,6 +326,11 @@ impl Ledger {
     /// What attempts used above what was reserved for them, all together: the most by which a cap can be passed.
     pub fn overrun(&self) -> Reservation {
         self.overrun
+    }
+
+    /// Whether the dollars spent are all that was spent: no attempt is without any figure.
+    pub fn is_usd_known(&self) -> bool {
+        self.uncounted == 0
     }
 
     /// Attempts whose cost nobody told.

@@ -29,7 +29,6 @@ pub struct Recorder {
     waiting_since: Option<Instant>,
     failing: Option<Failing>,
     looked_at: Instant,
-    is_stop_known: bool,
 }
 
 #[derive(Debug)]
@@ -41,7 +40,7 @@ struct Failing {
 impl Recorder {
     /// Writes to `log`.
     pub fn new(log: Option<RunLog>) -> Self {
-        Self { log, waiting_since: None, failing: None, looked_at: Instant::now(), is_stop_known: false }
+        Self { log, waiting_since: None, failing: None, looked_at: Instant::now() }
     }
 
     /// Takes one more fact, to be written with the next ones.
@@ -64,16 +63,14 @@ impl Recorder {
             Some(failing) => Some(failing.again_at),
             None => self.waiting_since.map(|since| since + LINGER),
         };
-        let look = (!self.is_stop_known).then(|| self.looked_at + STOP_PAUSE);
-        write.into_iter().chain(look).min()
+        write.into_iter().chain([self.looked_at + STOP_PAUSE]).min()
     }
 
     /// Writes what waits, and tells the machine through where it is durable.
     pub fn write(&mut self, machine: &mut RunMachine, now: Time, tell: &mut impl FnMut(Told)) {
         let Some(log) = &mut self.log else { return };
-        if self.waiting_since.is_none()
-            || self.failing.as_ref().is_some_and(|failing| Instant::now() < failing.again_at)
-        {
+        let is_early = self.failing.as_ref().is_some_and(|failing| Instant::now() < failing.again_at);
+        if self.waiting_since.is_none() || (is_early && !machine.is_finished()) {
             return;
         }
         match log.commit() {
@@ -83,6 +80,16 @@ impl Recorder {
                     tell(Told::Warning("the journal takes facts again; nothing was lost".to_owned()));
                 }
                 machine.handle_persisted(through);
+                if machine.is_finished() {
+                    // Others may have the run now, whoever still holds its results.
+                    self.log = None;
+                }
+            }
+            Err(error) if machine.is_finished() => {
+                self.log = None;
+                tell(Told::Warning(format!(
+                    "{error}; the journal does not hold the run's last facts, resume it later"
+                )));
             }
             Err(error) => {
                 let at = Instant::now();
@@ -102,16 +109,14 @@ impl Recorder {
         }
     }
 
-    /// Why somebody outside wants the run to end, once.
+    /// Why somebody outside wants the run to end, each time that somebody asks.
     pub fn stop_request(&mut self) -> Option<String> {
         let log = self.log.as_mut()?;
-        if self.is_stop_known || self.looked_at.elapsed() < STOP_PAUSE {
+        if self.looked_at.elapsed() < STOP_PAUSE {
             return None;
         }
         self.looked_at = Instant::now();
         // A journal that cannot be read now is looked at again.
-        let request = log.stop_request().ok().flatten();
-        self.is_stop_known = request.is_some();
-        request
+        log.stop_request().ok().flatten()
     }
 }

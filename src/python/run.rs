@@ -51,10 +51,12 @@ impl Engine {
     ) -> PyResult<Self> {
         let py = options.py();
         let fields = fields_from_py(options).map_err(|error| errors::option_value(py, &error))?;
-        let source = stored_options(fields.clone());
+        let mut kept = fields.clone();
+        kept.extend(durability.map(|level| ("durability".to_owned(), json!(level))));
+        let source = stored_options(kept);
         let options = RunOptions::from_json(fields).map_err(|error| errors::input(py, &error))?;
         let durability = durability_of(durability).map_err(|error| errors::input(py, &error))?;
-        Ok(Self { options, source, toolbox, journal: journal.map(|path| (path, durability)) })
+        Ok(Self { options, source, toolbox, journal: journal.map(|path| (whole(path), durability)) })
     }
 
     /// What its runs are carried out by: `gateway`, `rehearsal` or `tools`.
@@ -103,7 +105,8 @@ impl Engine {
         let Some((path, durability)) = &self.journal else {
             return Err(errors::run(py, &RunError::Internal("a run was to be resumed without its journal".to_owned())));
         };
-        let journal = Journal::open_existing(path, *durability).map_err(|error| errors::journal(py, &error))?;
+        let opened = py.detach(|| Journal::open_existing(path, *durability));
+        let journal = opened.map_err(|error| errors::journal(py, &error))?;
         let recalled = py.detach(|| recall(journal, run_id, &answers, has_new_budget));
         let Recalled { id, plan, resumed } = recalled.map_err(|error| errors::resume(py, &error))?;
         self.begin(py, plan, Origin::Resumed(Box::new(resumed)), Some(id), started)
@@ -113,7 +116,7 @@ impl Engine {
 impl Engine {
     fn open_journal(&self, py: Python<'_>) -> PyResult<Option<Journal>> {
         let Some((path, durability)) = &self.journal else { return Ok(None) };
-        Journal::open(path, *durability).map(Some).map_err(|error| errors::journal(py, &error))
+        py.detach(|| Journal::open(path, *durability)).map(Some).map_err(|error| errors::journal(py, &error))
     }
 
     fn begin(
@@ -157,6 +160,11 @@ impl Engine {
         };
         started.append(Py::new(py, run)?)
     }
+}
+
+/// The path from the root: the working directory may be another one when a run starts.
+fn whole(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// A task that is not read quickly, or that is wrong: read field by field.

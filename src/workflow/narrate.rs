@@ -1,6 +1,6 @@
 //! What a run tells while it goes on: a fold over its facts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use super::lock;
@@ -55,7 +55,7 @@ impl Narrator {
         settings: &RunSettings,
         live: LiveSessions,
         facts: &[Fact],
-        has_ended: impl Fn(usize) -> bool,
+        reopened: &BTreeSet<usize>,
         tell: &mut impl FnMut(RunEvent),
     ) -> Self {
         let mut narrator = Self::new(plan, settings, live);
@@ -69,7 +69,8 @@ impl Narrator {
                 ended.insert(report.task_index, report);
             }
         }
-        for report in ended.into_values().filter(|report| has_ended(report.task_index)) {
+        (narrator.refusal_told, narrator.budget_told) = (false, false);
+        for report in ended.into_values().filter(|report| !reopened.contains(&report.task_index)) {
             narrator.summary.execution_time += report.execution_time();
             tell(RunEvent::TaskEnded(Arc::new(report)));
         }

@@ -97,7 +97,7 @@ fn budget_fields(ledger: &Ledger, not_started: &[NotStarted]) -> Value {
     let (usd, tokens, attempts) = ledger.spent();
     let (caps, overrun) = (ledger.budget(), ledger.overrun());
     json!({
-        "usd": {"cap": caps.usd, "spent": usd, "overrun": overrun.usd},
+        "usd": {"cap": caps.usd, "spent": ledger.is_usd_known().then_some(usd), "overrun": overrun.usd},
         "tokens": {"cap": caps.tokens, "spent": tokens, "overrun": overrun.tokens},
         "attempts": {"cap": caps.attempts, "spent": attempts},
         "seconds": {"cap": caps.time.map(|time| time.as_secs_f64())},

@@ -91,7 +91,7 @@ pub fn recall(journal: Journal, id: &str, answers: &Answers, has_new_budget: boo
         let kept_back = ends.over_budget.iter().filter(|index| ends.status.contains_key(*index));
         reopening.extend(kept_back.map(|&task_index| Reopening { task_index, answer: None }));
     }
-    let resumed = Resumed { facts: stored.facts, log, reopening };
+    let resumed = Resumed { facts: stored.facts, log, reopening, stop: None };
     Ok(Recalled { id: stored.id.into(), plan: stored.plan, resumed })
 }
 

@@ -177,6 +177,8 @@ pub struct Resumed {
     pub log: RunLog,
     /// Tasks that had ended and are to go on.
     pub reopening: Vec<Reopening>,
+    /// Why it is taken up only to be ended, if it is.
+    pub stop: Option<String>,
 }
 
 impl Origin {
@@ -234,11 +236,14 @@ fn begin(
             Ok((RunMachine::new(plan, settings, seed, now), narrator, Recorder::new(log)))
         }
         Origin::Resumed(resumed) => {
-            let Resumed { facts, log, reopening } = *resumed;
+            let Resumed { facts, log, reopening, stop } = *resumed;
             settings.journaled = true;
-            let machine =
-                RunMachine::restore(plan.clone(), settings.clone(), facts.iter().cloned(), &reopening, seed, now);
-            let narrator = Narrator::recalling(plan, &settings, live, &facts, |index| machine.has_ended(index), tell);
+            let past = facts.iter().cloned();
+            let machine = match &stop {
+                Some(reason) => RunMachine::restore_to_stop(plan.clone(), settings.clone(), past, reason, seed, now),
+                None => RunMachine::restore(plan.clone(), settings.clone(), past, &reopening, seed, now),
+            };
+            let narrator = Narrator::recalling(plan, &settings, live, &facts, &machine.reopened(), tell);
             Ok((machine, narrator, Recorder::new(Some(log))))
         }
     }

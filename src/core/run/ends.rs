@@ -52,6 +52,7 @@ impl RunMachine {
             return;
         }
         if let Err(unread) = &mut verdict {
+            let partial = partial.map(|text| cut(&text, self.settings.output_bytes_max).into());
             unread.answer = unread.answer.take().or(partial);
         }
         let tier = &task.hierarchy.tiers()[self.records[index].history.tier];
@@ -108,9 +109,12 @@ impl RunMachine {
             Outcome::Failed { kind, .. } => Some(*kind),
             Outcome::Cancelled => Some(FailureKind::Stopped),
         };
+        // What a dearer model may yet mend says nothing of the type of agent.
+        let is_last = self.records[index].history.tier + 1 == task.hierarchy.tiers().len();
         let before = self.breakers.changes();
         // No draw where it is not needed: the same reports give the same run, breakers or not.
-        let opened = self.breakers.ended(attempt, model, &task.agent_type, failure, || self.random.f64(), now);
+        let opened =
+            self.breakers.ended(attempt, model, &task.agent_type, (failure, is_last), || self.random.f64(), now);
         if self.breakers.changes() != before {
             self.release_held();
         }

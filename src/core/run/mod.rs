@@ -181,9 +181,11 @@ impl RunMachine {
         self.timers.first().map(|(time, _)| *time)
     }
 
-    /// Whether a task has ended.
-    pub fn has_ended(&self, task_index: usize) -> bool {
-        matches!(self.records[task_index].state, State::Ended)
+    /// Tasks that are opened again by facts that nobody has polled yet.
+    pub fn reopened(&self) -> BTreeSet<usize> {
+        let index =
+            |fact: &Fact| if let Event::TaskReopened { task_index, .. } = fact.event { Some(task_index) } else { None };
+        self.facts.iter().filter_map(index).collect()
     }
 
     /// Whether nothing is left to do. Facts may still be waiting to be polled.

@@ -73,7 +73,21 @@ impl RunMachine {
         now: Time,
     ) -> Self {
         let (mut machine, past) = Self::recalled(plan.into(), settings, facts, seed, now);
-        machine.go_on(past, reopening, now);
+        machine.go_on(past, reopening, None, now);
+        machine
+    }
+
+    /// Goes on with such a run only to end it: agents that were under way are adopted and stopped, and none is started.
+    pub fn restore_to_stop(
+        plan: impl Into<Arc<Plan>>,
+        settings: RunSettings,
+        facts: impl IntoIterator<Item = Fact>,
+        reason: &str,
+        seed: u64,
+        now: Time,
+    ) -> Self {
+        let (mut machine, past) = Self::recalled(plan.into(), settings, facts, seed, now);
+        machine.go_on(past, &[], Some(reason), now);
         machine
     }
 
@@ -106,7 +120,7 @@ impl RunMachine {
         (machine, past)
     }
 
-    fn go_on(&mut self, mut past: Past, reopening: &[Reopening], now: Time) {
+    fn go_on(&mut self, mut past: Past, reopening: &[Reopening], stop: Option<&str>, now: Time) {
         let open = self.openable(&past, reopening);
         if past.is_over && !open.contains(&true) {
             self.finished = true;
@@ -121,6 +135,11 @@ impl RunMachine {
             let idle = past.latest.map_or(Duration::ZERO, |latest| now.since(latest));
             self.recall_resumption(&mut past, idle, now);
             self.fact(now, Event::RunResumed { idle });
+        }
+        if open.contains(&true) {
+            // Who opens tasks again wants the run to go on, whatever was to end it.
+            self.cancelled = None;
+            self.cancel_reason.clear();
         }
         self.timers.clear();
         self.timers.insert((past.begun + self.settings.run_time_max, Timer::RunDeadline));
@@ -152,6 +171,9 @@ impl RunMachine {
         }
         if let Some(why) = self.cancelled {
             self.end_all(why, now);
+        }
+        if let Some(reason) = stop {
+            self.end_early(StopReason::Cancel, reason, now);
         }
         self.handle_time(now);
     }
@@ -294,6 +316,7 @@ impl RunMachine {
             Event::RuntimeMet { boot } => recall_boot(past, boot),
             Event::AttemptPlanned { attempt, attempt_no, tier, model, key, .. } => {
                 self.unready(attempt.task_index);
+                past.unfollowed.remove(&attempt.task_index);
                 let record = &mut self.records[attempt.task_index];
                 record.starts = attempt.start_no;
                 record.climb_to(*tier);

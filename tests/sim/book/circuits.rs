@@ -35,7 +35,7 @@ impl Circuits {
         self.opened.insert(circuit.clone(), Opened { until, no });
     }
 
-    pub fn ended(&mut self, task: usize, model: &Arc<str>, agent_type: &Arc<str>, outcome: &Outcome) {
+    pub fn ended(&mut self, task: usize, model: &Arc<str>, agent_type: &Arc<str>, outcome: &Outcome, is_last: bool) {
         for circuit in circuits(model, agent_type) {
             match (outcome, &circuit) {
                 (Outcome::Completed | Outcome::NeedsInput { .. }, _) => {
@@ -45,7 +45,7 @@ impl Circuits {
                 (Outcome::Failed { kind: FailureKind::Model | FailureKind::ServerError, .. }, Circuit::Model(_)) => {
                     self.failed.entry(circuit).or_default().insert(task);
                 }
-                (Outcome::Failed { kind, .. }, Circuit::Agents(_, blamed)) if kind == blamed => {
+                (Outcome::Failed { kind, .. }, Circuit::Agents(_, blamed)) if kind == blamed && is_last => {
                     self.failed.entry(circuit).or_default().insert(task);
                 }
                 (Outcome::Failed { .. } | Outcome::Cancelled, _) => {}

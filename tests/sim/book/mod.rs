@@ -404,8 +404,10 @@ impl<'scene> Book<'scene> {
                 self.tasks[attempt.task_index].spent.push(*attempt);
                 self.note_over(*attempt, Some(outcome.clone()));
                 self.note_spending(*attempt, *cost, tokens.map(|tokens| tokens.total));
-                let agent_type = &self.scene.plan.tasks()[attempt.task_index].agent_type;
-                self.circuits.ended(attempt.task_index, &self.attempts[attempt].model, agent_type, outcome);
+                let task = &self.scene.plan.tasks()[attempt.task_index];
+                let page = &self.attempts[attempt];
+                let is_last = page.tier + 1 == task.hierarchy.tiers().len();
+                self.circuits.ended(attempt.task_index, &page.model, &task.agent_type, outcome, is_last);
             }
             Event::RetryPlanned { task_index, tier, delay, .. } => {
                 self.retries += 1;
@@ -524,12 +526,9 @@ impl<'scene> Book<'scene> {
         let mut circuits = Circuits::default();
         for (attempt, page) in self.open() {
             if let Some(Over { outcome: Some(outcome), .. }) = &page.over {
-                circuits.ended(
-                    attempt.task_index,
-                    &page.model,
-                    &self.plan().tasks()[attempt.task_index].agent_type,
-                    outcome,
-                );
+                let task = &self.plan().tasks()[attempt.task_index];
+                let is_last = page.tier + 1 == task.hierarchy.tiers().len();
+                circuits.ended(attempt.task_index, &page.model, &task.agent_type, outcome, is_last);
             }
         }
         self.circuits = circuits;
