@@ -305,7 +305,8 @@ class Orchestrator:
         Raises:
             JournalError: The journal cannot be used, does not hold the run, or another process runs it.
             PlanError: An answer to a task that asks nothing, or one that is no text or empty.
-            As `run_parallel` otherwise. After any of them but `RunInterrupted`, which ends a run, it can be resumed again.
+            As `run_parallel` otherwise. After any of them but `RunInterrupted`, which ends a run, it can be resumed
+                again.
         """
         orchestrator, start = cls._resuming(run_id, journal, answers, options)
         return orchestrator._run(_Session(orchestrator, start), callback)

@@ -149,10 +149,10 @@ pub(super) fn stop(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<i32, CliError> {
     let path = journal.path();
-    let id = match Journal::open_existing(&path, Durability::Process)?.request_stop(run, reason) {
-        Ok(()) => Journal::open_read(&path)?.read(run)?.id,
+    let (id, was_running) = match Journal::open_existing(&path, Durability::Process)?.request_stop(run, reason) {
+        Ok(()) => (Journal::open_read(&path)?.read(run)?.id, true),
         // Its agents may be alive all the same.
-        Err(JournalError::NotRunning { id }) => id,
+        Err(JournalError::NotRunning { id }) => (id, false),
         Err(error) => return Err(error.into()),
     };
     let (waiter, _waker) = wait_pair()?;
@@ -163,7 +163,7 @@ pub(super) fn stop(
             Some(row) if row.running => {}
             Some(row) if !row.ended => break,
             Some(_) | None => {
-                say(&format!("run {id} is over"));
+                say(&format!("run {id} is {}", if was_running { "stopped" } else { "over" }));
                 return Ok(0);
             }
         }
