@@ -56,6 +56,36 @@ impl ErrorFrame {
     }
 }
 
+/// A frame that is for us.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Frame {
+    /// This run has started to work.
+    Started(Arc<str>),
+    /// The answer to the request of this number. A refusal may have a payload, too: a run that failed.
+    Answer { id: u64, said: Result<Value, (Box<ErrorFrame>, Option<Value>)> },
+}
+
+impl Frame {
+    /// `None` for what we have not asked for, which may be no JSON at all.
+    pub fn read(text_of_frame: &str) -> Option<Self> {
+        let mut frame = serde_json::from_str::<Value>(text_of_frame).ok()?;
+        match text(&frame, "/type") {
+            Some("event") if text(&frame, "/event") == Some("task") => started_run(&frame).map(Self::Started),
+            Some("res") => {
+                let id = text(&frame, "/id")?.parse().ok()?;
+                let payload = frame.get_mut("payload").map(Value::take);
+                let said = if frame.get("ok").and_then(Value::as_bool) == Some(true) {
+                    Ok(payload.unwrap_or_default())
+                } else {
+                    Err((Box::new(ErrorFrame::read(frame.get("error").unwrap_or(&Value::Null))), payload))
+                };
+                Some(Self::Answer { id, said })
+            }
+            Some(_) | None => None,
+        }
+    }
+}
+
 /// What the gateway says of itself when it lets us in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hello {
