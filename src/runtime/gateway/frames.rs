@@ -8,6 +8,10 @@ use serde_json::Value;
 
 use crate::core::action::Session;
 use crate::core::failure::Refusal;
+use crate::core::output::abridged;
+
+/// How much of the gateway's words is shown to people, in characters.
+const WORDS_CHARS: usize = 2_000;
 
 /// A gateway's identity from its start to its end: another one after a restart.
 pub(super) type BootId = Arc<str>;
@@ -18,6 +22,16 @@ pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
 
 pub(super) fn count(value: &Value, pointer: &str) -> Option<u64> {
     value.pointer(pointer)?.as_u64()
+}
+
+/// Words that people will be shown: one line, and never long, whatever a provider has put into them.
+pub(super) fn words(value: &Value, pointer: &str) -> Option<String> {
+    text(value, pointer).map(|words| abridged(words, WORDS_CHARS))
+}
+
+/// The same, or ours where the gateway has none.
+pub(super) fn reason(value: &Value, pointer: &str) -> String {
+    words(value, pointer).unwrap_or_else(|| "the gateway gave no reason".to_owned())
 }
 
 /// An error answer.
@@ -39,7 +53,7 @@ impl ErrorFrame {
             code: owned("/code").unwrap_or_else(|| "UNKNOWN".to_owned()),
             detail: owned("/details/code"),
             cause: owned("/details/reason"),
-            message: owned("/message").unwrap_or_else(|| "the gateway gave no reason".to_owned()),
+            message: reason(error, "/message"),
             retryable: error.pointer("/retryable").and_then(Value::as_bool).unwrap_or(false),
             retry_after: count(error, "/retryAfterMs").map(Duration::from_millis),
         }
@@ -160,7 +174,7 @@ pub(super) fn spawned_child(payload: &Value) -> Result<Session, Refusal> {
         (Some("accepted"), Some(key), Some(run_id)) => Ok(Session { key: key.into(), run_id: run_id.into() }),
         (status, _, _) => Err(Refusal {
             code: status.unwrap_or("unknown").to_owned(),
-            message: text(details, "/error").unwrap_or("the answer names no child session").to_owned(),
+            message: words(details, "/error").unwrap_or_else(|| "the answer names no child session".to_owned()),
             ..Refusal::default()
         }),
     }
@@ -221,6 +235,14 @@ mod tests {
         let changed = read("sessions_delete_too_soon_after_end", "/response/error");
         assert_eq!(changed.cause.as_deref(), Some("session-changed"));
         assert!(!read("agent_rpc_unknown_agent", "/response/error").is_busy());
+    }
+
+    #[test]
+    fn words_for_people_are_one_line_and_never_long() {
+        let page = "<html>\n".repeat(100_000);
+        let error = ErrorFrame::read(&serde_json::json!({ "code": "X", "message": page }));
+        assert!(error.message.starts_with("<html>\\n<html>\\n") && error.message.len() < 2 * WORDS_CHARS);
+        assert_eq!(reason(&serde_json::json!({}), "/message"), "the gateway gave no reason");
     }
 
     #[test]
