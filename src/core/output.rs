@@ -82,7 +82,10 @@ impl Schema {
             .take(COMPLAINTS_MAX)
             .map(|error| {
                 let place = error.instance_path().to_string();
-                let place = if place.is_empty() { "the top level".to_owned() } else { format!("`{place}`") };
+                let place = match place.as_str() {
+                    "" => "the top level".to_owned(),
+                    place => format!("`{}`", abridged(place, PLACE_CHARS)),
+                };
                 format!("at {place}: {}", abridged(&error.to_string(), COMPLAINT_CHARS))
             })
             .collect();
@@ -111,6 +114,8 @@ pub const COMPLAINTS_MAX: usize = 5;
 /// How far a remark in brackets may look like JSON, in bytes. What does so for longer is a broken value; so a text full
 /// of brackets costs no more than so many times its length.
 const REMARK_MAX: usize = 64;
+/// How much of the place of a complaint is quoted, in characters: the agent has named it.
+const PLACE_CHARS: usize = 200;
 /// How much of one complaint is quoted, in characters.
 const COMPLAINT_CHARS: usize = 300;
 
@@ -375,9 +380,14 @@ mod tests {
     }
 
     #[test]
-    fn quoted_text_drives_no_terminal() {
-        let objection = as_json("\u{1b}[2J\nforged line").expect_err("no JSON");
-        assert!(!objection.contains('\u{1b}') && !objection.contains('\n'), "{objection:?}");
+    fn quoted_text_drives_no_terminal_and_stays_short() {
+        let forged = "\u{1b}[2J\nforged line".repeat(10_000);
+        let texts = Schema::new(json!({"additionalProperties": {"type": "string"}})).expect("a schema");
+        let place = read(&json!({ &forged: 1 }).to_string(), OutputFormat::Json, Some(&texts));
+        for objection in [as_json(&forged), place] {
+            let objection = objection.expect_err("no answer");
+            assert!(!objection.contains(char::is_control) && objection.len() < 2_000, "{objection:?}");
+        }
     }
 
     #[test]
