@@ -361,8 +361,7 @@ fn usage(messages: &[Object<'_>], reply: &mut Reply) -> PyResult<()> {
         let (input, output) = (count(intern!(py, "input"))?, count(intern!(py, "output"))?);
         let (cache_read, cache_write) = (count(intern!(py, "cacheRead"))?, count(intern!(py, "cacheWrite"))?);
         let total = get_count(&usage, intern!(py, "totalTokens"))?;
-        let total = total.unwrap_or(input + output + cache_read + cache_write);
-        let tokens = Tokens { input, output, cache_read, cache_write, total };
+        let tokens = Tokens::told(input, output, cache_read, cache_write, total);
         reply.tokens = Some(reply.tokens.map_or(tokens, |sum| sum.plus(tokens)));
         if let Some(cost) = get(&usage, intern!(py, "cost"))? {
             let total = get(&cost, intern!(py, "total")).ok().flatten().unwrap_or(cost);

@@ -95,8 +95,7 @@ fn tokens(usage: &Value, total: &str) -> Option<Tokens> {
     let figure = |pointer| count(usage, pointer);
     let (input, output) = (figure("/input")?, figure("/output")?);
     let (cache_read, cache_write) = (figure("/cacheRead").unwrap_or(0), figure("/cacheWrite").unwrap_or(0));
-    let total = figure(total).unwrap_or(input + output + cache_read + cache_write);
-    Some(Tokens { input, output, cache_read, cache_write, total })
+    Some(Tokens::told(input, output, cache_read, cache_write, figure(total)))
 }
 
 /// The end of a run as `agent.wait` tells it: without the full text and the usage.
