@@ -13,6 +13,9 @@ use crate::core::output::abridged;
 /// How much of the gateway's words is shown to people, in characters.
 const WORDS_CHARS: usize = 2_000;
 
+/// How long we wait at the most because the gateway asks us to, and for a sign of life from it.
+const WAIT_MAX: Duration = Duration::from_secs(3_600);
+
 /// A gateway's identity from its start to its end: another one after a restart.
 pub(super) type BootId = Arc<str>;
 
@@ -22,6 +25,10 @@ pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
 
 pub(super) fn count(value: &Value, pointer: &str) -> Option<u64> {
     value.pointer(pointer)?.as_u64()
+}
+
+fn span(value: &Value, pointer: &str) -> Option<Duration> {
+    count(value, pointer).map(|millis| Duration::from_millis(millis).min(WAIT_MAX))
 }
 
 /// Words that people will be shown: one line, and never long, whatever a provider has put into them.
@@ -55,7 +62,7 @@ impl ErrorFrame {
             cause: owned("/details/reason"),
             message: reason(error, "/message"),
             retryable: error.pointer("/retryable").and_then(Value::as_bool).unwrap_or(false),
-            retry_after: count(error, "/retryAfterMs").map(Duration::from_millis),
+            retry_after: span(error, "/retryAfterMs"),
         }
     }
 
@@ -118,7 +125,9 @@ impl Hello {
             payload_bytes_max: count(payload, "/policy/maxPayload")
                 .and_then(|bytes| usize::try_from(bytes).ok())
                 .unwrap_or(26_214_400),
-            tick: Duration::from_millis(count(payload, "/policy/tickIntervalMs").unwrap_or(30_000).max(1_000)),
+            tick: span(payload, "/policy/tickIntervalMs")
+                .unwrap_or(Duration::from_secs(30))
+                .max(Duration::from_secs(1)),
         })
     }
 
@@ -235,6 +244,14 @@ mod tests {
         let changed = read("sessions_delete_too_soon_after_end", "/response/error");
         assert_eq!(changed.cause.as_deref(), Some("session-changed"));
         assert!(!read("agent_rpc_unknown_agent", "/response/error").is_busy());
+    }
+
+    #[test]
+    fn no_gateway_makes_us_wait_for_ever() {
+        let error = ErrorFrame::read(&serde_json::json!({ "retryAfterMs": u64::MAX }));
+        assert_eq!(error.retry_after, Some(WAIT_MAX));
+        let policy = serde_json::json!({ "server": { "bootId": "b" }, "policy": { "tickIntervalMs": u64::MAX } });
+        assert_eq!(Hello::read(&policy).map(|hello| hello.tick), Some(WAIT_MAX));
     }
 
     #[test]
