@@ -71,15 +71,17 @@ impl AgentType {
         let no_front_matter = || AgentError::NoFrontMatter { place: place.to_owned() };
         let (yaml, body) =
             text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n")).ok_or_else(no_front_matter)?;
-        let front: FrontMatter = serde_saphyr::from_str(yaml)
-            .map_err(|error| AgentError::FrontMatter { place: place.to_owned(), message: error.to_string() })?;
+        // A picture of the line would not fit into a message of one.
+        let options = serde_saphyr::options! { with_snippet: false };
+        let front: FrontMatter = serde_saphyr::from_str_with_options(yaml, options)
+            .map_err(|error| AgentError::front_matter(place, &error.to_string()))?;
         Self::build(front, body, place)
     }
 
     /// A type from its fields, as a Python program gives them.
     pub fn new(fields: Value, prompt: &str, place: &str) -> Result<Self, AgentError> {
-        let front: FrontMatter = serde_json::from_value(fields)
-            .map_err(|error| AgentError::FrontMatter { place: place.to_owned(), message: error.to_string() })?;
+        let front: FrontMatter =
+            serde_json::from_value(fields).map_err(|error| AgentError::front_matter(place, &error.to_string()))?;
         let agent_type = Self::build(front, prompt, place)?;
         agent_type.check(place)?;
         Ok(agent_type)
@@ -254,6 +256,7 @@ mod tests {
             ),
         ] {
             assert!(message.contains(expected), "{message:?} should contain {expected:?}");
+            assert!(!message.contains('\n'), "{message:?}");
         }
     }
 }

@@ -61,7 +61,8 @@ impl Schema {
         if !source.is_object() {
             return Err(SchemaError(format!("`{}` is not an object", abridged(&source.to_string(), 80))));
         }
-        let validator = jsonschema::validator_for(&source).map_err(|error| SchemaError(error.to_string()))?;
+        let validator = jsonschema::validator_for(&source)
+            .map_err(|error| SchemaError(abridged(&error.to_string(), COMPLAINT_CHARS)))?;
         Ok(Self { source: Arc::new(source), validator: Arc::new(validator) })
     }
 
@@ -111,6 +112,8 @@ impl PartialEq for Schema {
 
 /// How many points of a schema's complaint are named.
 pub const COMPLAINTS_MAX: usize = 5;
+/// How much of a name that nothing bears is shown, in characters.
+pub const NAME_CHARS: usize = 100;
 /// How far a remark in brackets may look like JSON, in bytes. What does so for longer is a broken value; so a text full
 /// of brackets costs no more than so many times its length.
 const REMARK_MAX: usize = 64;

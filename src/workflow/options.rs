@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{InputError, RuntimeChoice};
 use crate::core::hierarchy::ModelHierarchy;
-use crate::core::output::abridged;
+use crate::core::output::{NAME_CHARS, abridged};
 use crate::core::retry::RetryPolicy;
 use crate::core::settings::{Cleanup, RunSettings};
 use crate::core::task::{ModelsFault, hierarchy_from_json, hint};
@@ -229,7 +229,7 @@ impl Reader {
         match self.fields.keys().next() {
             None => Ok(()),
             Some(field) => Err(InputError::UnknownOption {
-                field: format!("{}{field}", self.prefix),
+                field: format!("{}{}", self.prefix, abridged(field, NAME_CHARS)),
                 hint: hint(field, known.iter().copied()),
                 known: known.join(", "),
             }),
