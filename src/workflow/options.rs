@@ -297,6 +297,7 @@ mod tests {
             (json!({"gateway": {"path": "x"}}), "`gateway.path` is `\"x\"`, expected one of agent, spawn"),
             (json!({"gateway": {"token": 12345}}), "`gateway.token` is `\"***\"`, expected a text"),
             (json!({"gateway": {"url": "ws://example.com"}}), "`ws://example.com/` would send the token unencrypted"),
+            (json!({"gateway": {"url": "a\nb"}}), "`a\\nb` is no address of a gateway"),
             (json!({"gateway": {"url": "example"}}), "`example` is no address of a gateway"),
             (json!({"max_concurent": 5}), "unknown option `max_concurent` (did you mean `max_concurrent`?)"),
         ] {
