@@ -8,6 +8,7 @@
 //! [`action`], [`fact`], [`progress`], [`report`].
 
 pub mod action;
+mod complaints;
 pub mod fact;
 pub mod failure;
 pub mod hierarchy;

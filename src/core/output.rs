@@ -3,11 +3,13 @@
 //! Knows nothing of models or retries: the machine puts the objection into the next attempt's prompt.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use jsonschema::Validator;
+use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use thiserror::Error;
+
+use super::complaints::Complaints;
 
 /// The form an answer is asked for in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,6 +50,8 @@ impl OutputFormat {
 pub struct Schema {
     source: Arc<Value>,
     validator: Arc<Validator>,
+    /// Needed only for values that do not fit.
+    reasons: Arc<OnceLock<Complaints>>,
 }
 
 /// A schema that is none.
@@ -63,7 +67,7 @@ impl Schema {
         }
         let validator = jsonschema::validator_for(&source)
             .map_err(|error| SchemaError(abridged(&error.to_string(), COMPLAINT_CHARS)))?;
-        Ok(Self { source: Arc::new(source), validator: Arc::new(validator) })
+        Ok(Self { source: Arc::new(source), validator: Arc::new(validator), reasons: Arc::default() })
     }
 
     /// The schema as it was written.
@@ -77,24 +81,24 @@ impl Schema {
         if self.validator.is_valid(value) {
             return Vec::new();
         }
-        let mut errors = self.validator.iter_errors(value);
-        let mut complaints: Vec<String> = errors
-            .by_ref()
-            .take(COMPLAINTS_MAX)
-            .map(|error| {
-                let place = error.instance_path().to_string();
-                let place = match place.as_str() {
-                    "" => "the top level".to_owned(),
-                    place => format!("`{}`", abridged(place, PLACE_CHARS)),
-                };
-                format!("at {place}: {}", abridged(&error.to_string(), COMPLAINT_CHARS))
-            })
-            .collect();
-        let rest = errors.count();
-        if rest > 0 {
-            complaints.push(format!("and {rest} more"));
+        let words = |error: &ValidationError<'_>| {
+            let place = error.instance_path().to_string();
+            let place = match place.as_str() {
+                "" => "the top level".to_owned(),
+                place => format!("`{}`", abridged(place, PLACE_CHARS)),
+            };
+            format!("at {place}: {}", abridged(&error.to_string(), COMPLAINT_CHARS))
+        };
+        let reasons = self.reasons.get_or_init(|| Complaints::of(&self.source));
+        match reasons.list(value, COMPLAINTS_MAX, words) {
+            Some((mut complaints, more)) => {
+                if more > 0 {
+                    complaints.push(format!("and {more} more"));
+                }
+                complaints
+            }
+            None => vec!["at more places than can be listed".to_owned()],
         }
-        complaints
     }
 }
 
