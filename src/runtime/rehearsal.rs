@@ -145,7 +145,7 @@ impl Rehearsal {
         let latency = self.latency();
         let (ending, latency) = if self.random.f64() < self.model.failure_rate {
             let (ending, share) = self.failure();
-            (ending, latency.mul_f64(share))
+            (ending, seconds(latency.as_secs_f64() * share))
         } else {
             let answer = self.answers.get(attempt.task_index).map(ToString::to_string).unwrap_or_default();
             (Ending::Replied(answer), latency)
@@ -166,7 +166,7 @@ impl Rehearsal {
     fn latency(&mut self) -> Duration {
         let (first, second) = (1.0 - self.random.f64(), self.random.f64());
         let normal = (-2.0 * first.ln()).sqrt() * (std::f64::consts::TAU * second).cos();
-        Duration::try_from_secs_f64(self.model.latency.as_secs_f64() * (0.5 * normal).exp()).unwrap_or(Duration::MAX)
+        seconds(self.model.latency.as_secs_f64() * (0.5 * normal).exp())
     }
 
     /// A failure and after what share of the agent's time it comes.
@@ -189,6 +189,11 @@ impl Rehearsal {
         let stopped = Ending::Stopped { reason: "rehearsed".to_owned() };
         self.end(attempt, now + Duration::from_millis(80), stopped, usage, model);
     }
+}
+
+/// As many seconds, or the longest time there is.
+fn seconds(count: f64) -> Duration {
+    Duration::try_from_secs_f64(count).unwrap_or(Duration::MAX)
 }
 
 /// Four characters to a token: a rule of thumb for English.
@@ -293,6 +298,15 @@ mod tests {
             |report| matches!(report, Report::Ended { ending: Ending::Refused(refusal), .. } if refusal.retryable),
         );
         assert!(refused);
+    }
+
+    #[test]
+    fn agents_that_take_for_ever_run_out_of_time() {
+        let model = RehearsalModel { latency: Duration::MAX, failure_rate: 1.0, ..RehearsalModel::default() };
+        let mut rehearsal = Rehearsal::new(model, Vec::new());
+        (0..100).for_each(|index| rehearsal.begin(Action::Spawn(order(index)), Time::from_millis(0)));
+        let timed_out = |report: &Report| matches!(report, Report::Ended { ending: Ending::TimedOut, .. });
+        assert_eq!(play(&mut rehearsal).iter().filter(|report| timed_out(report)).count(), 100);
     }
 
     #[test]
