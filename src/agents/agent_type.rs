@@ -181,9 +181,9 @@ impl AgentType {
         self.schema_source.as_ref()
     }
 
-    /// The example of an answer that the prompt shows, if it shows one.
+    /// The example of an answer that the prompt shows, if it shows one that fits.
     pub fn example(&self) -> Option<Value> {
-        read(&self.contract, OutputFormat::Json, None).ok()
+        read(&self.contract, OutputFormat::Json, self.schema().ok()?).ok()
     }
 
     /// All that is to know about it, as JSON: `name category description timeout_seconds output_schema prompt origin`.
@@ -232,6 +232,13 @@ mod tests {
         let agent_type = file(&front, "Do it.\n\n## Output\nJSON:\n```json\n{\"a\": 1}\n```\n").expect("an agent type");
         assert_eq!(&*agent_type.instructions, "Do it.");
         assert_eq!(agent_type.example(), Some(serde_json::json!({"a": 1})));
+    }
+
+    #[test]
+    fn what_a_contract_says_in_braces_is_no_example_unless_it_fits() {
+        let front = format!("{FRONT}\noutput_schema:\n  type: object\n  required:\n    - a\n");
+        let agent_type = file(&front, "Do it.\n\n## Output\nNot {\"b\": 1}.\n").expect("an agent type");
+        assert_eq!(agent_type.example(), None);
     }
 
     #[test]
