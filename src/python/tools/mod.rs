@@ -230,13 +230,13 @@ impl ToolRun {
             if state.run.has_seen_all() {
                 break;
             }
-            if let Some(key) = answers::row_key(row)? {
-                let key = key.to_str()?;
-                if state.run.awaits(key) {
-                    let text = answers::row_text(row, state.run.seeks_labels())?;
-                    let row = text.row(key)?;
-                    state.run.answer_at(now, |tools, now| tools.row(&row, now));
-                }
+            let key = answers::row_key(row)?;
+            // One with half characters is nobody's here.
+            if let Some(key) = key.as_ref().and_then(|key| key.to_str().ok())
+                && state.run.awaits(key)
+            {
+                let text = answers::row_text(row, state.run.seeks_labels())?;
+                state.run.answer_at(now, |tools, now| tools.row(&text.row(key), now));
             }
         }
         Ok(())
@@ -245,13 +245,12 @@ impl ToolRun {
     /// The same for rows whose reading may run foreign code: the run is not locked meanwhile.
     fn take_rows(&self, rows: &[Bound<'_, PyAny>]) -> PyResult<()> {
         for row in rows {
-            let Some(key) = answers::row_key(row)? else { continue };
-            let key = key.to_str()?;
+            let key = answers::row_key(row)?;
+            let Some(key) = key.as_ref().and_then(|key| key.to_str().ok()) else { continue };
             let is_awaited = lock(&self.state).run.awaits(key);
             if is_awaited {
                 let text = answers::row_text(row, true)?;
-                let row = text.row(key)?;
-                self.hand_over(|tools, now| tools.row(&row, now));
+                self.hand_over(|tools, now| tools.row(&text.row(key), now));
             }
         }
         Ok(())
