@@ -212,9 +212,11 @@ impl ToolRun {
                 let count = page.rows.len();
                 // Where nothing is said of more, a page that is not full is the last.
                 let has_more = page.has_more.unwrap_or(!toolbox.takes_limit() || count >= limit);
-                let follows = page.next.or_else(|| Some(offset.unwrap_or(0) + u64::try_from(count).ok()?));
+                let first = offset.unwrap_or(0);
+                let follows = page.next.or_else(|| first.checked_add(u64::try_from(count).ok()?));
                 let is_sure = page.has_more.is_some() || toolbox.takes_limit();
-                let next = follows.filter(|_| has_more && is_sure && count > 0 && toolbox.has_pages());
+                let may_follow = has_more && is_sure && count > 0 && toolbox.has_pages();
+                let next = follows.filter(|next| may_follow && *next > first);
                 let cost = cost + since.elapsed();
                 self.hand_over(|tools, now| tools.page(next, !has_more, cost, now));
             }
