@@ -12,6 +12,9 @@ from typing import Any
 _WELL = frozenset(("done", "completed", "complete", "ok", "success", "succeeded", "finished"))
 _BADLY = frozenset(("failed", "error", "killed", "cancelled", "canceled", "aborted", "lost", "timed_out"))
 
+WRAPPINGS_MAX = 5
+"""How many wrappings are taken off at the most."""
+
 
 def get(answer: object, *names: str) -> Any:
     """The first of these fields that has a value; `None` if there is none."""
@@ -22,14 +25,17 @@ def get(answer: object, *names: str) -> Any:
 
 
 def unwrapped(answer: Any) -> Any:
-    """The value within a JSON text or an envelope."""
-    while True:
+    """The value within a JSON text or an envelope.
+
+    What is an envelope around itself, or says to be one whatever it is asked, is taken as it comes.
+    """
+    for _ in range(WRAPPINGS_MAX):
         if isinstance(answer, (str, bytes)):
             import json
 
             try:
                 parsed = json.loads(answer)
-            except ValueError:
+            except (ValueError, RecursionError):
                 return answer
             if not isinstance(parsed, (dict, list)):
                 return answer
@@ -42,7 +48,8 @@ def unwrapped(answer: Any) -> Any:
             # Only the blocks are left of an envelope without details: their text is the value.
             answer = text_of(get(answer, "content"))
         else:
-            return answer
+            break
+    return answer
 
 
 def session_key(answer: object) -> str | None:

@@ -73,15 +73,17 @@ impl AgentType {
         let no_front_matter = || AgentError::NoFrontMatter { place: place.to_owned() };
         let (yaml, body) =
             text.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n")).ok_or_else(no_front_matter)?;
-        let front: FrontMatter = serde_saphyr::from_str(yaml)
-            .map_err(|error| AgentError::FrontMatter { place: place.to_owned(), message: error.to_string() })?;
+        // A picture of the line would not fit into a message of one.
+        let options = serde_saphyr::options! { with_snippet: false };
+        let front: FrontMatter = serde_saphyr::from_str_with_options(yaml, options)
+            .map_err(|error| AgentError::front_matter(place, &error.to_string()))?;
         Self::build(front, body, place)
     }
 
     /// A type from its fields, as a Python program gives them.
     pub fn new(fields: Value, prompt: &str, place: &str) -> Result<Self, AgentError> {
-        let front: FrontMatter = serde_json::from_value(fields)
-            .map_err(|error| AgentError::FrontMatter { place: place.to_owned(), message: error.to_string() })?;
+        let front: FrontMatter =
+            serde_json::from_value(fields).map_err(|error| AgentError::front_matter(place, &error.to_string()))?;
         let agent_type = Self::build(front, prompt, place)?;
         agent_type.check(place)?;
         Ok(agent_type)
@@ -183,9 +185,9 @@ impl AgentType {
         self.schema_source.as_ref()
     }
 
-    /// The example of an answer that the prompt shows, if it shows one.
+    /// The example of an answer that the prompt shows, if it shows one that fits.
     pub fn example(&self) -> Option<Value> {
-        read(&self.contract, OutputFormat::Json, None).ok()
+        read(&self.contract, OutputFormat::Json, self.schema().ok()?).ok()
     }
 
     /// All that is to know about it, as JSON: `name category description timeout_seconds output_schema prompt origin`.
@@ -237,6 +239,13 @@ mod tests {
     }
 
     #[test]
+    fn what_a_contract_says_in_braces_is_no_example_unless_it_fits() {
+        let front = format!("{FRONT}\noutput_schema:\n  type: object\n  required:\n    - a\n");
+        let agent_type = file(&front, "Do it.\n\n## Output\nNot {\"b\": 1}.\n").expect("an agent type");
+        assert_eq!(agent_type.example(), None);
+    }
+
+    #[test]
     fn every_fault_is_named() {
         let with = |line: &str| file(&format!("{FRONT}\n{line}"), "Do it.").expect_err(line);
         for (message, expected) in [
@@ -258,6 +267,7 @@ mod tests {
             ),
         ] {
             assert!(message.contains(expected), "{message:?} should contain {expected:?}");
+            assert!(!message.contains('\n'), "{message:?}");
         }
     }
 }

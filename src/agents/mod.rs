@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 
 use thiserror::Error;
 
-use crate::core::output::SchemaError;
+use crate::core::output::{NAME_CHARS, SchemaError, abridged};
 use crate::core::task;
 
 mod agent_type;
@@ -19,6 +19,9 @@ mod sample;
 pub use agent_type::{AgentType, CATEGORIES, PLAIN};
 pub use prompt::render;
 pub use sample::sample;
+
+/// How much of what the reader of front matter says is shown, in characters.
+const MESSAGE_CHARS: usize = 500;
 
 /// An agent type that cannot be used.
 #[derive(Debug, Error)]
@@ -91,6 +94,12 @@ pub enum AgentError {
     },
 }
 
+impl AgentError {
+    fn front_matter(place: &str, message: &str) -> Self {
+        Self::FrontMatter { place: place.to_owned(), message: abridged(message, MESSAGE_CHARS) }
+    }
+}
+
 /// The agent types that tasks may name, in the order they were added.
 #[derive(Debug, Clone)]
 pub struct Registry {
@@ -150,7 +159,7 @@ impl Registry {
             .chain([&self.plain])
             .find(|agent_type| &*agent_type.name == name)
             .cloned()
-            .ok_or_else(|| AgentError::Unknown { name: name.to_owned(), hint: self.hint(name) })
+            .ok_or_else(|| AgentError::Unknown { name: abridged(name, NAME_CHARS), hint: self.hint(name) })
     }
 
     /// ` (did you mean ...?)` for the names nearest to `name`, or nothing.

@@ -7,66 +7,99 @@ use serde_json::{Map, Value, json};
 
 /// How deep a sample nests before it breaks off with `null`. Ends recursive schemas.
 const DEPTH_MAX: usize = 8;
+/// How long a sample is, in bytes of JSON, before it breaks off with `null`. Ends schemas that multiply at every level.
+const BYTES_MAX: usize = 16 * 1024;
+/// What a value takes at the least.
+const BYTES_MIN: usize = 4;
 
 /// A value that fits `schema`, as far as this page's rules go.
 pub fn sample(schema: &Value) -> Value {
-    value(schema, schema, "value", DEPTH_MAX)
+    Sampler { root: schema, bytes_left: BYTES_MAX }.value(schema, "value", DEPTH_MAX)
 }
 
-fn value(schema: &Value, root: &Value, name: &str, depth: usize) -> Value {
-    if depth == 0 {
-        return Value::Null;
-    }
-    let inner = |schema: &Value| value(schema, root, name, depth - 1);
-    for ready in ["const", "default"] {
-        if let Some(ready) = schema.get(ready) {
-            return ready.clone();
+struct Sampler<'schema> {
+    root: &'schema Value,
+    bytes_left: usize,
+}
+
+impl Sampler<'_> {
+    fn value(&mut self, schema: &Value, name: &str, depth: usize) -> Value {
+        if depth == 0 || self.bytes_left == 0 {
+            return Value::Null;
+        }
+        self.take(BYTES_MIN);
+        if let Some(ready) = ready(schema) {
+            return self.copy(ready);
+        }
+        if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
+            let target = target.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer));
+            return target.map_or(Value::Null, |target| self.value(target, name, depth - 1));
+        }
+        for choice in ["anyOf", "oneOf", "allOf"] {
+            if let Some(first) = schema.get(choice).and_then(Value::as_array).and_then(|list| list.first()) {
+                return self.value(first, name, depth - 1);
+            }
+        }
+        let declared = match schema.get("type") {
+            Some(Value::Array(types)) => types.first().and_then(Value::as_str),
+            Some(single) => single.as_str(),
+            None if schema.get("properties").is_some() => Some("object"),
+            None => None,
+        };
+        match declared {
+            Some("object") => self.object(schema, depth),
+            Some("array") => {
+                let count = schema.get("minItems").and_then(Value::as_u64).unwrap_or(1).clamp(1, 100);
+                let items = schema.get("items");
+                let mut item = |_| match items {
+                    Some(items) => self.value(items, name, depth - 1),
+                    None => self.copy(&json!(name)),
+                };
+                (0..count).map(&mut item).collect()
+            }
+            Some("integer" | "number") => schema
+                .get("minimum")
+                .or_else(|| schema.get("maximum"))
+                .map_or_else(|| json!(1), |bound| self.copy(bound)),
+            Some("boolean") => json!(true),
+            Some("null") => Value::Null,
+            Some(_) | None => match schema.get("description") {
+                Some(text @ Value::String(_)) => self.copy(text),
+                Some(_) | None => self.copy(&json!(name)),
+            },
         }
     }
-    for list in ["examples", "enum"] {
-        if let Some(first) = schema.get(list).and_then(Value::as_array).and_then(|list| list.first()) {
-            return first.clone();
+
+    fn object(&mut self, schema: &Value, depth: usize) -> Value {
+        let mut object = Map::new();
+        for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            self.take(name.len());
+            object.insert(name.clone(), self.value(property, name, depth - 1));
         }
+        for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
+            self.take(2 * name.len());
+            object.entry(name).or_insert_with(|| json!(name));
+        }
+        Value::Object(object)
     }
-    if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
-        return target.strip_prefix('#').and_then(|pointer| root.pointer(pointer)).map_or(Value::Null, inner);
+
+    /// A value of the schema's own, as long as there is room for it.
+    fn copy(&mut self, value: &Value) -> Value {
+        let bytes = value.to_string().len();
+        let fits = bytes <= self.bytes_left;
+        self.take(bytes);
+        if fits { value.clone() } else { Value::Null }
     }
-    for choice in ["anyOf", "oneOf", "allOf"] {
-        if let Some(first) = schema.get(choice).and_then(Value::as_array).and_then(|list| list.first()) {
-            return inner(first);
-        }
-    }
-    let declared = match schema.get("type") {
-        Some(Value::Array(types)) => types.first().and_then(Value::as_str),
-        Some(single) => single.as_str(),
-        None if schema.get("properties").is_some() => Some("object"),
-        None => None,
-    };
-    match declared {
-        Some("object") => object(schema, root, depth),
-        Some("array") => {
-            let item = schema.get("items").map_or_else(|| json!(name), |items| value(items, root, name, depth - 1));
-            let count = schema.get("minItems").and_then(Value::as_u64).unwrap_or(1).clamp(1, 100);
-            (0..count).map(|_| item.clone()).collect()
-        }
-        Some("integer" | "number") => {
-            schema.get("minimum").or_else(|| schema.get("maximum")).cloned().unwrap_or_else(|| json!(1))
-        }
-        Some("boolean") => json!(true),
-        Some("null") => Value::Null,
-        Some(_) | None => json!(schema.get("description").and_then(Value::as_str).unwrap_or(name)),
+
+    fn take(&mut self, bytes: usize) {
+        self.bytes_left = self.bytes_left.saturating_sub(bytes);
     }
 }
 
-fn object(schema: &Value, root: &Value, depth: usize) -> Value {
-    let empty = Map::new();
-    let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
-    let mut object: Map<String, Value> =
-        properties.iter().map(|(name, property)| (name.clone(), value(property, root, name, depth - 1))).collect();
-    for name in schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str) {
-        object.entry(name).or_insert_with(|| json!(name));
-    }
-    Value::Object(object)
+/// The value that a schema brings with it.
+fn ready(schema: &Value) -> Option<&Value> {
+    let first = |list: &str| schema.get(list).and_then(Value::as_array).and_then(|list| list.first());
+    schema.get("const").or_else(|| schema.get("default")).or_else(|| first("examples")).or_else(|| first("enum"))
 }
 
 #[cfg(test)]
@@ -92,6 +125,17 @@ mod tests {
         {
             let schema = Schema::new(source.clone()).expect("a schema");
             assert_eq!(schema.complaints(&sample(&source)), Vec::<String>::new(), "{source}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_multiplies_at_every_level_ends() {
+        let lists = (0..7).fold(json!({}), |items, _| json!({"type": "array", "minItems": 100, "items": items}));
+        let names: Map<String, Value> = (0..100).map(|no| (format!("name{no}"), json!({"$ref": "#"}))).collect();
+        let texts = json!({"type": "array", "minItems": 100, "items": {"const": "x".repeat(10_000)}});
+        let long = json!({"properties": {"x".repeat(10_000): {"type": "array", "minItems": 100}}});
+        for source in [lists, json!({ "properties": names }), texts, long] {
+            assert!(sample(&source).to_string().len() < 4 * BYTES_MAX, "{}", sample(&source).to_string().len());
         }
     }
 

@@ -5,6 +5,11 @@
 
 use std::time::Duration;
 
+use super::output::abridged;
+
+/// How long a reason may be, in characters.
+const REASON_CHARS: usize = 4_000;
+
 /// How an attempt ended, as the runtime observed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
@@ -126,8 +131,11 @@ impl Failure {
 }
 
 impl Ending {
-    /// The answer, or what its absence means. Whether an answer has the promised form is judged by the caller.
+    /// The answer, or what its absence means, on one line and never long. Whether an answer has the promised form is judged
+    /// by the caller.
     pub fn judge(self) -> Result<String, Failure> {
+        // What a runtime calls its sessions and models stands in its words, too.
+        let shown = |failure: Failure| Failure { reason: abridged(&failure.reason, REASON_CHARS), ..failure };
         match self {
             Self::Replied(text) | Self::Cut(text) if text.trim().is_empty() => {
                 Err(Failure::new(FailureKind::Model, "the agent finished without any output"))
@@ -145,6 +153,7 @@ impl Ending {
                 format!("the agent could not be stopped, so no further attempt was started ({reason})"),
             )),
         }
+        .map_err(shown)
     }
 }
 
@@ -216,4 +225,18 @@ fn refused(refusal: Refusal) -> Failure {
         None => message,
     };
     Failure { kind, reason, retry_after }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_one_line_whatever_a_runtime_says() {
+        let name = "a name\nof a session".repeat(1_000);
+        for ending in [Ending::Lost { reason: name.clone() }, Ending::Failed { message: name }] {
+            let reason = ending.judge().expect_err("no answer").reason;
+            assert!(reason.starts_with("a name\\nof") && reason.chars().count() < 2 * REASON_CHARS, "{reason}");
+        }
+    }
 }

@@ -8,11 +8,15 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::failure::FailureKind;
+use super::output::{NAME_CHARS, abridged};
 use super::retry::RetryPolicy;
 use super::usage::Price;
 
 /// The models that are tried where the caller names none, cheapest first.
 pub const DEFAULT_MODELS: [&str; 3] = ["anthropic/claude-haiku-4-5", "kimi-coding/k2p5", "anthropic/claude-opus-4-5"];
+
+/// The longest name of a model, in bytes.
+const MODEL_BYTES_MAX: usize = 200;
 
 /// One model of a hierarchy.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +39,14 @@ pub enum HierarchyError {
     /// No tier at all.
     #[error("models: the list is empty, expected at least one model such as `{}`", DEFAULT_MODELS[0])]
     Empty,
+    /// A tier with a name that no model has.
+    #[error("models: tier {index} is named `{shown}`, expected a model such as `{name}`", name = DEFAULT_MODELS[0])]
+    Misnamed {
+        /// Which tier.
+        index: usize,
+        /// Its name, as far as it can be shown.
+        shown: String,
+    },
     /// A tier without a name.
     #[error("models: tier {0} has an empty name, expected a model such as `{name}`", name = DEFAULT_MODELS[0])]
     Unnamed(usize),
@@ -99,6 +111,9 @@ impl ModelHierarchy {
         for (index, tier) in tiers.iter().enumerate() {
             if tier.model.trim().is_empty() {
                 return Err(HierarchyError::Unnamed(index));
+            }
+            if tier.model.len() > MODEL_BYTES_MAX || tier.model.contains(char::is_control) {
+                return Err(HierarchyError::Misnamed { index, shown: abridged(&tier.model, NAME_CHARS) });
             }
             if tiers[..index].iter().any(|earlier| earlier.model == tier.model) {
                 return Err(HierarchyError::Twice(tier.model.clone()));
@@ -283,6 +298,7 @@ mod tests {
             ModelHierarchy::of_names([]),
             ModelHierarchy::of_names(["a/b", " "]),
             ModelHierarchy::of_names(["a/b", "a/b"]),
+            ModelHierarchy::of_names(["a/b\n"]),
             ModelHierarchy::new(vec![Tier {
                 model: "a/b".into(),
                 price: Some(Price { input: -1.0, output: 0.0, cache_read: 0.0, cache_write: 0.0 }),
@@ -297,6 +313,7 @@ mod tests {
                 "models: the list is empty, expected at least one model such as `anthropic/claude-haiku-4-5`",
                 "models: tier 1 has an empty name, expected a model such as `anthropic/claude-haiku-4-5`",
                 "models: `a/b` is listed twice; name each model once",
+                "models: tier 0 is named `a/b\\n`, expected a model such as `anthropic/claude-haiku-4-5`",
                 "models: the price of `a/b` is negative or not a number, expected US dollars per million tokens",
             ]
         );

@@ -3,11 +3,13 @@
 //! Knows nothing of models or retries: the machine puts the objection into the next attempt's prompt.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use jsonschema::Validator;
+use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 use thiserror::Error;
+
+use super::complaints::Complaints;
 
 /// The form an answer is asked for in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,6 +50,8 @@ impl OutputFormat {
 pub struct Schema {
     source: Arc<Value>,
     validator: Arc<Validator>,
+    /// Needed only for values that do not fit.
+    reasons: Arc<OnceLock<Complaints>>,
 }
 
 /// A schema that is none.
@@ -61,8 +65,9 @@ impl Schema {
         if !source.is_object() {
             return Err(SchemaError(format!("`{}` is not an object", abridged(&source.to_string(), 80))));
         }
-        let validator = jsonschema::validator_for(&source).map_err(|error| SchemaError(error.to_string()))?;
-        Ok(Self { source: Arc::new(source), validator: Arc::new(validator) })
+        let validator = jsonschema::validator_for(&source)
+            .map_err(|error| SchemaError(abridged(&error.to_string(), COMPLAINT_CHARS)))?;
+        Ok(Self { source: Arc::new(source), validator: Arc::new(validator), reasons: Arc::default() })
     }
 
     /// The schema as it was written.
@@ -76,21 +81,24 @@ impl Schema {
         if self.validator.is_valid(value) {
             return Vec::new();
         }
-        let mut errors = self.validator.iter_errors(value);
-        let mut complaints: Vec<String> = errors
-            .by_ref()
-            .take(COMPLAINTS_MAX)
-            .map(|error| {
-                let place = error.instance_path().to_string();
-                let place = if place.is_empty() { "the top level".to_owned() } else { format!("`{place}`") };
-                format!("at {place}: {}", abridged(&error.to_string(), COMPLAINT_CHARS))
-            })
-            .collect();
-        let rest = errors.count();
-        if rest > 0 {
-            complaints.push(format!("and {rest} more"));
+        let words = |error: &ValidationError<'_>| {
+            let place = error.instance_path().to_string();
+            let place = match place.as_str() {
+                "" => "the top level".to_owned(),
+                place => format!("`{}`", abridged(place, PLACE_CHARS)),
+            };
+            format!("at {place}: {}", abridged(&error.to_string(), COMPLAINT_CHARS))
+        };
+        let reasons = self.reasons.get_or_init(|| Complaints::of(&self.source));
+        match reasons.list(value, COMPLAINTS_MAX, words) {
+            Some((mut complaints, more)) => {
+                if more > 0 {
+                    complaints.push(format!("and {more} more"));
+                }
+                complaints
+            }
+            None => vec!["at more places than can be listed".to_owned()],
         }
-        complaints
     }
 }
 
@@ -140,9 +148,13 @@ pub fn question(text: &str, format: OutputFormat, contract: &str) -> Option<Stri
 
 /// How many points of a schema's complaint are named.
 pub const COMPLAINTS_MAX: usize = 5;
+/// How much of a name that nothing bears is shown, in characters.
+pub const NAME_CHARS: usize = 100;
 /// How far a remark in brackets may look like JSON, in bytes. What does so for longer is a broken value; so a text full
 /// of brackets costs no more than so many times its length.
 const REMARK_MAX: usize = 64;
+/// How much of the place of a complaint is quoted, in characters: the agent has named it.
+const PLACE_CHARS: usize = 200;
 /// How much of one complaint is quoted, in characters.
 const COMPLAINT_CHARS: usize = 300;
 
@@ -426,9 +438,14 @@ mod tests {
     }
 
     #[test]
-    fn quoted_text_drives_no_terminal() {
-        let objection = as_json("\u{1b}[2J\nforged line").expect_err("no JSON");
-        assert!(!objection.contains('\u{1b}') && !objection.contains('\n'), "{objection:?}");
+    fn quoted_text_drives_no_terminal_and_stays_short() {
+        let forged = "\u{1b}[2J\nforged line".repeat(10_000);
+        let texts = Schema::new(json!({"additionalProperties": {"type": "string"}})).expect("a schema");
+        let place = read(&json!({ &forged: 1 }).to_string(), OutputFormat::Json, Some(&texts));
+        for objection in [as_json(&forged), place] {
+            let objection = objection.expect_err("no answer");
+            assert!(!objection.contains(char::is_control) && objection.len() < 2_000, "{objection:?}");
+        }
     }
 
     #[test]

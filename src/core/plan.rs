@@ -7,7 +7,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::hierarchy::ModelHierarchy;
-use super::output::{OutputFormat, Schema};
+use super::output::{NAME_CHARS, OutputFormat, Schema, abridged};
 use super::task::hint;
 
 /// A task that is ready to be planned: its agent type is resolved, its prompt rendered, its schema compiled.
@@ -88,7 +88,7 @@ impl Plan {
                 let Some(&dependency) = index_of.get(name.as_str()) else {
                     return Err(PlanError::UnknownDependency {
                         task: task.id.clone(),
-                        dependency: name.clone(),
+                        dependency: abridged(name, NAME_CHARS),
                         hint: hint(name, tasks.iter().map(|task| &*task.id)),
                     });
                 };
@@ -213,6 +213,7 @@ mod tests {
             message(&[("free", &[]), ("x", &["a"]), ("a", &["b"]), ("b", &["c", "free"]), ("c", &["a"])]),
             "`dependencies` form a cycle: `a` -> `b` -> `c` -> `a`; remove one of them"
         );
+        assert!(message(&[("a", &["\u{1b}[2J\n"])]).contains("names `\\u{1b}[2J\\n`, which"));
         assert_eq!(message(&[("a", &["a"])]), "`dependencies` form a cycle: `a` -> `a`; remove one of them");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::hierarchy::{HierarchyError, ModelHierarchy, Tier};
-use super::output::{OutputFormat, SchemaError, abridged};
+use super::output::{NAME_CHARS, OutputFormat, SchemaError, abridged};
 use super::usage::Price;
 
 /// The longest timeout of an attempt: seven days. Node's timers end at 24.8 days.
@@ -137,6 +137,10 @@ pub const FIELDS: [&str; 12] = [
 
 /// ` (did you mean ...?)` for the names nearest to `name`, or nothing.
 pub fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    if name.len() > ID_BYTES_MAX {
+        // It would take its length times that of all the others, and is no mistake in typing.
+        return String::new();
+    }
     let mut near: Vec<(f64, &str)> = known
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(&name.to_lowercase(), candidate), candidate))
@@ -165,7 +169,7 @@ impl TaskDraft {
         let draft = reader.draft()?;
         if let Some(field) = fields.keys().next() {
             let task = id_or_number(&draft, index);
-            return Err(TaskError::Unknown { task, hint: hint(field, FIELDS), field: field.clone() });
+            return Err(TaskError::Unknown { task, hint: hint(field, FIELDS), field: abridged(field, NAME_CHARS) });
         }
         Ok(draft)
     }
@@ -459,6 +463,7 @@ mod tests {
             (json!({"models": [{"model": "a/b", "prise": {}}]}), "expected a list of model names"),
             (json!({"output_schema": "x"}), "`output_schema` is `\"x\"`, expected a JSON Schema object"),
             (json!({"depandencies": []}), "unknown field `depandencies` (did you mean `dependencies`?)"),
+            (json!({"a\nb": []}), "unknown field `a\\nb`;"),
         ];
         for (fields, expected) in cases {
             let mut task = json!({"agent_type": "x", "task_description": "y"});

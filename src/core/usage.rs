@@ -18,6 +18,12 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// What a runtime tells. Where it does not tell `total`, that is the sum of the others.
+    pub fn told(input: u64, output: u64, cache_read: u64, cache_write: u64, total: Option<u64>) -> Self {
+        let sum = || input.saturating_add(output).saturating_add(cache_read).saturating_add(cache_write);
+        Self { input, output, cache_read, cache_write, total: total.unwrap_or_else(sum) }
+    }
+
     /// The sum of two attempts.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
@@ -56,6 +62,9 @@ impl Price {
     }
 }
 
+/// The most that one attempt can cost, in US dollars. Any sum of such costs is a number.
+pub const COST_MAX: f64 = 1e9;
+
 /// What a runtime reported of one attempt. `None` where it said nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Usage {
@@ -73,14 +82,15 @@ impl Usage {
     /// The cost of the attempt: the caller's own price comes first, then what the runtime reported.
     ///
     /// A runtime without a price for a model reports a cost of zero; with tokens used and no price of the caller's
-    /// that is "unknown", not "free".
+    /// that is "unknown", not "free". So is what no attempt can cost: less than nothing, or more than [`COST_MAX`].
     pub fn cost_at(&self, price: Option<&Price>) -> Option<f64> {
-        match (price, self.tokens, self.cost) {
+        let cost = match (price, self.tokens, self.cost) {
             (Some(price), Some(tokens), _) => Some(price.of(tokens)),
             (_, _, Some(cost)) if cost > 0.0 => Some(cost),
             (_, Some(tokens), Some(cost)) if tokens.total == 0 => Some(cost),
             _ => None,
-        }
+        };
+        cost.filter(|cost| (0.0..=COST_MAX).contains(cost))
     }
 }
 
@@ -104,6 +114,17 @@ mod tests {
         assert_eq!(Usage { tokens: Some(TOKENS), cost: Some(0.0) }.cost_at(None), None);
         assert_eq!(Usage { tokens: Some(TOKENS), cost: None }.cost_at(None), None);
         assert_eq!(Usage::default().cost_at(Some(&PRICE)), None);
+    }
+
+    #[test]
+    fn what_no_attempt_can_cost_is_unknown() {
+        let none = Some(Tokens::default());
+        for cost in [-1.0, f64::NAN, f64::INFINITY, 1e300] {
+            assert_eq!(Usage { tokens: none, cost: Some(cost) }.cost_at(None), None, "{cost}");
+        }
+        let endless = Tokens::told(u64::MAX, u64::MAX, 1, 1, None);
+        assert_eq!(endless.total, u64::MAX);
+        assert_eq!(Usage { tokens: Some(endless), cost: None }.cost_at(Some(&PRICE)), None);
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Rehearsal {
         let latency = self.latency(&mut draws);
         let (ending, latency) = if draws.f64() < self.model.failure_rate {
             let (ending, share) = failure(&mut draws);
-            (ending, latency.mul_f64(share))
+            (ending, seconds(latency.as_secs_f64() * share))
         } else {
             let answer = self.answers.get(attempt.task_index).map(ToString::to_string).unwrap_or_default();
             (Ending::Replied(answer), latency)
@@ -176,7 +176,7 @@ impl Rehearsal {
     fn latency(&self, draws: &mut fastrand::Rng) -> Duration {
         let (first, second) = (1.0 - draws.f64(), draws.f64());
         let normal = (-2.0 * first.ln()).sqrt() * (std::f64::consts::TAU * second).cos();
-        Duration::try_from_secs_f64(self.model.latency.as_secs_f64() * (0.5 * normal).exp()).unwrap_or(Duration::MAX)
+        seconds(self.model.latency.as_secs_f64() * (0.5 * normal).exp())
     }
 
     fn stop(&mut self, attempt: AttemptRef, now: Time) {
@@ -211,6 +211,11 @@ pub fn price(model: &str) -> Option<Price> {
 pub fn estimate(answers: &[Arc<str>]) -> Estimate {
     let longest = answers.iter().map(|answer| answer.len()).max().unwrap_or(0).max(PROSE.len());
     Estimate { token_bytes: TOKEN_BYTES, input_extra: 0, output: longest as u64 / TOKEN_BYTES }
+}
+
+/// As many seconds, or the longest time there is.
+fn seconds(count: f64) -> Duration {
+    Duration::try_from_secs_f64(count).unwrap_or(Duration::MAX)
 }
 
 /// Four characters to a token: a rule of thumb for English.
@@ -320,6 +325,15 @@ mod tests {
             |report| matches!(report, Report::Ended { ending: Ending::Refused(refusal), .. } if refusal.retryable),
         );
         assert!(refused);
+    }
+
+    #[test]
+    fn agents_that_take_for_ever_run_out_of_time() {
+        let model = RehearsalModel { latency: Duration::MAX, failure_rate: 1.0, ..RehearsalModel::default() };
+        let mut rehearsal = Rehearsal::new(model, Vec::new());
+        (0..100).for_each(|index| rehearsal.begin(Action::Spawn(order(index)), Time::from_millis(0)));
+        let timed_out = |report: &Report| matches!(report, Report::Ended { ending: Ending::TimedOut, .. });
+        assert_eq!(play(&mut rehearsal).iter().filter(|report| timed_out(report)).count(), 100);
     }
 
     #[test]

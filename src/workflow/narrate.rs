@@ -7,6 +7,7 @@ use super::lock;
 use super::start::{Level, NotStarted, RunEvent, RunSummary, SessionLeft};
 use crate::core::budget::Ledger;
 use crate::core::fact::{Circuit, End, Event, Fact, Outcome};
+use crate::core::output::{NAME_CHARS, abridged};
 use crate::core::plan::Plan;
 use crate::core::report::{Reporter, TaskReport};
 use crate::core::settings::{Cleanup, RunSettings};
@@ -201,9 +202,8 @@ impl Narrator {
             }
             Event::RunEnded => {
                 if let Some(first) = self.summary.sessions_left.first() {
-                    let count = self.summary.sessions_left.len();
-                    let text =
-                        format!("{count} sessions were not deleted, `{}` among them ({})", first.key, first.reason);
+                    let (count, key) = (self.summary.sessions_left.len(), abridged(&first.key, NAME_CHARS));
+                    let text = format!("{count} sessions were not deleted, `{key}` among them ({})", first.reason);
                     // Where nothing can delete them, that is no news.
                     let is_news = self.cleanup != Cleanup::Impossible;
                     notice(if is_news { Level::Warning } else { Level::Info }, text);

@@ -8,7 +8,7 @@ use super::{InputError, RuntimeChoice};
 use crate::core::breaker::BreakerPolicy;
 use crate::core::budget::Budget;
 use crate::core::hierarchy::ModelHierarchy;
-use crate::core::output::abridged;
+use crate::core::output::{NAME_CHARS, abridged};
 use crate::core::plan::Plan;
 use crate::core::retry::RetryPolicy;
 use crate::core::settings::{Cleanup, RunSettings};
@@ -330,7 +330,7 @@ impl Reader {
         match self.fields.keys().next() {
             None => Ok(()),
             Some(field) => Err(InputError::UnknownOption {
-                field: format!("{}{field}", self.prefix),
+                field: format!("{}{}", self.prefix, abridged(field, NAME_CHARS)),
                 hint: hint(field, known.iter().copied()),
                 known: known.join(", "),
             }),
@@ -398,6 +398,7 @@ mod tests {
             (json!({"gateway": {"path": "x"}}), "`gateway.path` is `\"x\"`, expected one of agent, spawn"),
             (json!({"gateway": {"token": 12345}}), "`gateway.token` is `\"***\"`, expected a text"),
             (json!({"gateway": {"url": "ws://example.com"}}), "`ws://example.com/` would send the token unencrypted"),
+            (json!({"gateway": {"url": "a\nb"}}), "`a\\nb` is no address of a gateway"),
             (json!({"gateway": {"url": "example"}}), "`example` is no address of a gateway"),
             (json!({"max_concurent": 5}), "unknown option `max_concurent` (did you mean `max_concurrent`?)"),
         ] {

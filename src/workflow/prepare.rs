@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::InputError;
 use crate::agents::{self, Registry};
 use crate::core::hierarchy::ModelHierarchy;
-use crate::core::output::{OutputFormat, Schema};
+use crate::core::output::{NAME_CHARS, OutputFormat, Schema, abridged};
 use crate::core::plan::{Plan, Task};
 use crate::core::task::{PROMPT_BYTES_MAX, TaskDraft, TaskError};
 
@@ -77,7 +77,7 @@ fn task(
     let label = || draft.label(index);
     let agent_type = registry.get(&draft.agent_type).map_err(|_| TaskError::AgentType {
         task: label(),
-        agent_type: draft.agent_type.clone(),
+        agent_type: abridged(&draft.agent_type, NAME_CHARS),
         hint: registry.hint(&draft.agent_type),
     })?;
     let (brief, contract) = agents::render(&agent_type, &draft);
@@ -171,6 +171,8 @@ mod tests {
             message.starts_with("task `t`: unknown agent type `code_reviwer` (did you mean `code_reviewer`"),
             "{message}"
         );
+        let message = planned(&[review(&json!({"agent_type": "x\n".repeat(1_000)}))]).expect_err("unknown");
+        assert!(message.contains("unknown agent type `x\\nx\\n") && message.len() < 500, "{message}");
         let message = planned(&[review(&json!({"output_schema": {"type": 5}}))]).expect_err("no schema");
         assert!(message.starts_with("task number 1: `output_schema` is not a valid JSON Schema"), "{message}");
     }

@@ -17,6 +17,9 @@ use crate::journal::RunRow;
 /// What costs are counted in.
 const CURRENCY: &str = "USD";
 
+/// The last millisecond of the year 9999, since the epoch.
+const LAST_MILLISECOND: u64 = 253_402_300_799_999;
+
 /// The result of `task`: `task_id agent_type status output execution_time timestamp error session_key metadata` and
 /// `raw`, with times in seconds and `timestamp` in ISO 8601, UTC.
 pub fn result_fields(task: &Task, report: &TaskReport, runtime: &str) -> Map<String, Value> {
@@ -196,6 +199,19 @@ fn seconds(span: Duration) -> Value {
     json!(span.as_secs_f64())
 }
 
+/// A time that only a rehearsal reaches is told as the last one that can be told.
 fn iso8601(time: Time) -> String {
-    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(time.as_millis())).to_string()
+    let time = UNIX_EPOCH + Duration::from_millis(time.as_millis().min(LAST_MILLISECOND));
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_is_too_late_to_be_told() {
+        assert_eq!(iso8601(Time::from_millis(1_700_000_000_123)), "2023-11-14T22:13:20.123Z");
+        assert_eq!(iso8601(Time::from_millis(u64::MAX)), "9999-12-31T23:59:59.999Z");
+    }
 }

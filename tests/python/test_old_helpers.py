@@ -25,6 +25,7 @@ from parallel_agents import (
     PlanError,
     Rehearsal,
     SpawnError,
+    _answers,
     _watch,
     helpers,
 )
@@ -712,3 +713,10 @@ class TestCollecting:
         inject(monkeypatch)
         with pytest.raises(ParallelAgentsError, match="sessions_list"):
             helpers.collect_agent_results(["k"])
+
+
+def test_an_answer_that_is_an_envelope_around_itself_is_taken_as_it_comes() -> None:
+    itself: dict[str, Any] = {}
+    itself["details"] = itself
+    assert _answers.unwrapped(itself) is itself
+    assert _answers.unwrapped("[" * 100_000) == "[" * 100_000

@@ -164,6 +164,25 @@ def test_a_session_that_vanishes_before_it_was_seen_to_end_fails_its_attempt_alo
     assert sum(result.success for result in results.values()) >= 2
 
 
+@pytest.mark.parametrize("rows", [0, 1], ids=["the same page again and again", "a page after every other"])
+def test_a_list_that_never_ends_is_left_after_some_pages(rows: int) -> None:
+    standin = StandIn()
+    tools = standin.tools()
+    plain_list = tools.sessions_list
+    first_pages: list[int] = []
+
+    def endless(limit: int = 100, offset: int = 0) -> Any:
+        if not offset:
+            first_pages.append(limit)
+        if len(first_pages) > 1:
+            return plain_list(limit=limit, offset=offset)
+        return {"sessions": [{"key": "somebody's"}], "hasMore": True, "nextOffset": max(offset + rows, 1)}
+
+    tools.sessions_list = endless
+    assert_all_completed(Orchestrator(3, tools=tools).run_parallel(asks(3)), 3)
+    assert len(first_pages) > 1
+
+
 def _forgetting(standin: StandIn, history: Any) -> Any:
     def forgetting(**arguments: Any) -> Any:
         told = history(**arguments)

@@ -104,6 +104,35 @@ def test_tools_over_a_gateway_take_no_other_callable_beside_them() -> None:
         Orchestrator(tools=openclaw.tools(), sessions_list=lambda: [])
 
 
+HALF = "\ud800"
+"""Half of a surrogate pair, which JSON texts may name and no encoding can carry."""
+
+
+def test_a_session_with_a_broken_name_hides_no_other() -> None:
+    by_name = StandIn().tools().by_name()
+    rows = by_name["sessions_list"]
+
+    def latest(**named: Any) -> Any:
+        return {"sessions": [{"key": HALF, "status": "done"}, *rows(**named)["sessions"]]}
+
+    by_name["sessions_list"] = latest
+    assert_all_completed(Orchestrator(2, **by_name).run_parallel(asks(3)), 3)
+
+
+def test_an_answer_with_half_a_character_is_an_answer() -> None:
+    by_name = StandIn().tools().by_name()
+    by_name["sessions_history"] = lambda **_: {"messages": [{"role": "assistant", "content": f"well{HALF}"}]}
+    result = Orchestrator(model=HAIKU, retry=ONCE, **by_name).run_parallel([ask("t0")])["t0"]
+    assert result.output is not None and result.output.rstrip("\ufffd") == "well"
+
+
+def test_what_a_callable_says_of_a_failure_is_told_on_one_line() -> None:
+    by_name = StandIn().tools().by_name()
+    by_name["sessions_spawn"] = lambda **_: {"status": "forbidden", "error": "no\n\x1b[2Jroom"}
+    result = Orchestrator(model=HAIKU, retry=ONCE, **by_name).run_parallel([ask("t0")])["t0"]
+    assert result.error == "no\\n\\u{1b}[2Jroom"
+
+
 ITERATES = """
 import sys
 sys.path.insert(0, TESTS)

@@ -10,7 +10,7 @@ use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 
 use crate::core::action::Session;
 use crate::core::failure::Refusal;
-use crate::core::output::abridged;
+use crate::core::output::{NAME_CHARS, abridged};
 use crate::core::usage::Tokens;
 use crate::runtime::tools::{Child, Reply, Row, SpawnAnswer, Standing};
 
@@ -20,6 +20,8 @@ const WRAPPINGS_MAX: usize = 5;
 const HISTORY_CHARS: usize = 4_000;
 /// How much of an answer that cannot be read is shown.
 const SHOWN_CHARS: usize = 200;
+/// How much of a callable's own words is shown.
+const WORDS_CHARS: usize = 2_000;
 
 type Object<'py> = Bound<'py, PyAny>;
 
@@ -60,8 +62,19 @@ fn get_str<'py>(object: &Object<'py>, name: &Bound<'py, PyString>) -> PyResult<O
     Ok(get(object, name)?.and_then(|found| found.cast_into::<PyString>().ok()))
 }
 
+/// A text that only matters if it is a known one. One that holds half characters is none.
+fn word<'text>(text: &'text Bound<'_, PyString>) -> &'text str {
+    text.to_str().unwrap_or_default()
+}
+
+/// The same as ours. Half characters, which Python's texts may hold, become whole ones that say nothing.
 fn get_text<'py>(object: &Object<'py>, name: &Bound<'py, PyString>) -> PyResult<Option<Arc<str>>> {
-    get_str(object, name)?.map(|text| text.to_str().map(Into::into)).transpose()
+    Ok(get_str(object, name)?.map(|text| text.to_string_lossy().into()))
+}
+
+/// The same as words that people are shown.
+fn get_words<'py>(object: &Object<'py>, name: &Bound<'py, PyString>) -> PyResult<Option<String>> {
+    Ok(get_str(object, name)?.map(|text| abridged(&text.to_string_lossy(), WORDS_CHARS)))
 }
 
 fn get_count(object: &Object<'_>, name: &Bound<'_, PyString>) -> PyResult<Option<u64>> {
@@ -127,12 +140,13 @@ fn refusal(answer: &Object<'_>) -> PyResult<Refusal> {
         return Ok(Refusal { code: "error".to_owned(), message: shown(answer), ..Refusal::default() });
     };
     if let Ok(text) = error.cast::<PyString>() {
-        return Ok(Refusal { code: "error".to_owned(), message: text.to_string(), ..Refusal::default() });
+        let message = abridged(&text.to_string_lossy(), WORDS_CHARS);
+        return Ok(Refusal { code: "error".to_owned(), message, ..Refusal::default() });
     }
     let text = |name| get_text(&error, name);
     Ok(Refusal {
         code: text(intern!(py, "code"))?.or(text(intern!(py, "type"))?).unwrap_or_else(|| "error".into()).to_string(),
-        message: text(intern!(py, "message"))?.map_or_else(|| shown(&error), |message| message.to_string()),
+        message: get_words(&error, intern!(py, "message"))?.unwrap_or_else(|| shown(&error)),
         retryable: is_true(&error, intern!(py, "retryable"))?,
         ..Refusal::default()
     })
@@ -151,7 +165,7 @@ pub(super) fn spawned(answer: Object<'_>) -> PyResult<SpawnAnswer> {
     }
     let text = |name| get_text(&said, name);
     let status = get_str(&said, intern!(py, "status"))?;
-    let status = status.as_ref().map(|status| status.to_str()).transpose()?;
+    let status = status.as_ref().map(word);
     let key = match text(intern!(py, "childSessionKey"))? {
         Some(key) => Some(key),
         None => text(intern!(py, "sessionKey"))?,
@@ -159,9 +173,9 @@ pub(super) fn spawned(answer: Object<'_>) -> PyResult<SpawnAnswer> {
     match (status, key) {
         (Some(code @ ("forbidden" | "error" | "failed" | "rejected" | "denied")), _) => {
             let code = code.to_owned();
-            let message = match text(intern!(py, "error"))? {
-                Some(error) => error.to_string(),
-                None => text(intern!(py, "message"))?.map_or_else(|| shown(&said), |message| message.to_string()),
+            let message = match get_words(&said, intern!(py, "error"))? {
+                Some(error) => error,
+                None => get_words(&said, intern!(py, "message"))?.unwrap_or_else(|| shown(&said)),
             };
             Ok(SpawnAnswer::Refused(Refusal { code, message, ..Refusal::default() }))
         }
@@ -181,13 +195,9 @@ fn named_model<'py>(
     model: &Bound<'py, PyString>,
 ) -> PyResult<Option<Arc<str>>> {
     let Some(model) = get_text(object, model)? else { return Ok(None) };
-    if model.contains('/') {
-        return Ok(Some(model));
-    }
-    Ok(Some(match get_text(object, provider)? {
-        Some(provider) => format!("{provider}/{model}").into(),
-        None => model,
-    }))
+    let provider = if model.contains('/') { None } else { get_text(object, provider)? };
+    let name = provider.map_or_else(|| model.to_string(), |provider| format!("{provider}/{model}"));
+    Ok(Some(abridged(&name, NAME_CHARS).into()))
 }
 
 /// A page of `sessions_list`: its rows, where the next one begins, and whether there is more.
@@ -231,21 +241,20 @@ pub(super) struct RowText<'py> {
     tokens: Option<u64>,
     updated: Option<u64>,
     model: Option<Arc<str>>,
-    error: Option<Bound<'py, PyString>>,
+    error: Option<String>,
 }
 
 impl RowText<'_> {
-    pub fn row<'row>(&'row self, key: &'row str) -> PyResult<Row<'row>> {
-        let text = |found: &'row Option<Bound<'_, PyString>>| found.as_ref().map(|text| text.to_str()).transpose();
-        Ok(Row {
+    pub fn row<'row>(&'row self, key: &'row str) -> Row<'row> {
+        Row {
             key,
-            status: text(&self.status)?,
-            label: text(&self.label)?,
+            status: self.status.as_ref().map(word),
+            label: self.label.as_ref().map(word),
             tokens: self.tokens,
             updated: self.updated,
             model: self.model.as_deref(),
-            error: text(&self.error)?,
-        })
+            error: self.error.as_deref(),
+        }
     }
 }
 
@@ -267,10 +276,10 @@ pub(super) fn row_text<'py>(row: &Object<'py>, with_label: bool, with_update: bo
     let text = |name| get_str(row, name);
     let status = text(intern!(py, "status"))?;
     let mut error = None;
-    if status.as_ref().is_some_and(|status| matches!(status.to_str(), Ok("failed" | "error"))) {
-        error = text(intern!(py, "lastRunError"))?;
+    if status.as_ref().is_some_and(|status| matches!(word(status), "failed" | "error")) {
+        error = get_words(row, intern!(py, "lastRunError"))?;
         if error.is_none() {
-            error = text(intern!(py, "error"))?;
+            error = get_words(row, intern!(py, "error"))?;
         }
     }
     Ok(RowText {
@@ -307,7 +316,7 @@ pub(super) fn reply(answer: Object<'_>) -> PyResult<Reply> {
         let role = get_str(message, intern!(py, "role"))?;
         let content = get(message, intern!(py, "content"))?;
         let text = content.as_ref().map_or_else(|| Ok(String::new()), content_text)?;
-        match role.as_ref().map(|role| role.to_str()).transpose()? {
+        match role.as_ref().map(word) {
             Some("assistant") | None => {
                 // One that says no more than who said what says nothing of how it came about.
                 let is_bare = message.cast::<PyDict>().is_ok_and(|message| message.len() <= 2);
@@ -347,7 +356,7 @@ fn told_of(message: &Object<'_>, text: &str, reply: &mut Reply) -> PyResult<()> 
     reply.model =
         named_model(message, intern!(py, "provider"), intern!(py, "model"))?.filter(|model| model.contains('/'));
     let stop = stop_reason(message)?;
-    match stop.as_ref().map(|stop| stop.to_str()).transpose()? {
+    match stop.as_ref().map(word) {
         Some("error") => {
             let words = get_text(message, intern!(py, "errorMessage"))?.map(|words| words.to_string());
             reply.failure = Some(if text.trim().is_empty() { words.unwrap_or_default() } else { text.to_owned() });
@@ -379,8 +388,7 @@ fn usage(messages: &[Object<'_>], reply: &mut Reply) -> PyResult<()> {
         let (input, output) = (count(intern!(py, "input"))?, count(intern!(py, "output"))?);
         let (cache_read, cache_write) = (count(intern!(py, "cacheRead"))?, count(intern!(py, "cacheWrite"))?);
         let total = get_count(&usage, intern!(py, "totalTokens"))?;
-        let total = total.unwrap_or(input + output + cache_read + cache_write);
-        let tokens = Tokens { input, output, cache_read, cache_write, total };
+        let tokens = Tokens::told(input, output, cache_read, cache_write, total);
         reply.tokens = Some(reply.tokens.map_or(tokens, |sum| sum.plus(tokens)));
         if let Some(cost) = get(&usage, intern!(py, "cost"))? {
             let total = get(&cost, intern!(py, "total")).ok().flatten().unwrap_or(cost);
@@ -394,17 +402,16 @@ fn usage(messages: &[Object<'_>], reply: &mut Reply) -> PyResult<()> {
 fn content_text(content: &Object<'_>) -> PyResult<String> {
     let py = content.py();
     if let Ok(text) = content.cast::<PyString>() {
-        return Ok(text.to_str()?.to_owned());
+        return Ok(text.to_string_lossy().into_owned());
     }
     let mut joined = String::new();
     for block in list(content).unwrap_or_default() {
         if let Ok(text) = block.cast::<PyString>() {
-            joined.push_str(text.to_str()?);
-        } else if get_str(&block, intern!(py, "type"))?
-            .is_none_or(|kind| kind.to_str().is_ok_and(|kind| kind == "text"))
+            joined.push_str(&text.to_string_lossy());
+        } else if get_str(&block, intern!(py, "type"))?.is_none_or(|kind| word(&kind) == "text")
             && let Some(text) = get_str(&block, intern!(py, "text"))?
         {
-            joined.push_str(text.to_str()?);
+            joined.push_str(&text.to_string_lossy());
         }
     }
     Ok(joined)
@@ -425,7 +432,7 @@ pub(super) fn children(answer: Object<'_>) -> PyResult<Vec<Child>> {
     for row in rows {
         // Those that have ended are listed, too, and cannot be stopped any more.
         let status = get_str(&row, intern!(py, "status"))?;
-        let status = status.as_ref().map(|status| status.to_str()).transpose()?;
+        let status = status.as_ref().map(word);
         if matches!(Row { status, ..Row::default() }.standing(), Standing::Done | Standing::Failed | Standing::Killed) {
             continue;
         }

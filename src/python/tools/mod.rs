@@ -232,9 +232,11 @@ impl ToolRun {
                 let count = page.rows.len();
                 // Where nothing is said of more, a page that is not full is the last.
                 let has_more = page.has_more.unwrap_or(!toolbox.takes_limit() || count >= limit);
-                let follows = page.next.or_else(|| Some(offset.unwrap_or(0) + u64::try_from(count).ok()?));
+                let first = offset.unwrap_or(0);
+                let follows = page.next.or_else(|| first.checked_add(u64::try_from(count).ok()?));
                 let is_sure = page.has_more.is_some() || toolbox.takes_limit();
-                let next = follows.filter(|_| has_more && is_sure && count > 0 && toolbox.has_pages());
+                let may_follow = has_more && is_sure && count > 0 && toolbox.has_pages();
+                let next = follows.filter(|next| may_follow && *next > first);
                 let cost = cost + since.elapsed();
                 self.hand_over(|tools, now| tools.page(next, !has_more, cost, now));
             }
@@ -250,13 +252,13 @@ impl ToolRun {
             if state.run.has_seen_all() {
                 break;
             }
-            if let Some(key) = answers::row_key(row)? {
-                let key = key.to_str()?;
-                if state.run.awaits(key) {
-                    let text = answers::row_text(row, state.run.seeks_labels(), state.run.seeks_updates())?;
-                    let row = text.row(key)?;
-                    state.run.answer_at(now, |tools, now| tools.row(&row, now));
-                }
+            let key = answers::row_key(row)?;
+            // One with half characters is nobody's here.
+            if let Some(key) = key.as_ref().and_then(|key| key.to_str().ok())
+                && state.run.awaits(key)
+            {
+                let text = answers::row_text(row, state.run.seeks_labels(), state.run.seeks_updates())?;
+                state.run.answer_at(now, |tools, now| tools.row(&text.row(key), now));
             }
         }
         Ok(())
@@ -265,16 +267,15 @@ impl ToolRun {
     /// The same for rows whose reading may run foreign code: the run is not locked meanwhile.
     fn take_rows(&self, rows: &[Bound<'_, PyAny>]) -> PyResult<()> {
         for row in rows {
-            let Some(key) = answers::row_key(row)? else { continue };
-            let key = key.to_str()?;
+            let key = answers::row_key(row)?;
+            let Some(key) = key.as_ref().and_then(|key| key.to_str().ok()) else { continue };
             let (is_awaited, seeks_updates) = {
                 let state = lock(&self.state);
                 (state.run.awaits(key), state.run.seeks_updates())
             };
             if is_awaited {
                 let text = answers::row_text(row, true, seeks_updates)?;
-                let row = text.row(key)?;
-                self.hand_over(|tools, now| tools.row(&row, now));
+                self.hand_over(|tools, now| tools.row(&text.row(key), now));
             }
         }
         Ok(())

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio_tungstenite::tungstenite::http::Uri;
 
 use super::error::GatewayError;
+use crate::core::output::{NAME_CHARS, abridged};
 
 /// The port that a gateway listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 18789;
@@ -310,21 +311,20 @@ impl Address {
     fn parse(url: &str) -> Result<Self, GatewayError> {
         // What cannot be taken apart may hold a secret anywhere: not even a part of it is shown.
         let hidden = |problem| GatewayError::Url { url: "..".to_owned(), problem };
-        let uri: Uri = url.trim().parse().map_err(|_| {
-            let shown = if url.contains(['@', '?', '#']) { ".." } else { url };
-            GatewayError::Url { url: shown.to_owned(), problem: "it cannot be parsed" }
-        })?;
-        let authority = uri.authority().ok_or(GatewayError::Url {
-            url: if url.contains(['@', '?', '#']) { "..".to_owned() } else { url.to_owned() },
-            problem: "it names no host, or not ws:// or wss://",
-        })?;
+        let no_address = |problem| {
+            let may_hold_secret = url.contains(['@', '?', '#']);
+            let url = if may_hold_secret { "..".to_owned() } else { abridged(url, NAME_CHARS) };
+            GatewayError::Url { url, problem }
+        };
+        let uri: Uri = url.trim().parse().map_err(|_| no_address("it cannot be parsed"))?;
+        let authority = uri.authority().ok_or_else(|| no_address("it names no host, or not ws:// or wss://"))?;
         if authority.as_str().contains('@') || uri.query().is_some() || url.contains('#') {
             return Err(hidden("credentials and parameters do not belong into it; pass Gateway(token=...)"));
         }
         let is_tls = match uri.scheme_str() {
             Some("ws") => false,
             Some("wss") => true,
-            _ => return Err(GatewayError::Url { url: url.to_owned(), problem: "not ws:// or wss://" }),
+            _ => return Err(no_address("not ws:// or wss://")),
         };
         let host = authority.host().trim_matches(['[', ']']).to_owned();
         let port = match (authority.port(), is_tls) {
@@ -334,7 +334,7 @@ impl Address {
         };
         let has_odd_port = authority.as_str() != authority.host() && authority.port_u16().is_none();
         if host.is_empty() || port == 0 || has_odd_port {
-            return Err(GatewayError::Url { url: url.to_owned(), problem: "it names no host or no port" });
+            return Err(no_address("it names no host or no port"));
         }
         Ok(Self { shown: uri.to_string(), host, port, is_tls })
     }

@@ -8,6 +8,13 @@ use serde_json::Value;
 
 use crate::core::action::Session;
 use crate::core::failure::Refusal;
+use crate::core::output::abridged;
+
+/// How much of the gateway's words is shown to people, in characters.
+const WORDS_CHARS: usize = 2_000;
+
+/// How long we wait at the most because the gateway asks us to, and for a sign of life from it.
+const WAIT_MAX: Duration = Duration::from_secs(3_600);
 
 /// A gateway's identity from its start to its end: another one after a restart.
 pub(super) type BootId = Arc<str>;
@@ -18,6 +25,20 @@ pub(super) fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
 
 pub(super) fn count(value: &Value, pointer: &str) -> Option<u64> {
     value.pointer(pointer)?.as_u64()
+}
+
+fn span(value: &Value, pointer: &str) -> Option<Duration> {
+    count(value, pointer).map(|millis| Duration::from_millis(millis).min(WAIT_MAX))
+}
+
+/// Words that people will be shown: one line, and never long, whatever a provider has put into them.
+pub(super) fn words(value: &Value, pointer: &str) -> Option<String> {
+    text(value, pointer).map(|words| abridged(words, WORDS_CHARS))
+}
+
+/// The same, or ours where the gateway has none.
+pub(super) fn reason(value: &Value, pointer: &str) -> String {
+    words(value, pointer).unwrap_or_else(|| "the gateway gave no reason".to_owned())
 }
 
 /// An error answer.
@@ -39,9 +60,9 @@ impl ErrorFrame {
             code: owned("/code").unwrap_or_else(|| "UNKNOWN".to_owned()),
             detail: owned("/details/code"),
             cause: owned("/details/reason"),
-            message: owned("/message").unwrap_or_else(|| "the gateway gave no reason".to_owned()),
+            message: reason(error, "/message"),
             retryable: error.pointer("/retryable").and_then(Value::as_bool).unwrap_or(false),
-            retry_after: count(error, "/retryAfterMs").map(Duration::from_millis),
+            retry_after: span(error, "/retryAfterMs"),
         }
     }
 
@@ -53,6 +74,36 @@ impl ErrorFrame {
     pub fn into_refusal(self) -> Refusal {
         let Self { code, detail, cause: _, message, retryable, retry_after } = self;
         Refusal { code, detail, message, retryable, retry_after }
+    }
+}
+
+/// A frame that is for us.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Frame {
+    /// This run has started to work.
+    Started(Arc<str>),
+    /// The answer to the request of this number. A refusal may have a payload, too: a run that failed.
+    Answer { id: u64, said: Result<Value, (Box<ErrorFrame>, Option<Value>)> },
+}
+
+impl Frame {
+    /// `None` for what we have not asked for, which may be no JSON at all.
+    pub fn read(text_of_frame: &str) -> Option<Self> {
+        let mut frame = serde_json::from_str::<Value>(text_of_frame).ok()?;
+        match text(&frame, "/type") {
+            Some("event") if text(&frame, "/event") == Some("task") => started_run(&frame).map(Self::Started),
+            Some("res") => {
+                let id = text(&frame, "/id")?.parse().ok()?;
+                let payload = frame.get_mut("payload").map(Value::take);
+                let said = if frame.get("ok").and_then(Value::as_bool) == Some(true) {
+                    Ok(payload.unwrap_or_default())
+                } else {
+                    Err((Box::new(ErrorFrame::read(frame.get("error").unwrap_or(&Value::Null))), payload))
+                };
+                Some(Self::Answer { id, said })
+            }
+            Some(_) | None => None,
+        }
     }
 }
 
@@ -74,7 +125,9 @@ impl Hello {
             payload_bytes_max: count(payload, "/policy/maxPayload")
                 .and_then(|bytes| usize::try_from(bytes).ok())
                 .unwrap_or(26_214_400),
-            tick: Duration::from_millis(count(payload, "/policy/tickIntervalMs").unwrap_or(30_000).max(1_000)),
+            tick: span(payload, "/policy/tickIntervalMs")
+                .unwrap_or(Duration::from_secs(30))
+                .max(Duration::from_secs(1)),
         })
     }
 
@@ -141,7 +194,7 @@ pub(super) fn spawned_child(payload: &Value) -> Result<Session, Refusal> {
         (Some("accepted"), Some(key), Some(run_id)) => Ok(Session { key: key.into(), run_id: run_id.into() }),
         (status, _, _) => Err(Refusal {
             code: status.unwrap_or("unknown").to_owned(),
-            message: text(details, "/error").unwrap_or("the answer names no child session").to_owned(),
+            message: words(details, "/error").unwrap_or_else(|| "the answer names no child session".to_owned()),
             ..Refusal::default()
         }),
     }
@@ -202,6 +255,22 @@ mod tests {
         let changed = read("sessions_delete_too_soon_after_end", "/response/error");
         assert_eq!(changed.cause.as_deref(), Some("session-changed"));
         assert!(!read("agent_rpc_unknown_agent", "/response/error").is_busy());
+    }
+
+    #[test]
+    fn no_gateway_makes_us_wait_for_ever() {
+        let error = ErrorFrame::read(&serde_json::json!({ "retryAfterMs": u64::MAX }));
+        assert_eq!(error.retry_after, Some(WAIT_MAX));
+        let policy = serde_json::json!({ "server": { "bootId": "b" }, "policy": { "tickIntervalMs": u64::MAX } });
+        assert_eq!(Hello::read(&policy).map(|hello| hello.tick), Some(WAIT_MAX));
+    }
+
+    #[test]
+    fn words_for_people_are_one_line_and_never_long() {
+        let page = "<html>\n".repeat(100_000);
+        let error = ErrorFrame::read(&serde_json::json!({ "code": "X", "message": page }));
+        assert!(error.message.starts_with("<html>\\n<html>\\n") && error.message.len() < 2 * WORDS_CHARS);
+        assert_eq!(reason(&serde_json::json!({}), "/message"), "the gateway gave no reason");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 
 use super::config::Endpoint;
-use super::frames::{BootId, ErrorFrame, Hello, started_run, text};
+use super::frames::{BootId, ErrorFrame, Frame, Hello, text};
 use super::path_spawn::SPAWN_TOOL;
 use super::socket::{Socket, open};
 use crate::core::action::Report;
@@ -334,32 +334,21 @@ impl Keeper {
     }
 
     fn receive(&mut self, frame: &str, hello: &Hello) {
-        // What is no JSON is nothing that we have asked for.
-        let Ok(mut frame) = serde_json::from_str::<Value>(frame) else { return };
-        match text(&frame, "/type") {
-            Some("event") => {
-                if text(&frame, "/event") == Some("task")
-                    && let Some(run_id) = started_run(&frame)
-                {
-                    // The runtime may be gone already.
-                    let _ = self.started.send(run_id);
-                }
+        match Frame::read(frame) {
+            Some(Frame::Started(run_id)) => {
+                // The runtime may be gone already.
+                let _ = self.started.send(run_id);
             }
-            Some("res") => {
-                let Some(id) = text(&frame, "/id").and_then(|id| id.parse::<u64>().ok()) else { return };
+            Some(Frame::Answer { id, said }) => {
                 let Some(open) = self.open.get_mut(&id) else { return };
                 if std::mem::take(&mut open.is_starting) {
                     self.starting -= 1;
                 }
-                let payload = frame.get_mut("payload").map(Value::take);
-                let is_ok = frame.get("ok").and_then(Value::as_bool) == Some(true);
-                let is_accepted = payload.as_ref().and_then(|payload| text(payload, "/status")) == Some("accepted");
-                let is_first_of_two = open.is_twofold && is_ok && is_accepted;
-                let answer = if is_ok {
-                    Ok(Response { payload: payload.unwrap_or_default(), boot: hello.boot.clone() })
-                } else {
-                    let error = Box::new(ErrorFrame::read(frame.get("error").unwrap_or(&Value::Null)));
-                    Err(CallError::Rejected { error, payload })
+                let is_accepted = said.as_ref().is_ok_and(|payload| text(payload, "/status") == Some("accepted"));
+                let is_first_of_two = open.is_twofold && is_accepted;
+                let answer = match said {
+                    Ok(payload) => Ok(Response { payload, boot: hello.boot.clone() }),
+                    Err((error, payload)) => Err(CallError::Rejected { error, payload }),
                 };
                 // Who asked may have gone; then nobody needs to know.
                 let _ = open.answers.send(answer);
@@ -367,7 +356,7 @@ impl Keeper {
                     self.open.remove(&id);
                 }
             }
-            Some(_) | None => {}
+            None => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::frames::text;
+use super::frames::reason;
 use super::link::{CallError, Link};
 
 /// Asks about sessions. Cheap to clone; it keeps the connection open.
@@ -24,7 +24,7 @@ impl Onlooker {
         let params = json!({ "name": "sessions_list", "args": args });
         let mut answer = self.ask("tools.invoke", params).await?;
         if answer.pointer("/ok").and_then(Value::as_bool) != Some(true) {
-            return Err(text(&answer, "/error/message").unwrap_or("the gateway gave no reason").to_owned());
+            return Err(reason(&answer, "/error/message"));
         }
         Ok(answer.pointer_mut("/output/details").map(Value::take).unwrap_or_default())
     }

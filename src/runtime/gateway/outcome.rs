@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::frames::{count, text};
+use super::frames::{count, reason, text, words};
 use crate::core::action::Session;
 use crate::core::failure::Ending;
 use crate::core::usage::{Tokens, Usage};
@@ -60,12 +60,11 @@ impl AgentAnswer {
 }
 
 fn final_outcome(status: &str, payload: &Value) -> Outcome {
-    let stop_reason = text(payload, "/stopReason");
-    let ending = match (status, stop_reason) {
+    let ending = match (status, words(payload, "/stopReason")) {
         ("ok", _) => reply(payload),
-        ("timeout", Some(reason)) => Ending::Stopped { reason: reason.to_owned() },
+        ("timeout", Some(reason)) => Ending::Stopped { reason },
         ("timeout", None) => Ending::TimedOut,
-        _ => Ending::Failed { message: text(payload, "/summary").unwrap_or("the gateway gave no reason").to_owned() },
+        _ => Ending::Failed { message: reason(payload, "/summary") },
     };
     let meta = payload.pointer("/result/meta").unwrap_or(&Value::Null);
     let agent = meta.pointer("/agentMeta").unwrap_or(&Value::Null);
@@ -89,8 +88,8 @@ fn reply(payload: &Value) -> Ending {
         // Several are the replies of several turns; the last turn's is the answer.
         ([_, _, ..], Some(last)) => Ending::Replied(last.to_owned()),
         ([_, _, ..], None) => Ending::Replied(said.join("\n\n")),
-        ([], _) => match parts.iter().find(is_error).and_then(|part| text(part, "/text")) {
-            Some(message) => Ending::Failed { message: message.to_owned() },
+        ([], _) => match parts.iter().find(is_error).and_then(|part| words(part, "/text")) {
+            Some(message) => Ending::Failed { message },
             None => Ending::Replied(String::new()),
         },
     }
@@ -105,8 +104,7 @@ fn tokens(usage: &Value, total: &str) -> Option<Tokens> {
     let figure = |pointer| count(usage, pointer);
     let (input, output) = (figure("/input")?, figure("/output")?);
     let (cache_read, cache_write) = (figure("/cacheRead").unwrap_or(0), figure("/cacheWrite").unwrap_or(0));
-    let total = figure(total).unwrap_or(input + output + cache_read + cache_write);
-    Some(Tokens { input, output, cache_read, cache_write, total })
+    Some(Tokens::told(input, output, cache_read, cache_write, figure(total)))
 }
 
 /// The end of a run as `agent.wait` tells it: without the full text and the usage.
@@ -124,12 +122,11 @@ impl WaitEnd {
     /// `None` while the run has not ended, or is unknown: the two look alike.
     pub fn read(payload: &Value) -> Option<Self> {
         payload.pointer("/endedAt")?;
-        let error = text(payload, "/error");
         let ending = match (text(payload, "/status"), text(payload, "/stopReason")) {
             (Some("ok"), _) => Ending::Replied(text(payload, "/terminalReply/text").unwrap_or_default().to_owned()),
             (_, Some(reason @ ("rpc" | "aborted" | "delete"))) => Ending::Stopped { reason: reason.to_owned() },
             (Some("timeout"), _) => Ending::TimedOut,
-            _ => Ending::Failed { message: error.unwrap_or("the gateway gave no reason").to_owned() },
+            _ => Ending::Failed { message: reason(payload, "/error") },
         };
         let has_text = text(payload, "/terminalReply/disposition") == Some("visible");
         let effective = payload.pointer("/terminalReceipt/effective").unwrap_or(&Value::Null);
@@ -271,7 +268,7 @@ impl Described {
             last_run_id: text(session, "/lastRunId").map(Into::into),
             working_for,
             snapshot_at: count(session, "/snapshotAt"),
-            error: text(session, "/lastRunError").map(str::to_owned),
+            error: words(session, "/lastRunError"),
         })
     }
 }

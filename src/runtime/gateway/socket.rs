@@ -13,6 +13,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_conf
 use super::config::Endpoint;
 use super::error::GatewayError;
 use super::frames::{ErrorFrame, Hello, text};
+use crate::core::output::abridged;
 
 pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -62,7 +63,7 @@ async fn greet(endpoint: &Endpoint, socket: &mut Socket) -> Result<Hello, Gatewa
             Message::Text(text) => serde_json::from_str(&text)
                 .map_err(|_| no_greeting(endpoint, "it sent something else than JSON".to_owned()))?,
             Message::Close(frame) => {
-                let reason = frame.map_or_else(|| "it hung up".to_owned(), |frame| frame.reason.to_string());
+                let reason = frame.map_or_else(|| "it hung up".to_owned(), |frame| abridged(&frame.reason, 200));
                 return Err(no_greeting(endpoint, reason));
             }
             Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,

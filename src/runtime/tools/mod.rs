@@ -44,6 +44,8 @@ const MISSES_MAX: u32 = 2;
 const UNSURE_PATIENCE: Duration = Duration::from_secs(4);
 /// Rows of one page of the list: the most that the gateway's own tool gives.
 const PAGE_ROWS: usize = 200;
+/// Pages of one look. A list that never ends is broken.
+const PAGES_MAX: u32 = 1_000;
 /// For how long a row must say that an agent works.
 const SETTLING: Duration = Duration::from_millis(500);
 /// How much of a task's id stands in its label.
@@ -423,6 +425,7 @@ impl ToolRuntime {
         look.pages += 1;
         look.asked_at = now;
         if look.missing > 0
+            && look.pages < PAGES_MAX
             && let Some(offset) = next
         {
             self.urgent.push_back(Call::List { offset: Some(offset), limit: PAGE_ROWS });
