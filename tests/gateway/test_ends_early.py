@@ -118,12 +118,11 @@ def test_what_an_agent_had_written_when_its_time_was_up_is_kept(gateway: Gateway
     assert gateway.sessions() - before == set()
 
 
-@pytest.mark.parametrize("path", ["agent", "spawn"])
 def test_an_agent_that_does_nothing_is_stopped_long_before_its_time_and_one_that_writes_is_not(
-    gateway: Gateway, case: Case, path: Way
+    gateway: Gateway, case: Case
 ) -> None:
     before = gateway.sessions()
-    orchestrator = Orchestrator(max_concurrent=2, model=OPUS.name, idle_seconds=6, gateway=GatewayOptions(path=path))
+    orchestrator = Orchestrator(max_concurrent=2, model=OPUS.name, idle_seconds=6)
     silent = post(case, "silent", "[[hold]]", timeout_seconds=600)
     text = " ".join(map(str, range(100)))
     writes = post(case, "writes", f"[[drip=0.12]] [[say={text}]]", timeout_seconds=600, output_format="text")

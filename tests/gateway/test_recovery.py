@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from parallel_agents import AgentResult, Orchestrator, RunResults, journal_runs
@@ -220,9 +219,8 @@ def test_when_both_died_what_had_finished_is_collected_and_what_was_cut_is_expla
     assert gateway.sessions() - before == set()
 
 
-@pytest.mark.parametrize("path", ["agent", "spawn"])
 def test_a_socket_cut_ten_times_during_a_run_loses_nothing_and_pays_nothing_twice(
-    gateway: Gateway, make_proxy: MakeProxy, case: Case, journal: Path, path: Way
+    gateway: Gateway, make_proxy: MakeProxy, case: Case, journal: Path
 ) -> None:
     before = gateway.sessions()
     proxy = make_proxy(gateway)
@@ -240,8 +238,7 @@ def test_a_socket_cut_ten_times_during_a_run_loses_nothing_and_pays_nothing_twic
 
     cutter = threading.Thread(target=cut)
     cutter.start()
-    options: dict[str, Any] = {"journal": journal, "gateway": GatewayOptions(path=path)}
-    results = Orchestrator(max_concurrent=8, **options).run_parallel(posts(case, COUNT, "[[hold]]"))
+    results = Orchestrator(max_concurrent=8, journal=journal).run_parallel(posts(case, COUNT, "[[hold]]"))
     cutter.join()
 
     assert_all_completed(results, COUNT)

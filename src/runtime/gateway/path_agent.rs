@@ -13,7 +13,7 @@ use super::frames::BootId;
 use super::link::CallError;
 use super::outcome::{AgentAnswer, Outcome};
 use super::sessions::{self, Deletion};
-use crate::core::action::Session;
+use crate::core::action::{Report, Session};
 use crate::core::failure::{Ending, Refusal};
 
 /// How one connection's watch over a run ended.
@@ -108,7 +108,10 @@ impl Attempt {
                                 None => Watched::Unattended,
                             };
                         }
-                        Some(AgentAnswer::Final(outcome)) => return Watched::Ended(self.with_partial(outcome).await),
+                        Some(AgentAnswer::Final(outcome)) => {
+                            self.took();
+                            return Watched::Ended(self.with_partial(outcome).await);
+                        }
                         None => return Watched::Ended(unreadable()),
                     },
                     Err(error) => return self.broke_off(error, sent_to),
@@ -127,10 +130,22 @@ impl Attempt {
         }
     }
 
-    fn broke_off(&self, error: CallError, sent_to: Option<BootId>) -> Watched {
+    /// The gateway has taken the run, which is told even if its end is all that was heard: it has a session to delete.
+    fn took(&mut self) {
+        if self.session.is_none() {
+            let session = self.own_session();
+            self.report(Report::Spawned { attempt: self.order.attempt, session: session.clone() });
+            self.session = Some(session);
+        }
+    }
+
+    fn broke_off(&mut self, error: CallError, sent_to: Option<BootId>) -> Watched {
         match error {
             CallError::Rejected { error, payload } => match payload.as_ref().and_then(AgentAnswer::read) {
-                Some(AgentAnswer::Final(outcome)) => Watched::Ended(outcome),
+                Some(AgentAnswer::Final(outcome)) => {
+                    self.took();
+                    Watched::Ended(outcome)
+                }
                 Some(AgentAnswer::Accepted(_) | AgentAnswer::InFlight(_)) | None if self.session.is_some() => {
                     Watched::Ended(Ending::Failed { message: error.message }.into())
                 }

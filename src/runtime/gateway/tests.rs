@@ -85,6 +85,22 @@ async fn a_request_without_an_answer_is_repeated_to_the_same_boot_under_the_same
 }
 
 #[tokio::test]
+async fn a_run_of_which_only_its_end_is_heard_has_a_session_to_delete_all_the_same() {
+    let reports = run_one(Path::Agent, MINUTE, |listener| async move {
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        peer.expect("agent").await;
+        drop(peer);
+        let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
+        let (id, _) = peer.expect("agent").await;
+        peer.answer(&id, &final_frame()).await;
+        peer.stay().await;
+    })
+    .await;
+    let [.., Report::Spawned { session, .. }, Report::Ended { .. }] = &reports[..] else { panic!("{reports:?}") };
+    assert!(session.key.ends_with(&*session.run_id), "{session:?}");
+}
+
+#[tokio::test]
 async fn a_request_without_an_answer_is_never_repeated_after_a_restart() {
     let reports = run_one(Path::Agent, MINUTE, |listener| async move {
         let mut peer = Peer::greet(&listener, "boot-1", &ADMIN).await;
