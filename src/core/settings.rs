@@ -43,7 +43,7 @@ pub struct RunSettings {
     pub stop_patience: Duration,
     /// What happens to the sessions.
     pub cleanup: Cleanup,
-    /// How long to wait, after the last task has ended, until the sessions are deleted. Default 10 s.
+    /// How long to wait, after the last task has ended, until one more session is deleted. Default 10 s.
     pub cleanup_patience: Duration,
     /// Sessions that are being deleted at once after the last task. Default 8: more gain nothing.
     pub deletes_max: usize,

@@ -52,7 +52,12 @@ impl Engine {
         let py = options.py();
         let fields = fields_from_py(options).map_err(|error| errors::option_value(py, &error))?;
         let mut kept = fields.clone();
-        kept.extend(durability.map(|level| ("durability".to_owned(), json!(level))));
+        // The default is left to whoever resumes it.
+        kept.extend(
+            durability
+                .filter(|level| *level != Durability::Process.name())
+                .map(|level| ("durability".to_owned(), json!(level))),
+        );
         let source = stored_options(kept);
         let options = RunOptions::from_json(fields).map_err(|error| errors::input(py, &error))?;
         let durability = durability_of(durability).map_err(|error| errors::input(py, &error))?;

@@ -137,7 +137,6 @@ def test_an_agent_that_does_nothing_is_stopped_long_before_its_time_and_one_that
     assert gateway.sessions() - before == set()
 
 
-@pytest.mark.xfail(reason="ten seconds after its last task a run leaves what it has not deleted yet", strict=True)
 def test_sessions_that_take_long_to_delete_are_deleted_all_the_same(
     gateway: Gateway, make_proxy: MakeProxy, case: Case
 ) -> None:

@@ -202,3 +202,20 @@ def test_a_share_of_the_tasks_may_be_tried_again() -> None:
         Orchestrator(rehearsal=True, retry=RetryPolicy(retries_share=-1))
     with pytest.raises(OptionError, match=r"`retry\.retries_min` is `-1`"):
         Orchestrator(rehearsal=True, retry=RetryPolicy(retries_min=-1))
+
+
+def test_a_budget_that_still_bears_nothing_is_told_once_for_each_task(journal: Path) -> None:
+    first = Orchestrator(rehearsal=True, budget=Budget(attempts=1), journal=journal).run_parallel(reviews(3))
+    told: list[str] = []
+    again = Orchestrator.resume(
+        str(first.run_id), journal, callback=lambda result: told.append(result.task_id), budget=Budget(attempts=1)
+    )
+    assert sorted(told) == sorted(again)
+    with sqlite3.connect(journal) as database:
+        kept = dict(database.execute("SELECT task, reason FROM results"))
+    assert {task_id: result.error for task_id, result in again.items()} == kept
+
+
+def test_what_an_attempt_of_unknown_price_takes_above_the_cap_is_shown() -> None:
+    spent = rehearse(1, Budget(usd=10.0), models=["own/model"])
+    assert spent.report["budget"]["usd"]["spent"] is None, "unknown is not zero"

@@ -230,6 +230,12 @@ def test_options_of_a_resumed_run_are_its_own_but_for_those_given_anew(journal: 
     assert {result.metadata["model_used"] for result in results.values() if result.success} == {"own/model"}
 
 
+def test_the_models_of_a_run_stay_what_they_were(journal: Path) -> None:
+    run_id = Orchestrator(rehearsal=True, journal=journal).run_parallel(team()).run_id
+    with pytest.raises(OptionError, match="`models` of run .* is what it was started with; leave it out"):
+        Orchestrator.resume(str(run_id), journal, models=["own/model"])
+
+
 def test_a_run_of_injected_tools_wants_them_again(journal: Path) -> None:
     standin = StandIn(Habits(speed=20))
     killer = kept.Killer()

@@ -101,6 +101,16 @@ def test_an_answer_finishes_the_task_and_what_builds_on_it(journal: Path, asynch
     assert [attempt["no"] for attempt in after["asks"].metadata["attempts"]] == [1, 2]
 
 
+def test_a_run_is_answered_while_its_orchestrator_lives_on(journal: Path) -> None:
+    standin = asking()
+    orchestrator = Orchestrator(tools=standin.tools(), journal=journal)
+    first = orchestrator.run_parallel(team())
+    assert first.run_id is not None
+    results = Orchestrator.resume(first.run_id, journal, {"asks": "the one by the river"}, tools=standin.tools())
+    assert all(result.success for result in results.values())
+    assert orchestrator.run_id == first.run_id
+
+
 def test_an_agent_may_ask_again(journal: Path) -> None:
     def answers(request: Request) -> Reply:
         asked = request.prompt.count(ANSWERED)

@@ -274,6 +274,10 @@ impl RunMachine {
             Report::Deleted { attempt } => {
                 if self.sessions.deleted(attempt) {
                     self.fact(now, Event::SessionDeleted { attempt });
+                    if self.unended == 0 {
+                        // It goes on: the patience begins anew.
+                        self.timers.clear();
+                    }
                 }
             }
             Report::DeleteFailed { attempt, reason } => {
