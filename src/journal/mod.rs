@@ -7,18 +7,21 @@
 //! Reading order: [`database`] (the file), `schema.sql`, [`record`] (format 1), [`log`] (writing), [`stored`]
 //! (reading), [`lock`] (one process for each run).
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
+use crate::core::fact::Event;
 use crate::core::plan::Plan;
 use crate::core::task::hint;
 use crate::core::time::Time;
 use database::{Database, lock_path};
 use lock::{Lock, Tried};
 use log::{Json, write_texts};
-use record::{SharedOut, TaskRecord, TextsOut};
+use record::{Record, SharedOut, TaskRecord, TextsIn, TextsOut, Unreadable};
 
 mod database;
 mod error;
@@ -244,6 +247,30 @@ fn take(path: &Path, id: &str) -> Result<Lock, JournalError> {
 
 fn is_held(path: &Path) -> Result<bool, JournalError> {
     Lock::is_held(path).map_err(|source| JournalError::Lock { path: path.to_owned(), source })
+}
+
+/// One record of a fact, read, then written and read once more. For tests that stand outside this room, fuzzers above all.
+///
+/// # Panics
+/// If what is written of a fact cannot be read.
+#[doc(hidden)]
+pub fn reread(kind: &str, task: Option<usize>, body: &str) -> Result<(Event, Event), String> {
+    let told = |error: Unreadable| match error {
+        Unreadable::Database(error) => error.to_string(),
+        Unreadable::Content(text) => text,
+    };
+    let mut none = |_: &str| Ok(None);
+    let record = Record::read(kind, body).map_err(told)?;
+    let event = record.event(task, &mut TextsIn::new(&mut none)).map_err(told)?;
+    let (mut texts, mut written) = (TextsOut::default(), Vec::new());
+    let (record, task) = Record::of(&event, &mut texts);
+    let (kind, written) = (record.kind(), record.write(&mut written).map(|()| written));
+    let written = written.map_err(|error| error.to_string())?;
+    let stored: HashMap<Arc<str>, Arc<str>> = texts.texts.into_iter().collect();
+    let mut find = |hash: &str| Ok(stored.get(hash).map(ToString::to_string));
+    let written = String::from_utf8(written).expect("JSON is text");
+    let again = Record::read(kind, &written).and_then(|record| record.event(task, &mut TextsIn::new(&mut find)));
+    Ok((event, again.map_err(told).expect("what is written can be read")))
 }
 
 fn write_tasks(connection: &Connection, run: i64, plan: &Plan) -> rusqlite::Result<()> {

@@ -232,7 +232,7 @@ def test_options_of_a_resumed_run_are_its_own_but_for_those_given_anew(journal: 
 
 def test_the_models_of_a_run_stay_what_they_were(journal: Path) -> None:
     run_id = Orchestrator(rehearsal=True, journal=journal).run_parallel(team()).run_id
-    with pytest.raises(OptionError, match="`models` of run .* is what it was started with; leave it out"):
+    with pytest.raises(OptionError, match=r"`models` of run .* is what it was started with; leave it out"):
         Orchestrator.resume(str(run_id), journal, models=["own/model"])
 
 
