@@ -12,9 +12,12 @@ BIN := $(VENV)/bin
 GATEWAY ?= 0
 TOPIC ?= Monday motivation
 PARTS ?=
+SECONDS ?= 60
+TARGETS ?=
+MERGE ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build lint rust-test python-test gateway-test mutants bench wheel clean
+.PHONY: help demo test build lint rust-test python-test gateway-test mutants fuzz bench wheel clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -43,6 +46,7 @@ build: $(VENV)/.ready ## build the package into .venv, unoptimised: quick to bui
 
 lint: $(VENV)/.ready build ## formatting, lints, types and stubs
 	cargo fmt --check
+	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
 	cargo clippy --locked --all-targets --features python -- -D warnings
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -60,6 +64,9 @@ gateway-test: build ## a real OpenClaw gateway with a scripted provider; install
 
 mutants: ## break the machine on purpose, once per invariant, and see that the simulated runs notice
 	$(PYTHON) tests/sim/mutants.py
+
+fuzz: ## inputs nobody thought of, SECONDS=60 for each of TARGETS="answer frames plan tools"; needs a nightly Rust
+	$(PYTHON) tests/fuzz/run.py --cache "$(CACHE)/fuzz" --seconds $(SECONDS) $(if $(filter 1,$(MERGE)),--merge) $(TARGETS)
 
 bench: $(VENV)/.ready ## the figures in the README; PARTS="overhead journal import memory schedule gateway" chooses
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet --locked --release

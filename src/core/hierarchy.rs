@@ -3,6 +3,7 @@
 //! Escalating on the observed failure instead of asking every tier follows FrugalGPT (arXiv 2305.05176); that no tier
 //! is asked without a reason follows arXiv 2605.06350 (full fixed chains lose to the best pair).
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -108,6 +109,7 @@ impl ModelHierarchy {
         if tiers.is_empty() {
             return Err(HierarchyError::Empty);
         }
+        let mut names = HashSet::with_capacity(tiers.len());
         for (index, tier) in tiers.iter().enumerate() {
             if tier.model.trim().is_empty() {
                 return Err(HierarchyError::Unnamed(index));
@@ -115,7 +117,7 @@ impl ModelHierarchy {
             if tier.model.len() > MODEL_BYTES_MAX || tier.model.contains(char::is_control) {
                 return Err(HierarchyError::Misnamed { index, shown: abridged(&tier.model, NAME_CHARS) });
             }
-            if tiers[..index].iter().any(|earlier| earlier.model == tier.model) {
+            if !names.insert(&*tier.model) {
                 return Err(HierarchyError::Twice(tier.model.clone()));
             }
             if let Some(price) = tier.price

@@ -114,6 +114,8 @@ impl PartialEq for Schema {
     }
 }
 
+/// How much of an agent's question is shown, in characters.
+const QUESTION_CHARS: usize = 2_000;
 /// What an agent begins a line with that cannot go on without an answer from a person.
 const STUCK_MARK: &str = "STUCK:";
 /// The field in which a JSON answer says the same.
@@ -139,11 +141,16 @@ pub fn question(text: &str, format: OutputFormat, contract: &str) -> Option<Stri
         && let (1, Some(Value::String(question))) = (fields.len(), fields.get(STUCK_FIELD))
         && !question.trim().is_empty()
     {
-        return Some(question.trim().to_owned());
+        return Some(on_one_line(question));
     }
     let first = trimmed.strip_prefix(STUCK_MARK);
     let last = || trimmed.lines().next_back().and_then(|line| line.trim().strip_prefix(STUCK_MARK));
-    first.or_else(last).map(str::trim).filter(|question| !question.is_empty()).map(str::to_owned)
+    first.or_else(last).map(str::trim).filter(|question| !question.is_empty()).map(on_one_line)
+}
+
+/// A question as a person is shown it.
+fn on_one_line(question: &str) -> String {
+    abridged(&question.split_whitespace().collect::<Vec<_>>().join(" "), QUESTION_CHARS)
 }
 
 /// How many points of a schema's complaint are named.
@@ -359,6 +366,10 @@ mod tests {
         assert_eq!(asked("STUCK: which branch?", OutputFormat::Text).as_deref(), Some("which branch?"));
         assert_eq!(asked("I read it.\n\n STUCK: which?\n", OutputFormat::Markdown).as_deref(), Some("which?"));
         assert_eq!(asked("{\"stuck\": \"which?\"}", OutputFormat::Json).as_deref(), Some("which?"));
+        assert_eq!(
+            asked("STUCK: which\n\n1. a\u{1b}[2J\n", OutputFormat::Text).as_deref(),
+            Some("which 1. a\\u{1b}[2J")
+        );
         assert_eq!(asked("```json\n{\"stuck\": \"which?\"}\n```", OutputFormat::Json).as_deref(), Some("which?"));
         for (text, format) in [
             ("They wrote STUCK: in the middle\nof it", OutputFormat::Text),

@@ -81,7 +81,7 @@ impl Plan {
             }
         }
         let mut dependencies = Vec::with_capacity(tasks.len());
-        let mut dependents = vec![Vec::new(); tasks.len()];
+        let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); tasks.len()];
         for (index, task) in tasks.iter().enumerate() {
             let mut own = Vec::with_capacity(task.dependencies.len());
             for name in &task.dependencies {
@@ -92,7 +92,8 @@ impl Plan {
                         hint: hint(name, tasks.iter().map(|task| &*task.id)),
                     });
                 };
-                if !own.contains(&dependency) {
+                // The tasks are gone through in order, so one that is named twice has this one last.
+                if dependents[dependency].last() != Some(&index) {
                     own.push(dependency);
                     dependents[dependency].push(index);
                 }

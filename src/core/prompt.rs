@@ -112,7 +112,12 @@ fn added(materials: &[Material], replies: &[Reply], objection: Option<&Objection
         );
     }
     let share = MATERIALS_BYTES_MAX / materials.len().max(1);
-    for material in materials {
+    for (index, material) in materials.iter().enumerate() {
+        // What stands around the results has no share of its own.
+        if prompt.len() > 2 * MATERIALS_BYTES_MAX {
+            let _ = writeln!(prompt, "\n[{} further results are not shown: there is no room]", materials.len() - index);
+            break;
+        }
         let shown = cut(&material.text, DEPENDENCY_BYTES_MAX.min(share));
         let mark = free_mark(shown);
         // Writing to a String cannot fail.
@@ -235,6 +240,11 @@ mod tests {
         assert!(prompt_of("do it", &many, None, "").len() < MATERIALS_BYTES_MAX + 400 * 200);
         let bars = prompt_of("do it", &[material(&"=".repeat(2_000_000))], None, "");
         assert!(bars.len() < 5 * DEPENDENCY_BYTES_MAX);
+        for (text, count) in [("=".repeat(DEPENDENCY_BYTES_MAX), 40), ("x".to_owned(), 100_000)] {
+            let prompt = prompt_of("do it", &vec![material(&text); count], None, "");
+            assert!(prompt.len() < 2 * MATERIALS_BYTES_MAX + 5 * DEPENDENCY_BYTES_MAX, "{}", prompt.len());
+            assert!(prompt.ends_with("further results are not shown: there is no room]\n"));
+        }
     }
 
     #[test]

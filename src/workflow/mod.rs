@@ -22,6 +22,8 @@ mod resume;
 mod start;
 mod wait;
 
+#[doc(hidden)]
+pub use children::retold;
 pub use children::{ChildCall, ChildOrder, ChildQuery, Children};
 pub use narrate::{LiveSessions, Narrator};
 pub use options::{RunOptions, durability_of, stored_options};

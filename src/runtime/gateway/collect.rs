@@ -190,7 +190,7 @@ impl Attempt {
 }
 
 /// The end of a run that `agent.wait` no longer knows: it forgets after a restart.
-fn ended_unnoticed(described: &Described, session: &Session) -> Option<WaitEnd> {
+pub(super) fn ended_unnoticed(described: &Described, session: &Session) -> Option<WaitEnd> {
     if described.last_run_id.as_deref() != Some(&*session.run_id) {
         // A child that was interrupted by a restart has no latest run.
         let error = described.error.clone().filter(|_| described.standing == Standing::Failed)?;

@@ -20,6 +20,7 @@ mod path_agent;
 mod path_spawn;
 #[cfg(test)]
 mod peer;
+mod reading;
 #[cfg(test)]
 mod samples;
 mod sessions;
@@ -52,6 +53,8 @@ pub use frames::KnownModels;
 use link::Link;
 pub use onlooker::Onlooker;
 use outcome::Outcome;
+#[doc(hidden)]
+pub use reading::{End, Readings};
 use sessions::Deletion;
 
 /// How long a gateway may be away during a run before the fate of its agents counts as unknown. Seen: back 20-26 s after

@@ -29,6 +29,14 @@ mod record;
 
 pub use order::{ChildOrder, ChildQuery};
 
+/// What a program is told of a gateway's page of sessions, and of the messages of one of them. For tests that stand outside
+/// this room, fuzzers above all.
+#[doc(hidden)]
+pub fn retold(query: &ChildQuery, list: Value, messages: Vec<Value>, limit: Option<usize>) -> (Value, Value) {
+    let page = page::page(Vec::new(), query, query.offset, Some(list), |_| false);
+    (page, record::history("a session", messages.into_iter().map(record::told).collect(), limit))
+}
+
 /// Names one call.
 type CallId = u64;
 
