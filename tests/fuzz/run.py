@@ -40,6 +40,10 @@ COVERAGE = """
 """What cargo-fuzz tells the compiler, for the extension module."""
 
 
+_SANE = {**os.environ, "ASAN_OPTIONS": "detect_odr_violation=0"}
+"""SQLite, all in one file, has several tables of one name."""
+
+
 class MissingError(Exception):
     """Something that this needs and cannot install."""
 
@@ -117,7 +121,7 @@ class Fuzzers:
         ]
         with log.open("w") as told:
             arguments = [*command, str(learned), *map(str, known), *options]
-            code = subprocess.run(arguments, stdout=told, stderr=subprocess.STDOUT, check=False).returncode
+            code = subprocess.run(arguments, env=_SANE, stdout=told, stderr=subprocess.STDOUT, check=False).returncode
         text = log.read_text(errors="replace")
         figure = {name: int(count) for name, count in re.findall(r"^stat::(\w+): +(\d+)$", text, re.MULTILINE)}
         count, speed = figure.get("number_of_executed_units", 0), figure.get("average_exec_per_sec", 0)
@@ -137,7 +141,7 @@ class Fuzzers:
         kept = HERE / "corpus" / target
         sources = [folder for folder in (kept, self.cache / "corpus" / target) if folder.exists()]
         with tempfile.TemporaryDirectory() as folder:
-            _run([*command, "-merge=1", folder, *map(str, sources)], quiet=True)
+            _run([*command, "-merge=1", folder, *map(str, sources)], _SANE, quiet=True)
             shutil.rmtree(kept, ignore_errors=True)
             kept.mkdir(parents=True)
             total = 0

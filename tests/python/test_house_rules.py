@@ -122,8 +122,9 @@ def test_no_tracked_file_names_somebodys_home_or_a_registry() -> None:
     assert found == []
 
 
-def test_the_lock_file_names_no_registry_but_the_public_one() -> None:
-    lines = (REPOSITORY / "Cargo.lock").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("folder", [".", "tests/fuzz"])
+def test_the_lock_file_names_no_registry_but_the_public_one(folder: str) -> None:
+    lines = (REPOSITORY / folder / "Cargo.lock").read_text(encoding="utf-8").splitlines()
     sources = {line for line in lines if line.startswith("source = ")}
     assert sources == {'source = "registry+https://github.com/rust-lang/crates.io-index"'}
 

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod frames;
+pub mod journal;
 pub mod plan;
 mod play;
 
@@ -12,7 +13,8 @@ mod play;
 pub type Target = fn(&[u8]);
 
 /// The targets by name; their corpus and findings stand in folders of that name.
-pub const ALL: [(&str, Target); 3] = [("answer", answer::check), ("frames", frames::check), ("plan", plan::check)];
+pub const ALL: [(&str, Target); 4] =
+    [("answer", answer::check), ("frames", frames::check), ("journal", journal::check), ("plan", plan::check)];
 
 /// How long something may be that is shown to people in the words of somebody else, in characters.
 const WORDS_MAX: usize = 20_000;

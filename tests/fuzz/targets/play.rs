@@ -67,7 +67,7 @@ pub fn play(plan: &Arc<Plan>, mut end: impl FnMut(&SpawnOrder) -> End) -> Vec<Ta
             match action {
                 Action::Spawn(order) => {
                     let attempt = order.attempt;
-                    assert!(order.prompt.bytes() <= PROMPT_BYTES_MAX + 4 * MATERIALS_BYTES_MAX, "a prompt is bounded");
+                    assert!(order.prompt.bytes() <= PROMPT_BYTES_MAX + 3 * MATERIALS_BYTES_MAX, "a prompt is bounded");
                     let session = Session { key: order.key.clone(), run_id: order.key.clone() };
                     let End { ending, usage, model_used, partial } = end(&order);
                     if !matches!(ending, Ending::Refused(_)) {
