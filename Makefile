@@ -65,7 +65,7 @@ gateway-test: build ## a real OpenClaw gateway with a scripted provider; install
 mutants: ## break the machine on purpose, once per invariant, and see that the simulated runs notice
 	$(PYTHON) tests/sim/mutants.py
 
-fuzz: ## inputs nobody thought of, SECONDS=60 for each of TARGETS="answer frames plan tools"; needs a nightly Rust
+fuzz: ## inputs nobody thought of, SECONDS=60 for each of TARGETS="answer frames journal plan tools"; needs a nightly Rust
 	$(PYTHON) tests/fuzz/run.py --cache "$(CACHE)/fuzz" --seconds $(SECONDS) $(if $(filter 1,$(MERGE)),--merge) $(TARGETS)
 
 bench: $(VENV)/.ready ## the figures in the README; PARTS="overhead journal import memory schedule gateway" chooses
