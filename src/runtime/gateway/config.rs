@@ -27,6 +27,9 @@ const TOKEN_VARIABLES: [&str; 2] = ["OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_
 const NOWHERE: &str =
     "the default port (no OPENCLAW_GATEWAY_URL, OPENCLAW_GATEWAY_PORT or openclaw.json names another)";
 
+/// How deep openclaw.json may nest: its reader follows it down with no bound of its own.
+const DEPTH_MAX: usize = 500;
+
 /// How long [`Endpoint::probe`] waits for a connection.
 const PROBE_PATIENCE: Duration = Duration::from_millis(300);
 
@@ -165,6 +168,10 @@ impl ConfigFile<'_> {
             let text = self.surroundings.read(&self.path)?;
             let parsed = match text {
                 None => Value::Null,
+                Some(text) if depth(&text) > DEPTH_MAX => {
+                    let reason = format!("it nests deeper than {DEPTH_MAX} levels");
+                    return Err(GatewayError::Config { path: self.path.clone(), reason });
+                }
                 // The parser's message may quote the line it stumbled over, and that line may hold the token.
                 Some(text) => json5::from_str(&text).map_err(|_| GatewayError::Config {
                     path: self.path.clone(),
@@ -175,6 +182,20 @@ impl ConfigFile<'_> {
         }
         Ok(self.value.as_ref().and_then(|value| value.pointer(pointer)))
     }
+}
+
+/// How deep the brackets of a text nest, those in its strings and comments included.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 impl GatewayConfig {

@@ -165,3 +165,13 @@ fn a_probe_tells_whether_something_listens() {
     drop(listener);
     assert!(!endpoint.probe());
 }
+
+#[test]
+fn a_configuration_without_a_bottom_is_an_error() {
+    let text = format!("{{gateway: {{port: {}", "[".repeat(200_000));
+    let error = resolve(&GatewayConfig::default(), &[("HOME", "/h")], &[("/h/.openclaw/openclaw.json", &text)]);
+    let message = error.expect_err("no configuration").to_string();
+    assert!(message.contains("it nests deeper than 500 levels"), "{message}");
+    let text = format!("{{other: {}{}}}", "[".repeat(490), "]".repeat(490));
+    resolve(&GatewayConfig::default(), &[("HOME", "/h")], &[("/h/.openclaw/openclaw.json", &text)]).expect("resolves");
+}
