@@ -20,6 +20,7 @@ pub mod plan;
 pub mod progress;
 pub mod prompt;
 mod record;
+mod references;
 pub mod report;
 pub mod retry;
 pub mod run;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::complaints::Complaints;
+use super::references;
 
 /// The form an answer is asked for in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,6 +65,9 @@ impl Schema {
     pub fn new(source: Value) -> Result<Self, SchemaError> {
         if !source.is_object() {
             return Err(SchemaError(format!("`{}` is not an object", abridged(&source.to_string(), 80))));
+        }
+        if let Some(fault) = references::fault(&source) {
+            return Err(SchemaError(fault));
         }
         let validator = jsonschema::validator_for(&source)
             .map_err(|error| SchemaError(abridged(&error.to_string(), COMPLAINT_CHARS)))?;
