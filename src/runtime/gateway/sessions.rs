@@ -5,9 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::sleep;
 
+use super::frames::ErrorFrame;
 use super::link::{CallError, Link};
 
-/// How often a deletion is repeated that came too soon after the end of the run.
+/// How often a deletion is repeated that the gateway could not carry out just then.
 const REPEATS_MAX: u32 = 5;
 const REPEAT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -31,9 +32,7 @@ pub(super) async fn delete(link: &Link, key: &str) -> Deletion {
     loop {
         match link.ask("sessions.delete", &json!({ "key": key, "deleteTranscript": false })).await {
             Ok(_) => return Deletion::Gone,
-            Err(CallError::Rejected { error, .. })
-                if error.cause.as_deref() == Some("session-changed") && repeats < REPEATS_MAX =>
-            {
+            Err(CallError::Rejected { error, .. }) if passes(&error) && repeats < REPEATS_MAX => {
                 repeats += 1;
                 sleep(REPEAT_PAUSE).await;
             }
@@ -44,4 +43,11 @@ pub(super) async fn delete(link: &Link, key: &str) -> Deletion {
             }
         }
     }
+}
+
+/// Whether the same deletion may succeed in a moment: it came too soon after the end of the run, or a gateway under load
+/// missed a deadline of its own (`UNAVAILABLE` without `retryable`, as for any fault within it). Nothing is lost by another
+/// one: a session that is gone already is answered as such.
+fn passes(error: &ErrorFrame) -> bool {
+    error.cause.as_deref() == Some("session-changed") || error.code == "UNAVAILABLE"
 }
