@@ -154,6 +154,8 @@ impl RunMachine {
         self.make_ready(attempt.task_index);
         if self.cancelled.is_some() {
             self.end_cancelled(attempt.task_index, self.cancelled, now);
+        } else if self.enough().is_some() {
+            self.end_cancelled(attempt.task_index, Some(StopReason::Unneeded), now);
         } else if self.records[attempt.task_index].deadline.is_some_and(|deadline| deadline <= now) {
             self.task_deadline(attempt.task_index, now);
         } else if let Some(reason) = self.starts_stopped.clone() {
@@ -191,8 +193,9 @@ impl RunMachine {
     }
 
     fn fail(&mut self, index: usize, unread: Unread, now: Time) {
-        if self.cancelled.is_some() && unread.failure.kind != FailureKind::Question {
-            return self.end_cancelled(index, self.cancelled, now);
+        let ends_early = self.cancelled.or(self.enough().map(|_| StopReason::Unneeded));
+        if ends_early.is_some() && unread.failure.kind != FailureKind::Question {
+            return self.end_cancelled(index, ends_early, now);
         }
         let Unread { failure, answer } = unread;
         let is_repeated = self.note_unusable(index, &failure, answer.as_deref());
@@ -412,7 +415,7 @@ impl RunMachine {
     /// How a task ends that builds on task `index`, which ended as `end`.
     pub(super) fn skipped(&self, index: usize, end: &End) -> End {
         if let End::Cancelled { reason, .. } = end
-            && self.cancelled.is_some()
+            && (self.cancelled.is_some() || self.enough().is_some())
         {
             return End::Cancelled { reason: reason.clone(), raw: None };
         }

@@ -169,7 +169,7 @@ impl RunMachine {
         for (_, open) in std::mem::take(&mut past.open) {
             self.adopt(open, now);
         }
-        if let Some(why) = self.cancelled {
+        if let Some(why) = self.cancelled.or(self.enough().map(|_| StopReason::Unneeded)) {
             self.end_all(why, now);
         }
         if let Some(reason) = stop {

@@ -62,7 +62,7 @@ impl RunMachine {
     }
 
     /// Whether the run stays open for a word though no task is left.
-    pub(super) fn awaits_word(&self) -> bool {
+    pub fn awaits_word(&self) -> bool {
         let waits = |steering: &Steering| {
             steering.enough.is_none() && (steering.strategy.waits() || matches!(steering.asked, Some(Ask::Approval(_))))
         };
@@ -246,15 +246,12 @@ impl RunMachine {
         }
     }
 
-    /// Does what the strategy wanted when the earlier process died.
+    /// Does what the strategy wanted when the earlier process died. If it had enough, what is left is ended once it is
+    /// adopted: only then can it be stopped.
     pub(super) fn steer_on(&mut self, now: Time) {
         let Some(steering) = &mut self.steering else { return };
         steering.keeping_back.clear();
-        let next = Next {
-            add: std::mem::take(&mut steering.wanted).into(),
-            enough: steering.enough.take(),
-            ask: steering.asked.take(),
-        };
+        let next = Next { add: std::mem::take(&mut steering.wanted).into(), enough: None, ask: steering.asked.take() };
         self.carry_out(next, now);
     }
 }
