@@ -144,10 +144,9 @@ impl Join {
     fn enough(&self) -> Option<String> {
         let (count, open) = (self.completed.len(), self.open);
         match self.until {
-            Until::All => None,
             Until::Any => (count >= 1).then(|| "has its result".to_owned()),
             Until::First(k) | Until::Quorum(k) if count >= k => Some(format!("has its {k} results")),
-            Until::First(_) => None,
+            Until::All | Until::First(_) => None,
             Until::Quorum(k) => (count + open < k)
                 .then(|| format!("can no longer be reached ({count} completed, {open} may still complete)")),
             Until::Best { enough, .. } => {
@@ -164,7 +163,7 @@ impl Join {
             places.filter(|(_, place)| wanted(place.stand)).map(|(index, _)| index).collect::<Vec<_>>()
         };
         match self.until {
-            Until::All => self.completed.clone(),
+            Until::All => with(&|stand| stand == Stand::Done),
             Until::Any => self.completed.iter().take(1).copied().collect(),
             Until::First(k) | Until::Quorum(k) => self.completed.iter().take(k).copied().collect(),
             Until::Best { .. } => {
@@ -184,9 +183,7 @@ impl Join {
             Until::All => count == self.places.len(),
             Until::Any => count >= 1,
             Until::First(k) | Until::Quorum(k) => count >= k,
-            Until::Best { enough, .. } => {
-                self.top.is_some_and(|top| enough.is_none_or(|enough| top >= enough))
-            }
+            Until::Best { enough, .. } => self.top.is_some_and(|top| enough.is_none_or(|enough| top >= enough)),
             Until::Vote { .. } => self.votes.leaders().len() == 1,
         }
     }
@@ -232,7 +229,8 @@ fn canonical(value: &Value) -> String {
         },
         Value::Array(items) => format!("[{}]", items.iter().map(canonical).collect::<Vec<_>>().join(",")),
         Value::Object(fields) => {
-            let fields: BTreeMap<&String, String> = fields.iter().map(|(name, value)| (name, canonical(value))).collect();
+            let fields: BTreeMap<&String, String> =
+                fields.iter().map(|(name, value)| (name, canonical(value))).collect();
             let field = |(name, value): (&String, String)| format!("{}:{value}", Value::from(name.as_str()));
             format!("{{{}}}", fields.into_iter().map(field).collect::<Vec<_>>().join(","))
         }
@@ -269,7 +267,8 @@ impl Strategy for Join {
     /// `until met chosen`, and by its kind `completed`, `scores`, or `tally leaders`; `unmarked` lists what completed and
     /// says nothing that counts.
     fn outcome(&self, _kept_back: &BTreeMap<Arc<str>, End>) -> Option<Value> {
-        let ids = |indices: Vec<usize>| indices.into_iter().map(|index| json!(*self.places[index].id)).collect::<Value>();
+        let ids =
+            |indices: Vec<usize>| indices.into_iter().map(|index| json!(*self.places[index].id)).collect::<Value>();
         let mut outcome = json!({
             "until": self.until.to_string(),
             "met": self.is_met(),
@@ -295,7 +294,8 @@ impl Strategy for Join {
                 let leaders = self.votes.leaders();
                 let row = |ballot: &Ballot| json!({"value": ballot.value, "votes": ballot.count});
                 outcome["tally"] = tally.into_iter().map(row).collect();
-                outcome["leaders"] = leaders.into_iter().map(|ballot| self.votes.ballots[ballot].value.clone()).collect();
+                outcome["leaders"] =
+                    leaders.into_iter().map(|ballot| self.votes.ballots[ballot].value.clone()).collect();
                 outcome["unmarked"] = unmarked();
             }
         }
@@ -388,13 +388,18 @@ mod tests {
         let mut enough_after = None;
         for (index, step) in steps.chars().enumerate() {
             let id = scene.plan.tasks()[index].id.clone();
-            if step == '+' { scene.completed(&id, json!({})) } else { scene.failed(&id) }
+            if step == '+' {
+                scene.completed(&id, json!({}));
+            } else {
+                scene.failed(&id);
+            }
             if scene.enough.is_some() && enough_after.is_none() {
                 enough_after = Some(index + 1);
             }
         }
         let outcome = scene.outcome();
-        let chosen = outcome["chosen"].as_array().expect("a list").iter().map(|id| id.as_str().expect("an id")).collect();
+        let chosen =
+            outcome["chosen"].as_array().expect("a list").iter().map(|id| id.as_str().expect("an id")).collect();
         (enough_after, outcome["met"] == json!(true), chosen)
     }
 
@@ -468,7 +473,9 @@ mod tests {
     #[test]
     fn the_best_is_the_highest_score_there_is() {
         let mut scene = Scene::new("best(review.score)", 6);
-        for (id, score) in [("b", json!(7)), ("a", json!(9.5)), ("c", json!(9.5)), ("d", json!("nine")), ("f", json!(true))] {
+        for (id, score) in
+            [("b", json!(7)), ("a", json!(9.5)), ("c", json!(9.5)), ("d", json!("nine")), ("f", json!(true))]
+        {
             scene.completed(id, json!({"review": {"score": score}}));
         }
         scene.failed("e");
@@ -516,7 +523,11 @@ mod tests {
             let mut settled = None;
             for (index, vote) in votes.iter().enumerate() {
                 let id = scene.plan.tasks()[index].id.clone();
-                if *vote == "-" { scene.failed(&id) } else { scene.completed(&id, json!({"answer": vote})) }
+                if *vote == "-" {
+                    scene.failed(&id);
+                } else {
+                    scene.completed(&id, json!({"answer": vote}));
+                }
                 if scene.enough.is_some() && settled.is_none() {
                     settled = Some(index + 1);
                 }
