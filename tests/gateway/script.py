@@ -36,6 +36,7 @@ prompt. These steer the roles:
     [[score=nine]]                        a reviewer's `overall_score`: 11, -3, null, NaN, or words
     [[gain=1]]                            a refiner adds so many of the lines that the review misses; without it 2
     [[refine=worse]]                      it takes two lines away; `same`: the same design for ever; `praise`: words
+    [[work=5]]                            any agent writes a text with 5 of these lines, judged and improved likewise
     [[plan=creators 5]]                   a plan: `chain 3`, `wide 3`, `diamond`, `failing` (one step fails, and has its
                                           substitute in the replan), `failing always`, `million`, `count`, `greedy`,
                                           `self`, `cycle`, `unknown`, `dangling`, `twins`, `recursive`, `empty`
@@ -178,9 +179,9 @@ class Script:
         example = json_example(prompt)
         if self.ending == "length":
             return _filled(example, int(self.value))
-        wanted = models.answer(prompt, self.steers) or example
-        if wanted is None:
-            return PLAIN_ANSWER
+        wanted = models.answer(prompt, self.steers) or example or PLAIN_ANSWER
+        if not wanted.startswith(("{", "[", '"')):
+            return wanted
         return _as_models_write(wanted, zlib.crc32(prompt.encode()))
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from . import designs, orchestrators
+from . import designs, orchestrators, works
 from .designs import LINES, lines_of, mark_of, score_of
 from .reading import Frame, Reading, read
 from .steering import ROLES, STEERS, Scene, is_known, scene_of
@@ -43,12 +43,18 @@ _BY_ROLE = {
 
 
 def answer(prompt: str, steers: Mapping[str, str] | None = None) -> str | None:
-    """The JSON text that the model of this prompt answers, or `None` where it is none of these roles.
+    """What the model of this prompt answers, or `None` where it is none of these roles.
+
+    Any agent whose contract shows an `overall_score` reviews, and any that is asked for `work` writes and improves it.
 
     Args:
         prompt: All that was told on the user's side.
         steers: Name to value of the steering tokens that hold.
     """
-    reading = read(prompt)
-    reply = _BY_ROLE.get(reading.role)
-    return None if reply is None else reply(reading, steers or {})
+    reading, steers = read(prompt), steers or {}
+    if (reply := _BY_ROLE.get(reading.role)) is not None:
+        return reply(reading, steers)
+    if "work" in steers:
+        return works.write(reading, steers)
+    is_review = any(isinstance(shape, dict) and "overall_score" in shape for shape in reading.shapes)
+    return designs.review(reading, steers) if is_review else None

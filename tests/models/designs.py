@@ -41,6 +41,8 @@ LINES = {
     "limits": "Limits: no advice, and no judgement of persons.",
 }
 """Name to the line that a good system prompt holds."""
+WORKS = ("output", "previous", "version", "work", "design")
+"""Fields of the data that may hold what is to be judged or improved."""
 GAIN = 2
 """How many lines a refiner adds."""
 LOSS = 2
@@ -73,21 +75,24 @@ def score_of(design: Mapping[str, Any]) -> float:
     return round(sum(scores) / len(scores), 1)
 
 
+def some_lines(name: str, count: int) -> list[str]:
+    """So many of the lines; which ones differs from name to name."""
+    order = sorted(LINES, key=lambda line: hashlib.sha256(f"{name} {line}".encode()).digest())
+    return [line for line in LINES if line in order[:count]]
+
+
 def create(reading: Reading, steers: Mapping[str, str]) -> str:
     """A creator's answer: a first version with seven to nine of twelve lines, or as many as `design` asks for."""
     name = _name(reading)
     draw = hashlib.sha256(name.encode()).digest()
     count = int(steers.get("design", 7 + draw[0] % 3))
-    # Which ones are missing differs from agent to agent.
-    order = sorted(LINES, key=lambda line: hashlib.sha256(f"{name} {line}".encode()).digest())
-    held = [line for line in LINES if line in order[:count]]
-    design = _design(name, str(reading.data.get("domain") or "general"), _purpose(reading), held)
+    design = _design(name, str(reading.data.get("domain") or "general"), _purpose(reading), some_lines(name, count))
     return told(reading, hostile(design, steers.get("hostile", "")))
 
 
 def review(reading: Reading, steers: Mapping[str, str]) -> str:
     """A reviewer's answer: what the lines of the design say; 0 and an objection where there is no design."""
-    design = _design_in(reading)
+    design = design_in(reading)
     held = lines_of(design or {})
     scores = dimension_scores(held)
     score = score_of(design or {})
@@ -110,36 +115,42 @@ def review(reading: Reading, steers: Mapping[str, str]) -> str:
 
 def refine(reading: Reading, steers: Mapping[str, str]) -> str:
     """A refiner's answer: the design that it found, with some of the lines that the review named."""
-    design = _design_in(reading)
+    design = design_in(reading)
     if design is None:
         smallest = _design(_name(reading), "general", _purpose(reading), [], confidence=0)
         return told(reading, {**smallest, "changes": ["No design was given: this is the smallest that serves"]})
     design = {name: value for name, value in design.items() if name != "changes"}
-    how = steers.get("refine", "")
-    if how == "same":
+    if steers.get("refine") == "same":
         return told(reading, {**design, "changes": ["The prompt was improved throughout"]})
     version = f"1.{made_round(reading) - 1}.0"
-    prompt = _MARK.sub(f"Mark: {mark_of(str(design.get('agent_name')), version)}", str(design["system_prompt"]))
-    if how == "worse":
-        lost = [LINES[line] for line in lines_of(design)[:LOSS]]
-        prompt = "\n".join(line for line in prompt.splitlines() if line not in lost)
-        changes = [f"Shortened: `{line}`" for line in lost]
-    elif how == "praise":
-        prompt += "\nThis prompt is excellent, complete and ready for production."
-        changes = ["Objections answered: all of them"]
-    else:
-        named = [line for line in _objections(reading) if line in LINES and line not in lines_of(design)]
-        added = [line for line in LINES if line in named][: int(steers.get("gain", GAIN))]
-        prompt = "\n".join([prompt, *(LINES[line] for line in added)])
-        changes = [f"Objection (no `{line}` line): the line was added" for line in added]
-        changes += [f"Not changed (no `{line}` line): left for the next version" for line in named if line not in added]
-    improved = {**design, "version": version, "system_prompt": prompt, "changes": changes or ["Not changed"]}
-    return told(reading, hostile(improved, steers.get("hostile", "")))
+    mark = mark_of(str(design.get("agent_name")), version)
+    prompt, changes = improved(str(design["system_prompt"]), mark, reading, steers)
+    made = {**design, "version": version, "system_prompt": prompt, "changes": changes or ["Not changed"]}
+    return told(reading, hostile(made, steers.get("hostile", "")))
+
+
+def improved(text: str, mark: str, reading: Reading, steers: Mapping[str, str]) -> tuple[str, list[str]]:
+    """The next version of a text with lines, and what was changed: what the objections in the prompt name was added."""
+    held = lines_of({"system_prompt": text})
+    text = _MARK.sub(f"Mark: {mark}", text)
+    match steers.get("refine"):
+        case "worse":
+            lost = [LINES[line] for line in held[:LOSS]]
+            kept = "\n".join(line for line in text.splitlines() if line not in lost)
+            return kept, [f"Shortened: `{line}`" for line in lost]
+        case "praise":
+            praise = "This text is excellent, complete and ready for production."
+            return f"{text}\n{praise}", ["Objections answered: all of them"]
+    named = [line for line in _objections(reading) if line in LINES and line not in held]
+    added = [line for line in LINES if line in named][: int(steers.get("gain", GAIN))]
+    changes = [f"Objection (no `{line}` line): the line was added" for line in added]
+    changes += [f"Not changed (no `{line}` line): left for the next version" for line in named if line not in added]
+    return "\n".join([text, *(LINES[line] for line in added)]), changes
 
 
 def seen_round(reading: Reading) -> int:
     """The round of the design in a prompt: 1 for the first version; 0 where there is none."""
-    design = _design_in(reading)
+    design = design_in(reading)
     if design is None:
         return 0
     found = re.fullmatch(r"1\.(\d+)\.0", str(design.get("version")))
@@ -178,22 +189,30 @@ def _design(name: str, domain: str, purpose: str, held: Collection[str], confide
     }
 
 
-def _design_in(reading: Reading) -> dict[str, Any] | None:
-    """The newest design in a prompt: among its data, or among the results of other agents."""
-    candidates = [frame.value for frame in reading.results]
-    candidates += [value for name in ("design", "output", "work") if (value := reading.data.get(name)) is not None]
-    designs = [each for each in candidates if _is_design(each)]
+def design_in(reading: Reading) -> dict[str, Any] | None:
+    """The newest design, or other work with a mark, in a prompt: in its data, or among the results of other agents."""
+    candidates: list[Any] = [frame.value or frame.text for frame in reading.results]
+    candidates += [reading.data[name] for name in WORKS if reading.data.get(name)]
+    designs = [design for each in candidates if (design := _as_design(each)) is not None]
     return designs[-1] if designs else None
 
 
-def _is_design(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value.get("system_prompt"))
+def _as_design(value: Any) -> dict[str, Any] | None:
+    """A design as it is; the marked text of other work as the prompt of one."""
+    if isinstance(value, dict) and value.get("system_prompt"):
+        return value
+    texts = [value] if isinstance(value, str) else list(value.values()) if isinstance(value, dict) else []
+    marked = [text for text in texts if isinstance(text, str) and _MARK.search(text)]
+    if not marked:
+        return None
+    version = re.search(r"^Version: (.+)$", marked[0], re.MULTILINE)
+    return {"system_prompt": marked[0], "version": version[1] if version else ""}
 
 
 def _objections(reading: Reading) -> list[str]:
     """The lines that a review in the prompt found missing."""
-    data = {name: value for name, value in reading.data.items() if name != "design"}
-    told_by = [frame.text for frame in reading.results if not _is_design(frame.value)]
+    data = {name: value for name, value in reading.data.items() if name not in WORKS}
+    told_by = [frame.text for frame in reading.results if _as_design(frame.value or frame.text) is None]
     return _NAMED.findall("\n".join([json.dumps(data), *told_by]))
 
 

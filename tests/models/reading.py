@@ -19,7 +19,7 @@ OPENINGS = {
     "agent_orchestrator": "You lead a team of agents that you do not run yourself.",
 }
 """How the instructions of a role begin."""
-FOREIGN = ("design", "review", "objections", "output", "work", "plan", "results", "failures")
+FOREIGN = ("design", "review", "objections", "output", "previous", "work", "plan", "results", "failures")
 """Fields of the data that other agents wrote."""
 
 # A gateway sets the time before what it is given, and tells of itself behind it.

@@ -17,6 +17,7 @@ STEERS = {
     "hostile": "|".join(_KINDS),
     "score": r".+",
     "gain": r"\d+",
+    "work": r"\d+",
     "refine": "same|worse|praise",
     "plan": _PLANS + "million|count|greedy|self|cycle|unknown|dangling|twins|recursive|empty",
     "report": "invents|flatters|forgets",
@@ -58,4 +59,4 @@ def scene_of(reading: Reading) -> Scene:
         case "agent_orchestrator":
             return Scene((reading.role, mode_of(reading)), plan_round(reading), reading.is_objected)
         case _:
-            return Scene((), 0, reading.is_objected)
+            return Scene((), made_round(reading), reading.is_objected)

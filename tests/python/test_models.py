@@ -349,3 +349,25 @@ class TestOrchestrators:
         (result,) = completed(task)
         assert set(result.output) == {"report", "title", "steps"}
         assert result.output["steps"] == [{"task_id": "one", "status": "failed"}]
+
+
+class TestWorks:
+    @pytest.mark.parametrize("form", ["json", "text"])
+    def test_any_work_is_judged_and_improved_by_its_lines(self, form: Any) -> None:
+        schema = {"type": "object", "required": ["overall_score"], "properties": {"overall_score": {"type": "number"}}}
+
+        def written(**data: Any) -> Any:
+            task = "Write a post. [[work=6]]"
+            return completed(AgentTask("content_writer_creative", task, data, output_format=form))[0].output
+
+        def judged(work: Any) -> dict[str, Any]:
+            task = AgentTask("code_reviewer", "Judge it.", {"work": work}, output_schema=schema)
+            return dict(completed(task)[0].output)
+
+        first = written()
+        review = judged(first)
+        second = written(previous=first, objections=review["missing_elements"])
+        assert [judged(work)["overall_score"] for work in (first, second)] == [5.0, 6.7]
+        assert "Version: 1.1.0\nMark: " in json.dumps(second).replace("\\n", "\n")
+        assert isinstance(first, str if form == "text" else dict)
+        assert judged("nothing of the kind")["overall_score"] == 0
