@@ -18,6 +18,7 @@ mod children;
 mod narrate;
 mod options;
 mod prepare;
+pub mod refine;
 mod result;
 mod resume;
 mod start;
