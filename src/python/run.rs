@@ -16,10 +16,10 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::convert::{draft_from_task, fields_from_py, to_py};
+use super::registry::agent_types;
 use super::results::Results;
 use super::tools::{ToolRun, Toolbox};
 use super::{bridge, errors, lock};
-use crate::agents::registry;
 use crate::core::plan::Plan;
 use crate::core::task::TaskDraft;
 use crate::journal::{Durability, Journal};
@@ -75,7 +75,7 @@ impl Engine {
     fn start(&self, py: Python<'_>, tasks: Vec<Bound<'_, PyAny>>, started: &Bound<'_, PyList>) -> PyResult<()> {
         let plan = {
             // Reading a task may run foreign code, which may ask for agent types: the registry is not kept locked.
-            let registry = registry().clone();
+            let registry = agent_types(py)?.clone();
             let mut planner = Planner::new(&registry, self.options.hierarchy.clone());
             for task in &tasks {
                 let draft = match draft_from_task(task)? {
