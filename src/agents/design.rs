@@ -111,12 +111,12 @@ pub fn draft(design: &Value, wishes: &Wishes, replaces_built_in: bool) -> Result
     within("output_schema", source.to_string().len(), SCHEMA_BYTES_MAX, &place)?;
     let schema = Schema::new(source.clone()).map_err(|source| AgentError::Schema { place: place.clone(), source })?;
     let description = match &wishes.description {
-        Some(description) if description.chars().count() > DESCRIPTION_CHARS_MAX => {
+        Some(description) if description.chars().count() > DESCRIPTION_CHARS_MAX || description.contains(is_unseen) => {
             return Err(AgentError::Field {
                 place,
                 field: "description",
                 value: abridged(description, 80),
-                expected: "at most 200 characters",
+                expected: "one line of at most 200 characters that can be seen",
             });
         }
         Some(description) => description.clone(),
@@ -276,7 +276,10 @@ fn visible(json: &str) -> String {
 /// One line that says what it is for.
 fn description(fields: &Map<String, Value>) -> String {
     let capability = fields.get("capabilities").and_then(|list| list.get(0)).and_then(Value::as_str);
-    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = |text: &str| {
+        let seen: String = text.chars().filter(|&each| each.is_whitespace() || !is_unseen(each)).collect();
+        seen.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
     let found = [capability, fields.get("domain").and_then(Value::as_str)];
     let line = found.into_iter().flatten().map(words).find(|line| !line.is_empty());
     abridged(&line.unwrap_or_else(|| "made of a design".to_owned()), DESCRIPTION_CHARS)

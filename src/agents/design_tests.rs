@@ -225,7 +225,7 @@ fn what_a_caller_wishes_comes_before_the_design() {
     assert!(made.replaces_built_in);
     let refused = |wishes: &Wishes| draft(&design(&json!({})), wishes, false).expect_err("refused").to_string();
     assert!(refused(&Wishes { description: Some("a\nb".to_owned()), ..Wishes::default() }).contains("`description`"));
-    assert!(refused(&Wishes { description: Some("x".repeat(201)), ..Wishes::default() }).contains("200 characters"));
+    assert!(refused(&Wishes { description: Some("x".repeat(201)), ..Wishes::default() }).contains("at most 200"));
     assert!(refused(&Wishes { category: Some("Own Stuff".to_owned()), ..Wishes::default() }).contains("`category`"));
     for seconds in [0.0, -1.0, 1e9, f64::NAN] {
         refused(&Wishes { timeout_seconds: Some(seconds), ..Wishes::default() });

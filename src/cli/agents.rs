@@ -94,8 +94,12 @@ fn list(category: Option<&str>, json: bool) -> Result<i32, CliError> {
     if let Some(category) = category
         && registry.list(Some(category)).next().is_none()
     {
-        let mut known: Vec<&str> = registry.list(None).map(|each| &*each.category).collect();
-        known.dedup();
+        let mut known: Vec<&str> = Vec::new();
+        for each in registry.list(None).filter(|each| !each.category.is_empty()) {
+            if !known.contains(&&*each.category) {
+                known.push(&each.category);
+            }
+        }
         return Err(CliError::Category { category: category.to_owned(), known: known.join(", ") });
     }
     let types = registry.list(category);

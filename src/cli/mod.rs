@@ -474,5 +474,6 @@ fn content_team(topic: &str) -> Vec<Value> {
             "input_data": {"topic": topic, "platform": "bluesky"},
         })
     };
-    registry().list(Some("content")).map(|agent_type| task(&agent_type.name)).collect()
+    let names = registry().list(Some("content")).map(|agent_type| agent_type.name.clone()).collect::<Vec<_>>();
+    names.iter().filter(|name| name.starts_with("content_writer_")).take(5).map(|name| task(name)).collect()
 }

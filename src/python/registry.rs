@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::convert::{fields_from_py, to_py};
 use super::errors;
 use crate::agents::{AgentError, AgentType, Registry, Wishes, registry, registry_mut};
-use crate::workflow::{own_folder, passed_over_line, read_own_types};
+use crate::workflow::{load_own_types, own_folder, passed_over_line, read_own_types};
 
 /// The agent types, the user's own among them. What is passed over is told to the package's logger.
 pub(super) fn agent_types(py: Python<'_>) -> PyResult<std::sync::RwLockReadGuard<'static, Registry>> {
@@ -112,14 +112,15 @@ pub(super) fn keep_agent_type(
 #[pyfunction]
 #[pyo3(signature = (folder))]
 pub(super) fn load_kept_agent_types(py: Python<'_>, folder: Option<PathBuf>) -> PyResult<Vec<String>> {
-    let is_own = folder.is_none();
-    let folder = folder_or_own(py, folder)?;
-    if !is_own {
-        tell(py, &read_own_types())?;
-        std::fs::read_dir(&folder)
-            .map_err(|source| errors::agent(py, &AgentError::Read { path: folder.clone(), source }))?;
-    }
-    let loaded = py.detach(|| registry_mut().load_kept(&folder));
+    let Some(folder) = folder else {
+        let (names, lines) = load_own_types().map_err(|error| errors::agent(py, &error))?;
+        tell(py, &lines)?;
+        return Ok(names);
+    };
+    tell(py, &read_own_types())?;
+    // Unlike one's own folder, one that is named must be there.
+    let found = std::fs::read_dir(&folder).map_err(|source| AgentError::Read { path: folder.clone(), source });
+    let loaded = found.and_then(|_| registry_mut().load_kept(&folder));
     let (loaded, passed_over) = loaded.map_err(|error| errors::agent(py, &error))?;
     tell(py, &passed_over.iter().map(passed_over_line).collect::<Vec<_>>())?;
     Ok(loaded.into_iter().map(|agent_type| agent_type.name.to_string()).collect())

@@ -28,7 +28,7 @@ pub use children::retold;
 pub use children::{ChildCall, ChildOrder, ChildQuery, Children};
 pub use narrate::{LiveSessions, Narrator};
 pub use options::{RunOptions, durability_of, stored_options};
-pub use own_types::{own_folder, passed_over_line, read_own_types};
+pub use own_types::{load_own_types, own_folder, passed_over_line, read_own_types};
 pub use prepare::{Planner, plan};
 pub use result::{result_field, result_fields, run_fields, sessions_left_fields, summary_fields, totals_fields};
 pub use resume::{Answers, Recalled, ResumeError, recall};

@@ -42,6 +42,17 @@ pub fn read_own_types() -> Vec<String> {
     }
 }
 
+/// Reads the user's own agent types as their folder holds them now. Returns the names of those that were loaded, and what
+/// is to be told.
+pub fn load_own_types() -> Result<(Vec<String>, Vec<String>), AgentError> {
+    let folder = own_folder().ok_or(AgentError::NoFolder)?;
+    let mut registry = registry_mut();
+    IS_READ.store(true, Ordering::Release);
+    let (loaded, passed_over) = registry.load_kept(&folder)?;
+    let names = loaded.iter().map(|agent_type| agent_type.name.to_string()).collect();
+    Ok((names, passed_over.iter().map(passed_over_line).collect()))
+}
+
 /// How somebody is told that a file was passed over.
 pub fn passed_over_line(error: &AgentError) -> String {
     abridged(&format!("passed over: {}", super::with_causes(error)), LINE_CHARS)
