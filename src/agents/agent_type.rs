@@ -222,12 +222,10 @@ impl AgentType {
 
     /// Whether `other`, of the same name, takes its place without being told to: it says so itself, or is the same file.
     pub(super) fn gives_way_to(&self, other: &Self) -> bool {
-        match (&self.origin, &other.origin) {
-            (Origin::BuiltIn, _) => other.replaces_built_in,
-            (Origin::Kept(path), Origin::Given(place)) => {
-                path.canonicalize().is_ok_and(|path| Path::new(place).canonicalize().is_ok_and(|place| path == place))
-            }
-            (Origin::Kept(_), Origin::Kept(_) | Origin::BuiltIn) | (Origin::Given(_), _) => false,
+        match &self.origin {
+            Origin::BuiltIn => other.replaces_built_in,
+            Origin::Kept(_) => self.origin == other.origin,
+            Origin::Given(_) => false,
         }
     }
 

@@ -170,6 +170,13 @@ impl Registry {
         Ok(())
     }
 
+    /// What a file is known as, if it is one of the user's own types.
+    pub(super) fn kept_at(&self, file: &Path) -> Option<Origin> {
+        let file = file.canonicalize().ok()?;
+        let is_it = |path: &Path| path.canonicalize().is_ok_and(|path| path == file);
+        self.types.iter().map(|each| &each.origin).find(|origin| origin.kept().is_some_and(is_it)).cloned()
+    }
+
     fn is_built_in(&self, name: &str) -> bool {
         self.get(name).is_ok_and(|agent_type| agent_type.origin == Origin::BuiltIn)
     }

@@ -184,6 +184,8 @@ fn a_folder_that_is_read_again_is_taken_as_it_is_now() {
     assert!(registry.get("own").is_err());
     assert_eq!(registry.get("code_reviewer").expect("built-in").origin, Origin::BuiltIn);
     registry.load(&folder, false).expect("the same files, named by hand");
+    registry.remove("other").expect("removed");
+    assert_eq!(home.files(), Vec::<String>::new());
 }
 
 #[test]

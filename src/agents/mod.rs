@@ -248,7 +248,9 @@ impl Registry {
             let text =
                 std::fs::read_to_string(&file).map_err(|source| AgentError::Read { path: file.clone(), source })?;
             let place = file.display().to_string();
-            added.push(candidate.add(AgentType::from_markdown(&text, &place)?, replace)?);
+            let agent_type = AgentType::from_markdown(&text, &place)?;
+            let kept = candidate.kept_at(&file);
+            added.push(candidate.add(kept.into_iter().fold(agent_type, AgentType::with_origin), replace)?);
         }
         *self = candidate;
         Ok(added)
