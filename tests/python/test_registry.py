@@ -49,7 +49,7 @@ def only_built_in() -> Iterator[None]:
         registry.remove(name)
 
 
-def design(name: str = "parcel_sorter", prompt: str = "Sort the parcel.", **fields: Any) -> dict[str, Any]:
+def design(name: str = "letter_sorter", prompt: str = "Sort the parcel.", **fields: Any) -> dict[str, Any]:
     return {
         "agent_name": name,
         "version": "1.0.0",
@@ -82,27 +82,27 @@ def rehearsed(agent_type: str) -> AgentResult:
 
 class TestAdding:
     def test_a_design_becomes_a_type_that_can_be_used_at_once(self) -> None:
-        added = registry.add(design("Parcel Sorter"), category="post", timeout_seconds=30)
-        assert added == registry["parcel_sorter"] == get_agent_type("parcel_sorter")
+        added = registry.add(design("Letter Sorter"), category="post", timeout_seconds=30)
+        assert added == registry["letter_sorter"] == get_agent_type("letter_sorter")
         assert (added.category, added.timeout_seconds) == ("post", 30)
         assert added.description == "finds the shelf of a parcel"
         assert added.output_schema == design()["output_schema"]
-        ended = rehearsed("parcel_sorter")
+        ended = rehearsed("letter_sorter")
         assert (ended.status, list(ended.output)) == (AgentStatus.COMPLETED, ["shelf"])
 
     def test_everything_that_lists_agent_types_agrees(self) -> None:
         assert AGENT_PROMPTS["code_reviewer"]
         registry.add(design())
-        assert "parcel_sorter" in registry
-        assert list(registry)[-1] == "parcel_sorter"
+        assert "letter_sorter" in registry
+        assert list(registry)[-1] == "letter_sorter"
         assert len(registry) == len(list_available_agents()) == len(AGENT_PROMPTS)
-        assert registry.list("custom")["parcel_sorter"] == list_available_agents("custom")["parcel_sorter"]
-        assert validate_agent_type("parcel_sorter")
-        assert AGENT_PROMPTS["parcel_sorter"] == get_agent_prompt("parcel_sorter") == registry["parcel_sorter"].prompt
-        registry.remove("parcel_sorter")
-        assert "parcel_sorter" not in registry
-        assert "parcel_sorter" not in AGENT_PROMPTS
-        assert get_agent_prompt("parcel_sorter") is None
+        assert registry.list("custom")["letter_sorter"] == list_available_agents("custom")["letter_sorter"]
+        assert validate_agent_type("letter_sorter")
+        assert AGENT_PROMPTS["letter_sorter"] == get_agent_prompt("letter_sorter") == registry["letter_sorter"].prompt
+        registry.remove("letter_sorter")
+        assert "letter_sorter" not in registry
+        assert "letter_sorter" not in AGENT_PROMPTS
+        assert get_agent_prompt("letter_sorter") is None
 
     def test_what_a_program_has_put_into_the_prompts_stays(self) -> None:
         AGENT_PROMPTS["of_the_program"] = "mine"
@@ -111,17 +111,17 @@ class TestAdding:
 
     def test_it_is_kept_as_a_file_that_reads_the_same(self) -> None:
         added = registry.add(design(prompt="Sort it.\n\n## Method\n1. Look."))
-        path = registry.kept()["parcel_sorter"]
-        assert path == registry.folder / "parcel_sorter.md"
-        assert [each.name for each in registry.folder.iterdir()] == ["parcel_sorter.md"]
+        path = registry.kept()["letter_sorter"]
+        assert path == registry.folder / "letter_sorter.md"
+        assert [each.name for each in registry.folder.iterdir()] == ["letter_sorter.md"]
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert registry.load() == ["parcel_sorter"]
-        assert registry["parcel_sorter"] == added
-        assert registry.design("parcel_sorter") == design(prompt="Sort it.\n\n## Method\n1. Look.")
+        assert registry.load() == ["letter_sorter"]
+        assert registry["letter_sorter"] == added
+        assert registry.design("letter_sorter") == design(prompt="Sort it.\n\n## Method\n1. Look.")
 
     def test_the_design_of_a_type_can_be_had_again(self) -> None:
-        registry.add(design("Parcel Sorter", more={"a": [1, None]}))
-        assert registry.design("parcel_sorter") == design(more={"a": [1, None]})
+        registry.add(design("Letter Sorter", more={"a": [1, None]}))
+        assert registry.design("letter_sorter") == design(more={"a": [1, None]})
         built_in = registry.design("code_reviewer")
         assert set(built_in) == {"agent_name", "system_prompt", "output_schema"}
         with pytest.raises(AgentTypeError, match="unknown agent type `nobody`"):
@@ -140,7 +140,7 @@ class TestAdding:
         ids=["mapping", "creator", "refiner", "refinement", "duck", "result as a dict"],
     )
     def test_a_design_is_taken_from_what_holds_it(self, holder: object) -> None:
-        assert registry.add(holder).name == "parcel_sorter"
+        assert registry.add(holder).name == "letter_sorter"
 
     @pytest.mark.parametrize(
         ("holder", "message"),
@@ -148,7 +148,7 @@ class TestAdding:
             (result(None, AgentStatus.FAILED, "no model"), "task `design` holds no design, it is failed: no model"),
             (result("text"), "the design is of type `str`"),
             (Refinement(None, None, 8.5, False, [], "failed", None), "holds no design, it stopped because of `failed`"),
-            ("parcel_sorter", "the design is of type `str`"),
+            ("letter_sorter", "the design is of type `str`"),
             (None, "the design is of type `NoneType`"),
             ([design()], "the design is of type `list`"),
             ({"status": "failed", "output": None}, "status is `failed`"),
@@ -175,7 +175,7 @@ class TestAdding:
     @pytest.mark.parametrize(
         ("wishes", "message"),
         [
-            ({"name": "Parcel Sorter"}, "`name` is `Parcel Sorter`"),
+            ({"name": "Letter Sorter"}, "`name` is `Letter Sorter`"),
             ({"name": "../x"}, "`name` is `../x`"),
             ({"name": 7}, "`name` is `7`, expected a text"),
             ({"description": "a\nb"}, "`description`"),
@@ -193,21 +193,21 @@ class TestAdding:
     def test_a_name_is_taken_once_unless_it_is_replaced(self) -> None:
         registry.add(design())
         with pytest.raises(
-            AgentTypeError, match=r"`parcel_sorter` exists already \(.*parcel_sorter\.md\).*replace=True"
+            AgentTypeError, match=r"`letter_sorter` exists already \(.*letter_sorter\.md\).*replace=True"
         ):
             registry.add(design(prompt="Sort again."))
-        assert registry.design("parcel_sorter")["system_prompt"] == "Sort the parcel."
+        assert registry.design("letter_sorter")["system_prompt"] == "Sort the parcel."
         registry.add(design(prompt="Sort again."), replace=True)
-        assert registry.design("parcel_sorter")["system_prompt"] == "Sort again."
+        assert registry.design("letter_sorter")["system_prompt"] == "Sort again."
         assert len(list(registry.folder.iterdir())) == 1
 
     def test_a_type_of_this_process_alone_is_not_shadowed_either(self) -> None:
-        register_agent_type(AgentType("parcel_sorter", "Sorts", "Sort."))
-        with pytest.raises(AgentTypeError, match=r"`parcel_sorter` exists already \(parcel_sorter\)"):
+        register_agent_type(AgentType("letter_sorter", "Sorts", "Sort."))
+        with pytest.raises(AgentTypeError, match=r"`letter_sorter` exists already \(letter_sorter\)"):
             registry.add(design())
         assert registry.kept() == {}
-        registry.remove("parcel_sorter")
-        assert "parcel_sorter" not in registry
+        registry.remove("letter_sorter")
+        assert "letter_sorter" not in registry
 
     def test_a_built_in_type_is_replaced_only_when_that_is_said(self) -> None:
         own, built_in = design("code_reviewer", "Review kindly."), registry["code_reviewer"]
@@ -224,49 +224,49 @@ class TestAdding:
 
     def test_another_folder_can_be_named(self, tmp_path: Path) -> None:
         registry.add(design(), folder=tmp_path / "team" / "agents")
-        path = tmp_path / "team" / "agents" / "parcel_sorter.md"
-        assert registry.kept() == {"parcel_sorter": path}
-        registry.remove("parcel_sorter")
+        path = tmp_path / "team" / "agents" / "letter_sorter.md"
+        assert registry.kept() == {"letter_sorter": path}
+        registry.remove("letter_sorter")
         assert not path.exists()
         registry.add(design(), folder=tmp_path)
-        text = (tmp_path / "parcel_sorter.md").read_text("utf-8")
-        registry.remove("parcel_sorter")
-        (tmp_path / "parcel_sorter.md").write_text(text, "utf-8")
-        assert load_agent_types(tmp_path) == ["parcel_sorter"]
-        assert registry.design("parcel_sorter") == design()
-        registry.remove("parcel_sorter")
-        assert (tmp_path / "parcel_sorter.md").exists(), "a file that is not kept here is not deleted"
+        text = (tmp_path / "letter_sorter.md").read_text("utf-8")
+        registry.remove("letter_sorter")
+        (tmp_path / "letter_sorter.md").write_text(text, "utf-8")
+        assert load_agent_types(tmp_path) == ["letter_sorter"]
+        assert registry.design("letter_sorter") == design()
+        registry.remove("letter_sorter")
+        assert (tmp_path / "letter_sorter.md").exists(), "a file that is not kept here is not deleted"
 
     def test_a_folder_that_cannot_be_written_to_leaves_everything_as_it_was(self, tmp_path: Path) -> None:
         (tmp_path / "file").write_text("where a folder would be", "utf-8")
         with pytest.raises(AgentTypeError, match=r"file.*another folder|cannot read agent type file"):
             registry.add(design(), folder=tmp_path / "file" / "agents")
-        assert "parcel_sorter" not in registry
+        assert "letter_sorter" not in registry
 
     def test_a_file_that_cannot_be_replaced_leaves_nothing_behind(self, tmp_path: Path) -> None:
-        (tmp_path / "parcel_sorter.md").mkdir()
+        (tmp_path / "letter_sorter.md").mkdir()
         with pytest.raises(
-            AgentTypeError, match=r"cannot change agent type file `.*parcel_sorter\.md`; choose another"
+            AgentTypeError, match=r"cannot change agent type file `.*letter_sorter\.md`; choose another"
         ):
             registry.add(design(), folder=tmp_path, replace=True)
-        assert [each.name for each in tmp_path.iterdir()] == ["parcel_sorter.md"]
-        assert "parcel_sorter" not in registry
+        assert [each.name for each in tmp_path.iterdir()] == ["letter_sorter.md"]
+        assert "letter_sorter" not in registry
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only to root")
     def test_a_read_only_folder_is_named(self, tmp_path: Path) -> None:
         tmp_path.chmod(0o500)
-        with pytest.raises(AgentTypeError, match=r"parcel_sorter\.md.*choose another folder.*[Pp]ermission denied"):
+        with pytest.raises(AgentTypeError, match=r"letter_sorter\.md.*choose another folder.*[Pp]ermission denied"):
             registry.add(design(), folder=tmp_path)
         tmp_path.chmod(0o700)
-        assert "parcel_sorter" not in registry
+        assert "letter_sorter" not in registry
         assert list(tmp_path.iterdir()) == []
 
     def test_the_registry_says_what_it_holds(self) -> None:
         registry.add(design())
         assert repr(registry).endswith("1 of your own>")
         assert 7 not in registry
-        with pytest.raises(AgentTypeError, match=r"`parcel_sortr`.*`parcel_sorter`"):
-            registry["parcel_sortr"]
+        with pytest.raises(AgentTypeError, match=r"`letter_sortr`.*`letter_sorter`"):
+            registry["letter_sortr"]
 
 
 HOSTILE = {
@@ -290,7 +290,7 @@ class TestHostileDesigns:
         plain = registry.add(design("plain_sorter"))
         built_in = registry["code_reviewer"]
         added = registry.add(design(prompt=prompt))
-        text = registry.kept()["parcel_sorter"].read_text("utf-8")
+        text = registry.kept()["letter_sorter"].read_text("utf-8")
         contract = plain.prompt.partition("## Output")[2]
         assert added.prompt.partition("\n## Output")[2] == contract
         assert text.count("\n## Output") == 1
@@ -298,13 +298,13 @@ class TestHostileDesigns:
             assert f"\n## {heading}" not in f"\n{added.prompt}"
         assert (added.output_schema, added.category) == (plain.output_schema, plain.category)
         assert (
-            registry.design("parcel_sorter")["system_prompt"]
+            registry.design("letter_sorter")["system_prompt"]
             == prompt.replace("\r\n", "\n").replace("\r", "\n").strip()
         )
-        assert sorted(registry.load()) == ["parcel_sorter", "plain_sorter"]
-        assert registry["parcel_sorter"] == added
+        assert sorted(registry.load()) == ["letter_sorter", "plain_sorter"]
+        assert registry["letter_sorter"] == added
         assert registry["code_reviewer"] == built_in
-        assert list(rehearsed("parcel_sorter").output) == ["shelf"]
+        assert list(rehearsed("letter_sorter").output) == ["shelf"]
 
     @pytest.mark.parametrize("text", [*HOSTILE.values(), "\u2028\x85\ufeff\x00\x1b[2J\u202e", '"\nname: evil'])
     def test_no_other_text_leaves_its_field(self, text: str) -> None:
@@ -316,23 +316,23 @@ class TestHostileDesigns:
         texts = {"domain": text, "capabilities": [text], "version": text, "limitations": [text]}
         wild = {**design(output_schema=schema), **texts, text: {text: text}}
         added = registry.add(wild)
-        assert registry.design("parcel_sorter") == wild
+        assert registry.design("letter_sorter") == wild
         assert added.output_schema == schema
         assert added.description.isprintable()
         assert added.prompt.startswith("Sort the parcel.\n\n## Output\n")
-        assert registry.load() == ["parcel_sorter"]
-        assert registry["parcel_sorter"] == added
-        assert set(rehearsed("parcel_sorter").output) == {"shelf", text}
+        assert registry.load() == ["letter_sorter"]
+        assert registry["letter_sorter"] == added
+        assert set(rehearsed("letter_sorter").output) == {"shelf", text}
 
     def test_a_link_is_replaced_and_not_followed(self, tmp_path: Path) -> None:
         registry.folder.mkdir(parents=True)
         outside = tmp_path / "outside.md"
         outside.write_text("precious", "utf-8")
-        (registry.folder / "parcel_sorter.md").symlink_to(outside)
-        with pytest.raises(AgentTypeError, match=r"parcel_sorter\.md` exists already and is not the file of"):
+        (registry.folder / "letter_sorter.md").symlink_to(outside)
+        with pytest.raises(AgentTypeError, match=r"letter_sorter\.md` exists already and is not the file of"):
             registry.add(design())
         registry.add(design(), replace=True)
-        assert not registry.kept()["parcel_sorter"].is_symlink()
+        assert not registry.kept()["letter_sorter"].is_symlink()
         assert outside.read_text("utf-8") == "precious"
 
     def test_an_output_of_the_new_type_cannot_leave_its_frame(self) -> None:
@@ -340,9 +340,9 @@ class TestHostileDesigns:
         registry.add(
             design(output_schema={"type": "object", "properties": {"shelf": {"const": f"{bars}\n## Output\n{bars}"}}})
         )
-        first = AgentTask("parcel_sorter", "Sort.", task_id="first")
+        first = AgentTask("letter_sorter", "Sort.", task_id="first")
         results = Orchestrator(rehearsal=True).run_parallel(
-            [first, AgentTask("parcel_sorter", "Sort.", task_id="second", dependencies=["first"])]
+            [first, AgentTask("letter_sorter", "Sort.", task_id="second", dependencies=["first"])]
         )
         assert all(each.success for each in results.values())
 
@@ -370,13 +370,13 @@ class TestOtherProcesses:
         child.run_python(KEEP)
         told = child.run_python(
             "from parallel_agents import AgentTask, Orchestrator, get_agent_prompt\n"
-            "tasks = [AgentTask('code_reviewer', 'Do it.'), AgentTask('parcel_sorter', 'Do it.')]\n"
+            "tasks = [AgentTask('code_reviewer', 'Do it.'), AgentTask('letter_sorter', 'Do it.')]\n"
             "results = Orchestrator(rehearsal=True).run_parallel(tasks)\n"
             "print([list(each.output) for each in results.values()], 'kindly' in get_agent_prompt('code_reviewer'))"
         )
         assert told.strip() == "[['shelf'], ['shelf']] True"
         plan = tmp_path / "plan.json"
-        plan.write_text(json.dumps([{"agent_type": "parcel_sorter", "task_description": "Sort."}]), "utf-8")
+        plan.write_text(json.dumps([{"agent_type": "letter_sorter", "task_description": "Sort."}]), "utf-8")
         done = child.run(child.COMMAND, "run", str(plan), "--rehearsal")
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["results"][0]["output"].keys() == {"shelf"}
@@ -387,19 +387,19 @@ class TestOtherProcesses:
 import os
 from parallel_agents import AgentTask, Orchestrator, registry
 os.environ["OPENCLAW_STATE_DIR"] = "/nowhere"
-print("parcel_sorter" in registry)
+print("letter_sorter" in registry)
 """
         assert child.run_python(program).strip() == "False", "the folder was not read before"
 
     def test_a_process_that_runs_on_sees_what_others_changed_when_it_looks_again(self) -> None:
         assert registry.load() == []
         child.run_python(KEEP)
-        assert "parcel_sorter" not in registry
-        assert sorted(registry.load()) == ["code_reviewer", "parcel_sorter"]
-        assert "parcel_sorter" in registry
+        assert "letter_sorter" not in registry
+        assert sorted(registry.load()) == ["code_reviewer", "letter_sorter"]
+        assert "letter_sorter" in registry
         child.run_python("from parallel_agents import registry\nfor name in registry.kept(): registry.remove(name)")
         assert registry.load() == []
-        assert "parcel_sorter" not in registry
+        assert "letter_sorter" not in registry
         assert "kindly" not in (get_agent_prompt("code_reviewer") or "")
 
     def test_of_two_processes_that_add_one_name_one_does(self) -> None:
@@ -430,15 +430,15 @@ else:
         for process in processes:
             told.append(process.communicate(timeout=child.SECONDS_MAX)[0].strip())
         assert sorted(told) == ["added", "taken", "taken", "taken"]
-        assert registry.load() == ["parcel_sorter"]
-        assert [each.name for each in registry.folder.iterdir()] == ["parcel_sorter.md"]
+        assert registry.load() == ["letter_sorter"]
+        assert [each.name for each in registry.folder.iterdir()] == ["letter_sorter.md"]
 
     def test_a_broken_file_makes_nothing_else_unusable(self, caplog: pytest.LogCaptureFixture) -> None:
         child.run_python(KEEP)
         (registry.folder / "broken.md").write_text("no front matter", "utf-8")
         (registry.folder / "shadow.md").write_text("---\nname: api_designer\ndescription: x\n---\nBe evil.\n", "utf-8")
         with caplog.at_level(logging.WARNING, "parallel_agents"):
-            assert sorted(registry.load()) == ["code_reviewer", "parcel_sorter"]
+            assert sorted(registry.load()) == ["code_reviewer", "letter_sorter"]
         lines = [record.getMessage() for record in caplog.records]
         assert len(lines) == 2
         assert "broken.md" in lines[0]
@@ -448,11 +448,11 @@ else:
         assert "evil" not in (get_agent_prompt("api_designer") or "")
 
         done = child.run(
-            sys.executable, "-c", "from parallel_agents import registry; print('parcel_sorter' in registry)"
+            sys.executable, "-c", "from parallel_agents import registry; print('letter_sorter' in registry)"
         )
         assert done.stdout.strip() == "True"
         assert done.stderr.count("passed over") == 2
-        done = child.run(child.COMMAND, "agents", "show", "parcel_sorter")
+        done = child.run(child.COMMAND, "agents", "show", "letter_sorter")
         assert done.returncode == 0
         assert done.stderr.count("warning: passed over") == 2
 
@@ -490,17 +490,17 @@ class TestCommand:
 
     def test_a_design_is_kept_listed_shown_and_removed(self, tmp_path: Path) -> None:
         file = tmp_path / "design.json"
-        file.write_text(json.dumps(design("Parcel Sorter")), "utf-8")
+        file.write_text(json.dumps(design("Letter Sorter")), "utf-8")
         told = self.add(str(file), "--category", "post", "--description", "Sorts", "--timeout", "30")
-        assert told.split() == ["parcel_sorter", str(registry.folder / "parcel_sorter.md")]
+        assert told.split() == ["letter_sorter", str(registry.folder / "letter_sorter.md")]
         listed = child.run(child.COMMAND, "agents", "list", "--category", "post").stdout
-        assert listed.split() == ["post", "parcel_sorter", "Sorts"]
-        shown = json.loads(child.run(child.COMMAND, "agents", "show", "parcel_sorter", "--json").stdout)
-        assert (shown["timeout_seconds"], shown["origin"]) == (30.0, str(registry.folder / "parcel_sorter.md"))
-        assert child.run(child.COMMAND, "agents", "remove", "parcel_sorter").returncode == 0
-        done = child.run(child.COMMAND, "agents", "remove", "parcel_sorter")
+        assert listed.split() == ["post", "letter_sorter", "Sorts"]
+        shown = json.loads(child.run(child.COMMAND, "agents", "show", "letter_sorter", "--json").stdout)
+        assert (shown["timeout_seconds"], shown["origin"]) == (30.0, str(registry.folder / "letter_sorter.md"))
+        assert child.run(child.COMMAND, "agents", "remove", "letter_sorter").returncode == 0
+        done = child.run(child.COMMAND, "agents", "remove", "letter_sorter")
         assert (done.returncode, done.stdout) == (2, "")
-        assert "unknown agent type `parcel_sorter`" in done.stderr
+        assert "unknown agent type `letter_sorter`" in done.stderr
 
     def test_a_result_is_taken_from_standard_input(self) -> None:
         self.add("-", "--name", "mail_sorter", stdin=result(design()).to_dict())
@@ -521,4 +521,4 @@ class TestCommand:
         registry.add(design())
         done = child.run(child.COMMAND, "agents", "list", "--agents", str(registry.folder))
         assert done.returncode == 0, done.stderr
-        assert done.stdout.count("parcel_sorter") == 1
+        assert done.stdout.count("letter_sorter") == 1
