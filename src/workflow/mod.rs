@@ -15,6 +15,7 @@ use crate::runtime::rehearsal::RehearsalError;
 
 mod adapted;
 mod children;
+mod gather;
 mod narrate;
 mod options;
 mod own_types;
