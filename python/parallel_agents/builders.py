@@ -225,13 +225,12 @@ class ReviewTeam(_Team):
         except TypeError:
             raise PlanError(f"`path` is {shown(path)}, expected a file's path") from None
         except OSError as error:
-            raise PlanError(f"`path` {shown(str(path))} cannot be read: {error.strerror or error}") from error
+            raise PlanError(f"`path` is `{str(path)!r}`, which cannot be read: {error.strerror or error}") from error
         except ValueError as error:
-            raise PlanError(
-                f"`path` {shown(str(path))} holds no UTF-8 text; pass its text: ReviewTeam(code)"
-            ) from error
+            reason = "which holds no text in UTF-8; read it yourself: ReviewTeam(code)"
+            raise PlanError(f"`path` is `{str(path)!r}`, {reason}") from error
         if not code.strip():
-            raise PlanError(f"`path` {shown(str(path))} is an empty file, expected source text")
+            raise PlanError(f"`path` is `{str(path)!r}`, which is empty, expected a file with source text")
         team = cls(code, timeout_seconds=timeout_seconds, **options)
         for task in team.tasks:
             task.input_data["file"] = file.name
