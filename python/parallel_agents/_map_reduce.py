@@ -146,11 +146,11 @@ class MapReduce:
             RunInterrupted: Ctrl-C; `.results` holds the results of both runs.
             As `Orchestrator.run_parallel` otherwise, before anything was started.
         """
-        summary = self._summary()
+        summary, cancels = self._summary(), self.orchestrator._cancels
         first = self.orchestrator.run_parallel(self.tasks, _but_for_a_skipped_summary(callback))
         second = RunResults()
         task = self._second_summary(summary, first)
-        if task is not None:
+        if task is not None and self.orchestrator._cancels == cancels:
             try:
                 with self._what_is_left(first):
                     second = self.orchestrator.run_parallel([task], callback)
@@ -165,11 +165,11 @@ class MapReduce:
 
     async def aexecute(self, callback: Callback | None = None) -> MapReduceResult:
         """The same for an event loop. The callback may be `async def`."""
-        summary = self._summary()
+        summary, cancels = self._summary(), self.orchestrator._cancels
         first = await self.orchestrator.arun(self.tasks, _but_for_a_skipped_summary(callback))
         second = RunResults()
         task = self._second_summary(summary, first)
-        if task is not None:
+        if task is not None and self.orchestrator._cancels == cancels:
             try:
                 with self._what_is_left(first):
                     second = await self.orchestrator.arun([task], callback)
