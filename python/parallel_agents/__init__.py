@@ -105,8 +105,9 @@ if TYPE_CHECKING:
         RetryPolicy,
         Tier,
     )
-    from ._orchestrator import Orchestrator, RunResults, journal_runs
+    from ._orchestrator import Orchestrator, journal_runs
     from ._refinement import Refinement, RefinementRound
+    from ._session import RunResults
     from ._task import (
         DEFAULT_AGENT_TIMEOUT,
         DEFAULT_MAX_CONCURRENT,
@@ -173,7 +174,8 @@ _HOME = {
         "SpawnError",
     ),
     "_options": ("Budget", "CircuitBreaker", "Gateway", "Rehearsal", "RetryPolicy", "Tier"),
-    "_orchestrator": ("Orchestrator", "RunResults", "journal_runs"),
+    "_orchestrator": ("Orchestrator", "journal_runs"),
+    "_session": ("RunResults",),
     "_refinement": ("Refinement", "RefinementRound"),
     "_task": (
         "DEFAULT_AGENT_TIMEOUT",

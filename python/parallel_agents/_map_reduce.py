@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from ._errors import ParallelAgentsError, PlanError, RunInterrupted
 from ._options import Budget
-from ._orchestrator import Orchestrator, RunResults, _acall, _call
+from ._orchestrator import Orchestrator
+from ._session import RunResults, acall, call
 from ._task import AgentResult, AgentStatus, AgentTask
 from ._teams import listed, shown, task_of_type, text_of
 
@@ -160,7 +161,7 @@ class MapReduce:
                 _explain(first, error)
         outcome = _outcome(first, second)
         if not second and outcome.summary.status is AgentStatus.SKIPPED:
-            _call(callback, outcome.summary)
+            call(callback, outcome.summary)
         return outcome
 
     async def aexecute(self, callback: Callback | None = None) -> MapReduceResult:
@@ -177,7 +178,7 @@ class MapReduce:
                 _explain(first, error)
         outcome = _outcome(first, second)
         if not second and outcome.summary.status is AgentStatus.SKIPPED:
-            await _acall(callback, outcome.summary)
+            await acall(callback, outcome.summary)
         return outcome
 
     def _summary(self) -> AgentTask:

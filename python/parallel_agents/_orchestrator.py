@@ -6,17 +6,15 @@ import threading
 
 from . import _core
 from ._errors import OptionError, PlanError, RunInterrupted
+from ._session import RunResults, Session, acall, call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import (
         AsyncGenerator,
         Callable,
-        Coroutine,
         Generator,
         Iterable,
-        Iterator,
         Mapping,
         Sequence,
     )
@@ -27,37 +25,12 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
     from ._options import Budget, CircuitBreaker, Gateway, Rehearsal, RetryPolicy, Tier
-    from ._pump import Pump
     from ._task import AgentResult, AgentTask
     from ._tools import Tools
 
     Callback = Callable[[AgentResult], object]
     Task = AgentTask | Mapping[str, Any]
     Start = Callable[[_core.Engine, list[Any]], None]
-
-
-class RunResults(dict[str, "AgentResult"]):
-    """The results of a run: task id to result, in the order of the tasks. A `dict` that also knows its run.
-
-    Attributes:
-        run_id: The run's name in its journal; `None` without one.
-        report: What the run came to: `run_id started ended tasks attempts refusals retries breakers_opened restarts
-            resumed cost currency budget sessions_left`. Costs in US dollars, `None` once one attempt's is unknown.
-            `budget` holds what was `spent` of each `cap`, the `overrun` (what attempts used above what was reserved for
-            them) and `not_started`: the tasks that it did not bear, with what they would have taken at the most.
-    """
-
-    run_id: str | None = None
-    report: dict[str, Any] = {}  # noqa: RUF012  (replaced, never changed)
-
-    @property
-    def questions(self) -> dict[str, str]:
-        """Task id to question, of the agents that wait for an answer: see `Orchestrator.resume`."""
-        from ._task import AgentStatus
-
-        # A team keys its results by other names; an answer goes to a task.
-        asking = (each for each in self.values() if each.status == AgentStatus.NEEDS_INPUT)
-        return {each.task_id: each.error or "" for each in asking}
 
 
 class Orchestrator:
@@ -202,9 +175,9 @@ class Orchestrator:
             JournalError: The journal cannot be used; nothing was started.
             RunInterrupted: Ctrl-C. All agents were stopped; `.results` holds one result per task.
         """
-        return self._run(_Session(self, _starting(tasks)), callback)
+        return self._run(Session(self, _starting(tasks)), callback)
 
-    def _run(self, session: _Session, callback: Callback | None) -> RunResults:
+    def _run(self, session: Session, callback: Callback | None) -> RunResults:
         if session.needs_loop:
             return session.on_own_loop(self._arun(session, callback))
         try:
@@ -212,7 +185,8 @@ class Orchestrator:
             while not session.ended:
                 session.advance(quiet=callback is None)
                 for result in session.poll():
-                    _call(callback, result)
+                    call(callback, result)
+                session.answer()
         except KeyboardInterrupt:
             raise RunInterrupted(session.stop("interrupted by Ctrl-C")) from None
         except BaseException:
@@ -234,7 +208,7 @@ class Orchestrator:
         Raises:
             As `run_parallel`, when the first result is asked for.
         """
-        session = _Session(self, _starting(tasks))
+        session = Session(self, _starting(tasks))
         if session.needs_loop:
             yield from session.on_own_loop_iter(self._arun_iter(session))
             return
@@ -243,6 +217,7 @@ class Orchestrator:
             while not session.ended:
                 session.advance(quiet=False)
                 yield from session.poll()
+                session.answer()
         except KeyboardInterrupt:
             raise RunInterrupted(session.stop("interrupted by Ctrl-C")) from None
         finally:
@@ -262,14 +237,14 @@ class Orchestrator:
         Raises:
             As `run_parallel`, and `asyncio.CancelledError` once the agents are stopped.
         """
-        return await self._arun(_Session(self, _starting(tasks)), callback)
+        return await self._arun(Session(self, _starting(tasks)), callback)
 
-    async def _arun(self, session: _Session, callback: Callback | None) -> RunResults:
+    async def _arun(self, session: Session, callback: Callback | None) -> RunResults:
         from contextlib import aclosing
 
         async with aclosing(self._arun_iter(session)) as results:
             async for result in results:
-                await _acall(callback, result)
+                await acall(callback, result)
         return session.results()
 
     def arun_iter(self, tasks: Iterable[Task]) -> AsyncGenerator[AgentResult, None]:
@@ -278,7 +253,7 @@ class Orchestrator:
         Leaving the loop early stops the agents as soon as the iterator is closed: close it with
         `contextlib.aclosing`, since Python itself closes one only some time later.
         """
-        return self._arun_iter(_Session(self, _starting(tasks)))
+        return self._arun_iter(Session(self, _starting(tasks)))
 
     @classmethod
     def resume(
@@ -312,7 +287,7 @@ class Orchestrator:
                 again.
         """
         orchestrator, start = cls._resuming(run_id, journal, answers, options)
-        return orchestrator._run(_Session(orchestrator, start), callback)
+        return orchestrator._run(Session(orchestrator, start), callback)
 
     @classmethod
     async def aresume(
@@ -325,7 +300,7 @@ class Orchestrator:
     ) -> RunResults:
         """The same as `resume` for an event loop. Cancelling it stops all agents first."""
         orchestrator, start = cls._resuming(run_id, journal, answers, options)
-        return await orchestrator._arun(_Session(orchestrator, start), callback)
+        return await orchestrator._arun(Session(orchestrator, start), callback)
 
     @staticmethod
     def _resuming(
@@ -351,6 +326,7 @@ class Orchestrator:
         elif stored["runtime"] == "gateway":
             fields = known.get("gateway")
             known["gateway"] = Gateway(**fields) if isinstance(fields, dict) else Gateway()
+        strategy = known.pop("strategy", None)
         orchestrator = Orchestrator(**{**known, **options, "journal": path})
         if orchestrator._engine.runtime != stored["runtime"]:
             was, other = stored["runtime"], orchestrator._engine.runtime
@@ -358,11 +334,11 @@ class Orchestrator:
         replies = _replies(answers)
 
         def start(engine: _core.Engine, started: list[Any]) -> None:
-            engine.resume(stored["id"], replies, options.get("budget") is not None, started)
+            engine.resume(stored["id"], replies, options.get("budget") is not None, started, strategy)
 
         return orchestrator, start
 
-    async def _arun_iter(self, session: _Session) -> AsyncGenerator[AgentResult, None]:
+    async def _arun_iter(self, session: Session) -> AsyncGenerator[AgentResult, None]:
         from contextlib import aclosing
 
         try:
@@ -509,290 +485,12 @@ def _replies(answers: object) -> dict[str, str]:
     return replies
 
 
-def _starting(tasks: Iterable[Task]) -> Start:
-    """What starts a run of `tasks`."""
+def _starting(tasks: Iterable[Task], strategy: dict[str, Any] | None = None) -> Start:
+    """What starts a run of `tasks`, or of those that `strategy` makes."""
 
     def start(engine: _core.Engine, started: list[Any]) -> None:
         from ._task import task_list
 
-        engine.start(task_list(tasks), started)
+        engine.start(task_list(tasks), started, strategy)
 
     return start
-
-
-class _Session:
-    """One run of an orchestrator, from its start to the last event."""
-
-    def __init__(self, orchestrator: Orchestrator, start: Start) -> None:
-        self._orchestrator = orchestrator
-        self._start = start
-        self._started: list[_core.Run | _core.ToolRun] = []
-        self._counted = {"agents_completed": 0, "agents_failed": 0, "total_time": 0.0}
-        self._pump: Pump | None = None
-        self._task_ids: list[str] = []
-        self._results = RunResults()
-        self.ended = False
-
-    @property
-    def needs_loop(self) -> bool:
-        """Whether the run's callables want an event loop."""
-        tools = self._orchestrator._tools
-        return tools is not None and tools.needs_loop
-
-    def start(self) -> None:
-        """Starts the run. Ctrl-C may come at any point of it, and what was started must be known by then."""
-        # The core puts the run into the list itself: an interrupt cannot come between its start and our knowing it.
-        self._start(self._orchestrator._engine, self._started)
-        with self._orchestrator._lock:
-            self._orchestrator._runs.add(self._run)
-            self._orchestrator._latest = self._run
-
-    @property
-    def _run(self) -> _core.Run | _core.ToolRun:
-        return self._started[0]
-
-    def poll(self) -> Iterator[AgentResult]:
-        """The results that have come since the last call."""
-        while not self.ended:
-            try:
-                event = self._run.poll()
-            except Exception:
-                self._end()
-                raise
-            if event is None:
-                return
-            kind, content = event
-            if kind == "result":
-                yield self._keep(*content)
-            elif kind == "notice":
-                _log(**content)
-            else:
-                self._end(content)
-
-    def advance(self, *, quiet: bool) -> None:
-        """Until there may be more, or a signal comes. If `quiet`, single results are not waited for."""
-        if not self.ended:
-            self._run.advance(quiet)
-
-    async def stream(self) -> AsyncGenerator[AgentResult, None]:
-        """All results, as they come."""
-        if isinstance(self._run, _core.Run):
-            while not self.ended:
-                for result in self.poll():
-                    yield result
-                if not self.ended:
-                    await self._run.ready()
-            return
-        from contextlib import aclosing
-
-        from ._pump import Pump
-
-        tools = self._orchestrator._tools
-        if self._pump is None:
-            self._pump = Pump(self._run, tools.threads if tools else None)
-        async with aclosing(self._pump.steps()) as steps:
-            async for _ in steps:
-                for result in self.poll():
-                    yield result
-                if self.ended:
-                    break
-
-    def stop(self, reason: str) -> RunResults:
-        """Ends the run early and waits for its end. A second Ctrl-C ends it at once."""
-        insist = False
-        while self._started and not self.ended:
-            self._run.cancel(reason, insist)
-            try:
-                while not self.ended:
-                    for _ in self.poll():
-                        pass
-                    self.advance(quiet=True)
-            except BaseException:
-                # A second Ctrl-C, or a callable that raises what is no `Exception` even now.
-                insist = True
-        return self.results()
-
-    async def aclose(self) -> None:
-        """The same for an event loop."""
-        reason = "the caller was cancelled or left early"
-        try:
-            if self._started and not self.ended:
-                self._run.cancel(reason, False)
-                async for _ in self.stream():
-                    pass
-        except BaseException:
-            # A callable raises what is no `Exception` even now.
-            if isinstance(self._run, _core.ToolRun):
-                self._run.cancel(reason, True)
-                self._run.next_call()
-                for _ in self.poll():
-                    pass
-            raise
-        finally:
-            if self._pump is not None:
-                await self._pump.close()
-
-    def on_own_loop(self, run: Coroutine[Any, Any, RunResults]) -> RunResults:
-        """Runs `run` on a loop of this thread."""
-        import asyncio
-
-        from ._tools import refuse_running_loop
-
-        try:
-            refuse_running_loop()
-        except BaseException:
-            run.close()
-            raise
-        loop = asyncio.new_event_loop()
-        try:
-            return self._until_done(loop, loop.create_task(run))
-        finally:
-            _close_loop(loop)
-
-    def on_own_loop_iter(self, results: AsyncGenerator[AgentResult, None]) -> Iterator[AgentResult]:
-        """The results of `results`, which runs on a loop of this thread while it is waited for."""
-        import asyncio
-
-        from ._tools import refuse_running_loop
-
-        async def next_result() -> AgentResult | None:
-            return await anext(results, None)
-
-        refuse_running_loop()
-        loop = asyncio.new_event_loop()
-        try:
-            while (result := self._until_done(loop, loop.create_task(next_result()))) is not None:
-                yield result
-        finally:
-            self._until_done(loop, loop.create_task(_aclose(results)))
-            _close_loop(loop)
-
-    def _until_done(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[T]) -> T:
-        """Runs the loop until `task` is done. Ctrl-C cancels it, a second one ends the run at once.
-
-        Not as `asyncio.run` does it, which leaves a callable that blocks the loop running at the first Ctrl-C.
-        """
-        import asyncio
-
-        interrupted = False
-        while True:
-            try:
-                result = loop.run_until_complete(task)
-            except KeyboardInterrupt:
-                if interrupted and self._started:
-                    self._run.cancel("interrupted by Ctrl-C", True)
-                elif not task.done():
-                    task.cancel()
-                interrupted = True
-                if not task.done():
-                    continue
-            except asyncio.CancelledError:
-                if not interrupted:
-                    raise
-            if interrupted:
-                raise RunInterrupted(self.results()) from None
-            return result
-
-    def results(self) -> RunResults:
-        """Task id to result, in the order of the tasks."""
-        from ._task import results_from_core
-
-        if not self._started:
-            return self._results
-        told_singly = bool(self._results)
-        results_from_core(self._run.reports(), self._ids, self._results)
-        if told_singly:
-            told = self._results
-            self._results = RunResults((task_id, told[task_id]) for task_id in self._ids if task_id in told)
-        self._results.run_id = self._run.id
-        self._results.report = self._run.report()
-        with self._orchestrator._lock:
-            self._orchestrator.results.update(self._results)
-        return self._results
-
-    @property
-    def _ids(self) -> list[str]:
-        if not self._task_ids:
-            self._task_ids = self._run.task_ids
-        return self._task_ids
-
-    def _keep(self, index: int, report: _core.Report) -> AgentResult:
-        from ._task import results_from_core
-
-        task_id = self._ids[index]
-        results_from_core([report], [task_id], self._results)
-        result = self._results[task_id]
-        orchestrator = self._orchestrator
-        counted = {
-            "agents_completed": int(result.success),
-            "agents_failed": int(result.failed),
-            "total_time": result.execution_time,
-        }
-        # Runs in several threads share these sums.
-        with orchestrator._lock:
-            orchestrator.results[task_id] = result
-            for name, count in counted.items():
-                self._counted[name] += count
-                orchestrator.stats[name] += count
-        return result
-
-    def _end(self, totals: dict[str, Any] | None = None) -> None:
-        self.ended = True
-        orchestrator = self._orchestrator
-        with orchestrator._lock:
-            orchestrator._runs.discard(self._run)
-            if totals is not None:
-                orchestrator.stats["agents_spawned"] += totals["attempts"]
-                # What was told one by one is counted already.
-                orchestrator.stats["agents_completed"] += totals["completed"] - self._counted["agents_completed"]
-                orchestrator.stats["agents_failed"] += totals["failed"] - self._counted["agents_failed"]
-                orchestrator.stats["total_time"] += totals["execution_time"] - self._counted["total_time"]
-
-
-async def _aclose(results: AsyncGenerator[AgentResult, None]) -> None:
-    await results.aclose()
-
-
-def _close_loop(loop: asyncio.AbstractEventLoop) -> None:
-    """Ends what callables have left on a loop of ours, and the loop."""
-    import asyncio
-
-    left = asyncio.all_tasks(loop)
-    for task in left:
-        task.cancel()
-    if left:
-        loop.run_until_complete(asyncio.wait(left))
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
-
-
-def _log(level: str, text: str, exception: BaseException | None = None) -> None:
-    import logging
-
-    number = logging.WARNING if level == "warning" else logging.INFO
-    logging.getLogger("parallel_agents").log(number, text, exc_info=exception)
-
-
-def _call(callback: Callback | None, result: AgentResult) -> object:
-    if callback is None:
-        return None
-    try:
-        return callback(result)
-    except Exception:
-        _log_callback(result)
-        return None
-
-
-async def _acall(callback: Callback | None, result: AgentResult) -> None:
-    outcome: Any = _call(callback, result)
-    if hasattr(outcome, "__await__"):
-        try:
-            await outcome
-        except Exception:
-            _log_callback(result)
-
-
-def _log_callback(result: AgentResult) -> None:
-    import logging
-
-    logging.getLogger("parallel_agents").exception("the callback raised for task `%s`", result.task_id)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ._agents import AGENT_PROMPTS, get_agent_prompt, list_available_agents, validate_agent_type
 from ._errors import GatewayError, ModelError, OptionError, ParallelAgentsError
-from ._orchestrator import Orchestrator, RunResults, _call
+from ._orchestrator import Orchestrator
 from ._refinement import ITERATIONS_MAX, TARGET, Refinement, RefinementRound, refine
+from ._session import RunResults, call
 from ._task import (
     DEFAULT_AGENT_TIMEOUT,
     DEFAULT_MAX_CONCURRENT,
@@ -193,7 +194,7 @@ class RealAIParallelOrchestrator(Orchestrator):
             # Both come before anything is started; the old module answered with results even then.
             results = [self._not_run(task_fields(task, index), index, error) for index, task in enumerate(listed)]
         for result in results:
-            _call(callback, result)
+            call(callback, result)
         return RunResults((result.task_id, result) for result in results)
 
     def _not_run(self, fields: Mapping[str, Any], index: int, error: Exception) -> AgentResult:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from ._errors import PlanError
 from ._map_reduce import MapReduce, MapReduceResult
-from ._orchestrator import Orchestrator, RunResults
+from ._orchestrator import Orchestrator
 from ._research import TIMEOUT_SECONDS, research_task
+from ._session import RunResults
 from ._task import AgentTask
 from ._teams import CONTENT_STYLES, create_content_team, create_dev_team, create_review_team, listed, shown
 
@@ -59,7 +60,7 @@ class _Team:
 
     def _named(self, results: RunResults) -> RunResults:
         named = RunResults((self._names.get(task_id, task_id), result) for task_id, result in results.items())
-        named.run_id, named.report = results.run_id, results.report
+        vars(named).update(vars(results))
         return named
 
 

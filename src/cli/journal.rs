@@ -8,14 +8,15 @@ use serde_json::{Map, Value, json};
 
 use super::run::{Finished, Kept, play, print_document};
 use super::{BudgetFlags, CliError, print, say};
+use crate::agents::registry;
 use crate::core::fact::Fact;
 use crate::core::progress::Progress;
 use crate::driver::Stopwatch;
 use crate::journal::{Durability, Journal, JournalError, RunRow};
 use crate::runtime::gateway::Surroundings;
 use crate::workflow::{
-    Answers, Keeping, Origin, Recalled, RunOptions, TOOLS, durability_of, recall, run_fields, run_id, stored_options,
-    wait_pair,
+    Answers, Job, Keeping, Origin, Recalled, RunOptions, TOOLS, durability_of, recall, run_fields, run_id,
+    stored_options, wait_pair,
 };
 
 /// How long `stop` waits for the run's end before it says that it goes on without it.
@@ -216,7 +217,9 @@ fn go_on(
     resumed.stop = stop.map(str::to_owned);
     say(&format!("run {id}: {} of {} tasks were done", done(&resumed.facts), plan.tasks().len()));
     let kept = journal_flag.kept(&id);
-    play(plan, options, Origin::Resumed(Box::new(resumed)), Some(kept), interrupted, &say)
+    let origin = Origin::Resumed(Box::new(resumed));
+    let job = Job::new(plan, &options, &registry())?.from(origin);
+    play(job, options.runtime, Some(kept), interrupted, &say)
 }
 
 fn done(facts: &[Fact]) -> usize {

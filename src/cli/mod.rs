@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::agents::{AgentError, registry, registry_mut};
 use crate::core::task::TaskDraft;
 use crate::journal::JournalError;
-use crate::workflow::{self, InputError, ResumeError, RunError, RunOptions, with_causes};
+use crate::workflow::{self, InputError, Job, ResumeError, RunError, RunOptions, with_causes};
 use journal::{JournalFlag, KeepFlags, ResumeFlags};
 
 mod journal;
@@ -352,7 +352,8 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome,
             let checked = RunOptions::from_json(options.clone())?;
             let plan = workflow::plan(drafts(tasks)?, &registry(), checked.hierarchy.clone())?;
             let (origin, kept) = keep.origin(&options)?;
-            run::run(plan, checked, origin, kept, interrupted)
+            let job = Job::new(plan, &checked, &registry())?.from(origin);
+            run::run(job, checked.runtime, kept, interrupted)
         }
         Command::Resume { run, flags } => journal::resume(run, &flags, interrupted),
         Command::Stop { run, reason, journal } => journal::stop(&run, &reason, &journal, interrupted),

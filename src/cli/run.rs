@@ -12,9 +12,10 @@ use crate::core::output::abridged;
 use crate::core::plan::Plan;
 use crate::core::report::TaskReport;
 use crate::core::task::TaskDraft;
+use crate::driver::Wish;
 use crate::runtime::gateway::GatewayConfig;
 use crate::workflow::{
-    self, Level, Origin, RunError, RunEvent, RunHandle, RunOptions, RunSummary, RuntimeChoice, result_fields,
+    self, Job, Level, RunError, RunEvent, RunHandle, RunOptions, RunSummary, RuntimeChoice, result_fields,
     summary_fields, wait_pair,
 };
 
@@ -61,16 +62,15 @@ impl Finished {
 
 /// `parallel-agents run`: one JSON document on standard output.
 pub(super) fn run(
-    plan: Arc<Plan>,
-    options: RunOptions,
-    origin: Origin,
+    job: Job,
+    choice: RuntimeChoice,
     kept: Option<Kept>,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<i32, CliError> {
-    if matches!(options.runtime, RuntimeChoice::Rehearsal(_)) {
+    if matches!(choice, RuntimeChoice::Rehearsal(_)) {
         say("rehearsal: no AI is called, the results are made up");
     }
-    let finished = play(plan, options, origin, kept, interrupted, &say)?;
+    let finished = play(job, choice, kept, interrupted, &say)?;
     print_document(&finished)?;
     Ok(finished.exit_code())
 }
@@ -107,7 +107,8 @@ pub(super) fn demo(
         "Running on the gateway: five agents, each writes one post.\n"
     })?;
     let plan = workflow::plan(drafts, &registry(), options.hierarchy.clone())?;
-    let finished = play(plan, options, Origin::New(None), None, interrupted, &|line| {
+    let job = Job::new(plan, &options, &registry())?;
+    let finished = play(job, options.runtime, None, interrupted, &|line| {
         // The demo's own table follows; a line that cannot be written will fail there.
         let _ = print(line);
     })?;
@@ -137,17 +138,15 @@ pub(super) fn demo(
 
 /// Runs to the end.
 pub(super) fn play(
-    plan: Arc<Plan>,
-    options: RunOptions,
-    origin: Origin,
+    job: Job,
+    choice: RuntimeChoice,
     kept: Option<Kept>,
     interrupted: &dyn Fn() -> bool,
     tell: &dyn Fn(&str),
 ) -> Result<Finished, CliError> {
-    let runtime = options.runtime.name();
+    let (runtime, mut plan) = (choice.name(), job.plan.clone());
     let (waiter, waker) = wait_pair()?;
-    let handle = workflow::start(plan.clone(), options.settings, options.runtime, origin, move || waker.wake())?;
-    let RunHandle { mut events, cancels, .. } = handle;
+    let RunHandle { mut events, wishes, .. } = workflow::start(job, choice, move || waker.wake())?;
     let mut reports = Vec::new();
     let mut was_interrupted = false;
     let summary = loop {
@@ -160,6 +159,8 @@ pub(super) fn play(
                 reports.push(report);
                 tell(&line(&plan, &reports));
             }
+            Ok(RunEvent::TasksAdded { first, tasks }) => Arc::make_mut(&mut plan).grow(first, &tasks),
+            Ok(RunEvent::ApprovalAsked(_)) => {}
             Ok(RunEvent::Ended(summary)) => break *summary,
             Ok(RunEvent::Failed(error)) => return Err(error.into()),
             Err(TryRecvError::Empty) => {
@@ -168,7 +169,7 @@ pub(super) fn play(
                     was_interrupted = true;
                     tell("stopping the agents; Ctrl-C again leaves them behind");
                     // A run that is over takes no reason any more.
-                    let _ = cancels.send("interrupted by Ctrl-C".to_owned());
+                    let _ = wishes.send(Wish::End("interrupted by Ctrl-C".to_owned()));
                 }
             }
             Err(TryRecvError::Disconnected) => {

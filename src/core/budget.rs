@@ -234,6 +234,23 @@ impl Ledger {
         (Cap::Usd, fits(self.usd + needed <= cap + ROUNDING, now))
     }
 
+    /// Why it does not bear all of these beside what is spent and under way, if it does not. An unknown price is no reason.
+    pub fn complaint(&self, needed: &[Reservation]) -> Option<String> {
+        let all = || needed.iter().chain(self.open.values().map(|open| &open.reserved));
+        let attempts = self.attempts + all().count() as u64;
+        let tokens = all().fold(self.tokens, |sum, each| sum.saturating_add(each.tokens));
+        let usd = self.usd + all().filter_map(|each| each.usd).sum::<f64>();
+        let Budget { usd: usd_max, tokens: tokens_max, attempts: attempts_max, time: _ } = self.budget;
+        if let Some(max) = attempts_max.filter(|max| attempts > *max) {
+            return Some(format!("it needs {attempts} attempts at least, and the budget has {max} for the whole run"));
+        }
+        if let Some(max) = tokens_max.filter(|max| tokens > *max) {
+            return Some(format!("it may take {tokens} tokens, and the budget has {max} for the whole run"));
+        }
+        let max = usd_max.filter(|max| usd > *max + ROUNDING)?;
+        Some(format!("it may cost ${usd:.2}, and the budget has ${max:.2} for the whole run"))
+    }
+
     /// Takes one more fact of a run of `plan` in.
     pub fn apply(&mut self, fact: &Fact, plan: &Plan) {
         if !self.is_capped() {
@@ -267,6 +284,10 @@ impl Ledger {
             | Event::BreakerOpened { .. }
             | Event::StartsStopped { .. }
             | Event::Cancelled { .. }
+            | Event::TasksAdded { .. }
+            | Event::ApprovalAsked { .. }
+            | Event::WordGiven { .. }
+            | Event::OutcomeReached { .. }
             | Event::SessionDeleted { .. }
             | Event::SessionLeft { .. }
             | Event::RunEnded => {}

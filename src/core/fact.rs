@@ -8,6 +8,8 @@ use serde_json::Value;
 use super::action::{AttemptRef, Session};
 use super::budget::{Cap, Reservation};
 use super::failure::FailureKind;
+use super::plan::Task;
+use super::strategy::Word;
 use super::time::Time;
 use super::usage::Tokens;
 
@@ -157,6 +159,28 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// Tasks are added to the run, behind those it has.
+    TasksAdded {
+        /// The index of the first.
+        first: usize,
+        /// Which.
+        tasks: Arc<[Task]>,
+    },
+    /// The run waits for a person's approval.
+    ApprovalAsked {
+        /// Of what.
+        subject: Arc<Value>,
+    },
+    /// The run's strategy was told what it cannot see in results.
+    WordGiven {
+        /// What.
+        word: Word,
+    },
+    /// What the run was for is done, as far as it will be.
+    OutcomeReached {
+        /// What it came to.
+        outcome: Arc<Value>,
+    },
     /// Somebody, or the run's deadline, ended the run early.
     Cancelled {
         /// Which of them.
@@ -200,6 +224,8 @@ pub enum StopReason {
     Timeout,
     /// Its task's time is up.
     TaskDeadline,
+    /// Its task is no longer needed.
+    Unneeded,
     /// The run's time is up.
     RunDeadline,
     /// The run was cancelled.

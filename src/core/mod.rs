@@ -4,8 +4,8 @@
 //! arguments, so that a whole run with failures and timeouts is a test of milliseconds.
 //!
 //! Reading order: [`task`] and [`plan`] (what to do), [`failure`], [`hierarchy`] and [`retry`] (what an end means and
-//! what follows), [`limit`], [`budget`], [`breaker`], [`output`], [`settings`], then [`run`], the machine that ties them together, and what comes out of it:
-//! [`action`], [`fact`], [`progress`], [`report`].
+//! what follows), [`limit`], [`budget`], [`breaker`], [`output`], [`settings`], then [`run`], the machine that ties them together, [`strategy`], which makes
+//! runs grow, and what comes out of it: [`action`], [`fact`], [`progress`], [`report`].
 
 pub mod action;
 pub mod breaker;
@@ -26,6 +26,7 @@ pub mod retry;
 pub mod run;
 pub mod sessions;
 pub mod settings;
+pub mod strategy;
 pub mod task;
 pub mod time;
 pub mod usage;

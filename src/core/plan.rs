@@ -11,7 +11,7 @@ use super::output::{NAME_CHARS, OutputFormat, Schema, abridged};
 use super::task::hint;
 
 /// A task that is ready to be planned: its agent type is resolved, its prompt rendered, its schema compiled.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Task {
     /// Unique in its plan.
     pub id: Arc<str>,
@@ -120,6 +120,29 @@ impl Plan {
     /// The tasks that build on task `index`.
     pub fn dependents(&self, index: usize) -> &[usize] {
         &self.dependents[index]
+    }
+
+    /// Adds tasks behind the others, from index `first` on: those that are there already are passed over, so that facts
+    /// may be told again.
+    ///
+    /// # Panics
+    /// If they do not fit: ids are new, dependencies are known. Whoever adds tasks has seen to that.
+    pub fn grow(&mut self, first: usize, tasks: &[Task]) {
+        for task in tasks.iter().skip(self.tasks.len().saturating_sub(first)) {
+            let index = self.tasks.len();
+            let mut own: Vec<usize> = Vec::with_capacity(task.dependencies.len());
+            for name in &task.dependencies {
+                let dependency = self.tasks.iter().position(|known| *known.id == **name);
+                let dependency = dependency.expect("an added task builds on tasks of its run");
+                if !own.contains(&dependency) {
+                    own.push(dependency);
+                    self.dependents[dependency].push(index);
+                }
+            }
+            self.tasks.push(task.clone());
+            self.dependencies.push(own);
+            self.dependents.push(Vec::new());
+        }
     }
 
     /// The plan with other models, task by task, as a runtime that knows only some of them needs.

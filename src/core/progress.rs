@@ -54,6 +54,7 @@ impl Progress {
     pub fn apply(&mut self, fact: &Fact) {
         match &fact.event {
             Event::RunStarted { tasks } => self.tasks = *tasks,
+            Event::TasksAdded { tasks, .. } => self.tasks += tasks.len(),
             Event::AttemptPlanned { .. } => self.live += 1,
             Event::AttemptRefused { .. } => {
                 self.live = self.live.saturating_sub(1);
@@ -80,6 +81,9 @@ impl Progress {
             | Event::RetryPlanned { .. }
             | Event::LimitRaised { .. }
             | Event::Cancelled { .. }
+            | Event::ApprovalAsked { .. }
+            | Event::WordGiven { .. }
+            | Event::OutcomeReached { .. }
             | Event::RuntimeMet { .. }
             | Event::BudgetReached { .. }
             | Event::BreakerOpened { .. }

@@ -109,6 +109,11 @@ impl Reporter {
     pub fn apply(&mut self, fact: &Fact) -> Option<TaskReport> {
         match &fact.event {
             Event::RunStarted { .. } => self.run_started = fact.at,
+            Event::TasksAdded { first, tasks } => {
+                let count = self.starts.len().max(first + tasks.len());
+                self.attempts.resize(count, Vec::new());
+                self.starts.resize(count, 0);
+            }
             Event::AttemptPlanned { attempt, attempt_no, tier, model, .. } => {
                 self.starts[attempt.task_index] = attempt.start_no;
                 let attempts = &mut self.attempts[attempt.task_index];
@@ -174,6 +179,9 @@ impl Reporter {
             | Event::RetryPlanned { .. }
             | Event::LimitRaised { .. }
             | Event::Cancelled { .. }
+            | Event::ApprovalAsked { .. }
+            | Event::WordGiven { .. }
+            | Event::OutcomeReached { .. }
             | Event::RuntimeMet { .. }
             | Event::RunResumed { .. }
             | Event::BudgetReached { .. }

@@ -71,7 +71,7 @@ fn stopped(task: &Task, why: StopReason, cancel_reason: &str) -> Failure {
         StopReason::Idle => Failure::new(FailureKind::Timeout, "nothing was heard of the agent for too long; stopped"),
         StopReason::TaskDeadline => Failure::new(FailureKind::Timeout, deadline_passed(task)),
         StopReason::RunDeadline => Failure::new(FailureKind::Timeout, cancel_reason),
-        StopReason::Cancel => Failure::new(FailureKind::Stopped, cancel_reason),
+        StopReason::Cancel | StopReason::Unneeded => Failure::new(FailureKind::Stopped, cancel_reason),
     }
 }
 
@@ -92,11 +92,15 @@ pub(super) fn recalled(task: &Task, outcome: Outcome, answer: Option<Arc<str>>) 
     Err(Unread { failure, answer })
 }
 
-/// How a fact tells it. Only what ended because somebody cancelled the run is cancelled.
+/// How a fact tells it. Only what ended because somebody cancelled the run, or
+/// because it is no longer needed, is cancelled.
 pub(super) fn outcome(verdict: &Verdict, stopping: Option<StopReason>) -> Outcome {
     match verdict {
         Ok(_) => Outcome::Completed,
-        Err(Unread { failure, .. }) if stopping == Some(StopReason::Cancel) && failure.kind == FailureKind::Stopped => {
+        Err(Unread { failure, .. })
+            if matches!(stopping, Some(StopReason::Cancel | StopReason::Unneeded))
+                && failure.kind == FailureKind::Stopped =>
+        {
             Outcome::Cancelled
         }
         Err(Unread { failure, .. }) if failure.kind == FailureKind::Question => {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::core::fact::Fact;
 use crate::core::run::RunMachine;
+use crate::core::strategy::Word;
 use crate::core::time::Time;
 use crate::runtime::{Contract, Runtime};
 
@@ -102,13 +103,21 @@ pub enum Told {
     Warning(String),
 }
 
-/// Drives a run to its end. `cancels` carries the reasons of those who want it to end early, and ends the run when it
-/// is closed; `tell` is told every fact, in order, as soon as it is one.
+/// What somebody outside wants of a run.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Wish {
+    /// It is to end early, for this reason; asked twice, it ends at once.
+    End(String),
+    /// Its strategy is to be told this.
+    Tell(Word),
+}
+
+/// Drives a run to its end. `wishes` carries what others want of it, and ends the run when it is closed; `tell` is told every fact, in order, as soon as it is one.
 pub async fn drive(
     mut machine: RunMachine,
     runtime: &mut impl Runtime,
     mut clock: Clock,
-    cancels: &mut UnboundedReceiver<String>,
+    wishes: &mut UnboundedReceiver<Wish>,
     mut recorder: Recorder,
     tell: &mut impl FnMut(Told),
 ) {
@@ -138,10 +147,14 @@ pub async fn drive(
         let wake = machine.next_deadline().into_iter().chain(runtime.next_time()).min();
         tokio::select! {
             biased;
-            reason = cancels.recv(), if is_wanted => {
-                is_wanted = reason.is_some();
-                machine.handle_cancel(reason.as_deref().unwrap_or(NOBODY_WAITS), clock.now());
-            }
+            wish = wishes.recv(), if is_wanted => match wish {
+                Some(Wish::End(reason)) => machine.handle_cancel(&reason, clock.now()),
+                Some(Wish::Tell(word)) => machine.handle_word(&word, clock.now()),
+                None => {
+                    is_wanted = false;
+                    machine.handle_cancel(NOBODY_WAITS, clock.now());
+                }
+            },
             report = runtime.next_report(now) => {
                 contract.reported(&report);
                 machine.handle_report(report, clock.now());

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::{Clock, Recorder, Told};
 use crate::core::action::AttemptRef;
 use crate::core::run::RunMachine;
+use crate::core::strategy::Word;
 use crate::core::time::Time;
 use crate::runtime::Contract;
 use crate::runtime::tools::{Call, ToolRuntime};
@@ -89,6 +90,13 @@ impl Stepwise {
     pub fn cancel(&mut self, reason: &str, tell: &mut impl FnMut(Told)) {
         let now = self.clock.now();
         self.machine.handle_cancel(reason, now);
+        self.settle(tell, now);
+    }
+
+    /// Somebody tells the run's strategy something.
+    pub fn tell(&mut self, word: &Word, tell: &mut impl FnMut(Told)) {
+        let now = self.clock.now();
+        self.machine.handle_word(word, now);
         self.settle(tell, now);
     }
 

@@ -27,7 +27,7 @@ const TRIES_MAX: u32 = 10_000;
 /// SQLite's 1,000 that costs a large run nearly half of its journal's time; with this it comes every 60,000 facts or so.
 const LOG_PAGES: u32 = 8_000;
 
-/// Format 1. `sqlite3 FILE` shows a run with `SELECT * FROM log` and its results with `SELECT * FROM results`.
+/// Format 2, whose tables are those of format 1. `sqlite3 FILE` shows a run with `SELECT * FROM log` and its results with `SELECT * FROM results`.
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// SQLite holds its locks through descriptors of the file, and closing any other descriptor of it in the same process
@@ -53,10 +53,11 @@ impl Database {
                 made = Some(database);
             }
         }
-        let database = made.map_or_else(|| Self::make(path), Ok)?;
+        let mut database = made.map_or_else(|| Self::make(path), Ok)?;
         if database.connection.is_readonly("main").map_err(|error| database.failed(error))? {
             return Err(JournalError::ReadOnly { path: database.path });
         }
+        database.raise_format()?;
         let synchronous = match durability {
             Durability::Process => "NORMAL",
             Durability::Power => "FULL",
@@ -142,6 +143,18 @@ impl Database {
             return Err(JournalError::Unshared { path: database.path, mode });
         }
         Ok(database)
+    }
+
+    /// Says of a file of an earlier format that it may hold what only this one can: earlier releases then leave it alone.
+    fn raise_format(&mut self) -> Result<(), JournalError> {
+        if self.number("user_version")? < FORMAT {
+            let path = self.path.clone();
+            let failed = |error| JournalError::of(&path, error);
+            let transaction = self.begin()?;
+            transaction.pragma_update(None, "user_version", FORMAT).map_err(failed)?;
+            transaction.commit().map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Gives the file a write-ahead log, and says how it is really written afterwards.

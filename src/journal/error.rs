@@ -253,7 +253,7 @@ mod tests {
             JournalError::ReadOnly { path: path() },
             JournalError::NoDatabase { path: path() },
             JournalError::Foreign { path: path(), application: 7 },
-            JournalError::Newer { path: path(), found: 2 },
+            JournalError::Newer { path: path(), found: 3 },
             JournalError::Unshared { path: path(), mode: "delete".into() },
             JournalError::Full { path: path(), source: sqlite(13) },
             JournalError::Busy { path: path() },
@@ -287,7 +287,7 @@ mod tests {
                 "`runs.db` is no SQLite database and was left as it is; name another file for the journal",
                 "`runs.db` is the database of another program (application id 7) and was left as it is; name another \
                  file for the journal",
-                "the journal `runs.db` has format 2, and this release reads formats up to 1; it was left as it is; use \
+                "the journal `runs.db` has format 3, and this release reads formats up to 2; it was left as it is; use \
                  the release that wrote it, or name another file",
                 "the journal `runs.db` is on a file system that several processes cannot share safely (journal mode \
                  `delete`); put it on a local disk",

@@ -1,6 +1,7 @@
 //! Writing a run: facts are taken at once and committed in groups.
 
 use std::fmt;
+use std::sync::Arc;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params};
@@ -9,8 +10,9 @@ use super::database::Database;
 use super::error::JournalError;
 use super::lock::Lock;
 use super::record::{Record, TextsOut};
-use super::{Run, place};
-use crate::core::fact::Fact;
+use super::{Run, place, write_tasks};
+use crate::core::fact::{Event, Fact};
+use crate::core::plan::Task;
 use crate::core::time::Time;
 
 /// The one who writes a run. Dropping it gives the run's lock back; facts that were not committed are gone then.
@@ -24,6 +26,8 @@ pub struct RunLog {
     /// Their bodies, one behind the other.
     bodies: Vec<u8>,
     texts: TextsOut,
+    /// Tasks that the facts to commit add, and the number of their first.
+    added: Vec<(usize, Arc<[Task]>)>,
     stops: Stops,
     _lock: Lock,
 }
@@ -55,6 +59,7 @@ impl RunLog {
             rows: Vec::new(),
             bodies: Vec::new(),
             texts: TextsOut::default(),
+            added: Vec::new(),
             stops: Stops { count: stops, version: None },
             _lock: lock,
         }
@@ -70,6 +75,9 @@ impl RunLog {
     /// # Panics
     /// Never: a record can always be written as JSON.
     pub fn append(&mut self, fact: &Fact) {
+        if let Event::TasksAdded { first, tasks } = &fact.event {
+            self.added.push((*first, tasks.clone()));
+        }
         let (record, task) = Record::of(&fact.event, &mut self.texts);
         record.write(&mut self.bodies).expect("a record has no map and no foreign serializer");
         self.rows.push(Row { at: fact.at, kind: record.kind(), task, end: self.bodies.len() });
@@ -86,9 +94,10 @@ impl RunLog {
         if self.rows.is_empty() {
             return Ok(self.committed);
         }
-        let Self { database, run, committed, rows, bodies, texts, .. } = self;
+        let Self { database, run, committed, rows, bodies, texts, added, .. } = self;
         let transaction = database.begin()?;
         let written = write_texts(&transaction, texts)
+            .and_then(|()| write_added(&transaction, run.no, added))
             .and_then(|()| write_facts(&transaction, run.no, *committed, rows, bodies))
             .and_then(|()| transaction.commit());
         written.map_err(|error| database.failed(error))?;
@@ -96,6 +105,7 @@ impl RunLog {
         rows.clear();
         bodies.clear();
         texts.texts.clear();
+        added.clear();
         Ok(*committed)
     }
 
@@ -150,6 +160,15 @@ pub(super) fn write_texts(connection: &Connection, texts: &TextsOut) -> rusqlite
         connection.prepare_cached("INSERT INTO texts (hash, text) VALUES (?1, ?2) ON CONFLICT (hash) DO NOTHING")?;
     for (hash, text) in &texts.texts {
         insert.execute(params![hash, text])?;
+    }
+    Ok(())
+}
+
+fn write_added(connection: &Connection, run: i64, added: &[(usize, Arc<[Task]>)]) -> rusqlite::Result<()> {
+    for (first, tasks) in added {
+        write_tasks(connection, run, *first, tasks)?;
+        let count = (tasks.len() as u64).cast_signed();
+        connection.execute("UPDATE runs SET tasks = tasks + ?2 WHERE run = ?1", params![run, count])?;
     }
     Ok(())
 }

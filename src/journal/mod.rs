@@ -4,7 +4,7 @@
 //! takes facts and commits them in groups, on the caller's thread. Everybody else reads ([`Journal::read`],
 //! [`Journal::runs`]) or asks for a run's end ([`Journal::request_stop`]). What facts mean is not known here.
 //!
-//! Reading order: [`database`] (the file), `schema.sql`, [`record`] (format 1), [`log`] (writing), [`stored`]
+//! Reading order: [`database`] (the file), `schema.sql`, [`record`] (what is written), [`log`] (writing), [`stored`]
 //! (reading), [`lock`] (one process for each run).
 
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::Value;
 
 use crate::core::fact::Event;
-use crate::core::plan::Plan;
+use crate::core::plan::{Plan, Task};
 use crate::core::task::hint;
 use crate::core::time::Time;
 use database::{Database, lock_path};
@@ -35,7 +35,7 @@ pub use log::RunLog;
 pub use stored::{RunRow, StoredRun};
 
 /// The format that this release writes, and the latest that it reads.
-pub const FORMAT: i32 = 1;
+pub const FORMAT: i32 = 2;
 
 /// How many runs an error names.
 const IDS_SHOWN: usize = 3;
@@ -137,7 +137,7 @@ impl Journal {
             return Err(JournalError::Taken { path: path.clone(), id: run.id.to_owned() });
         }
         let no = transaction.last_insert_rowid();
-        write_tasks(&transaction, no, run.plan).map_err(failed)?;
+        write_tasks(&transaction, no, 0, run.plan.tasks()).map_err(failed)?;
         let lock = take(&lock_path(&path, no), run.id)?;
         transaction.commit().map_err(failed)?;
         Ok(RunLog::new(self.database, lock, Run { no, id: run.id.to_owned() }, 0, 0))
@@ -261,7 +261,7 @@ pub fn reread(kind: &str, task: Option<usize>, body: &str) -> Result<(Event, Eve
     };
     let mut none = |_: &str| Ok(None);
     let record = Record::read(kind, body).map_err(told)?;
-    let event = record.event(task, &mut TextsIn::new(&mut none)).map_err(told)?;
+    let event = record.event(task, &[], &mut TextsIn::new(&mut none)).map_err(told)?;
     let (mut texts, mut written) = (TextsOut::default(), Vec::new());
     let (record, task) = Record::of(&event, &mut texts);
     let (kind, written) = (record.kind(), record.write(&mut written).map(|()| written));
@@ -269,14 +269,15 @@ pub fn reread(kind: &str, task: Option<usize>, body: &str) -> Result<(Event, Eve
     let stored: HashMap<Arc<str>, Arc<str>> = texts.texts.into_iter().collect();
     let mut find = |hash: &str| Ok(stored.get(hash).map(ToString::to_string));
     let written = String::from_utf8(written).expect("JSON is text");
-    let again = Record::read(kind, &written).and_then(|record| record.event(task, &mut TextsIn::new(&mut find)));
+    let again = Record::read(kind, &written).and_then(|record| record.event(task, &[], &mut TextsIn::new(&mut find)));
     Ok((event, again.map_err(told).expect("what is written can be read")))
 }
 
-fn write_tasks(connection: &Connection, run: i64, plan: &Plan) -> rusqlite::Result<()> {
+/// Writes tasks of a run, the first of which is number `first`.
+fn write_tasks(connection: &Connection, run: i64, first: usize, tasks: &[Task]) -> rusqlite::Result<()> {
     let (mut shared, mut texts, mut body) = (SharedOut::default(), TextsOut::default(), Vec::new());
     let mut insert = connection.prepare("INSERT INTO tasks (place, id, agent_type, body) VALUES (?1, ?2, ?3, ?4)")?;
-    for (index, task) in (0..).zip(plan.tasks()) {
+    for (index, task) in (first as u64..).zip(tasks) {
         body.clear();
         let record = TaskRecord::of(task, &mut shared, &mut texts);
         serde_json::to_writer(&mut body, &record).expect("a record has no map and no foreign serializer");

@@ -93,7 +93,7 @@ pub(super) fn read(database: &Database, run: &Run) -> Result<StoredRun, JournalE
     let mut rows = select.query(range).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
         let no = facts.len() as u64 + 1;
-        let fact = fact(row, no, plan.tasks().len(), &mut texts);
+        let fact = fact(row, no, plan.tasks(), &mut texts);
         facts.push(fact.map_err(|error| unreadable(Place::Fact(no), error))?);
     }
     Ok(StoredRun { id: run.id.clone(), started: time(started), runtime, options, plan: Arc::new(plan), facts })
@@ -107,7 +107,7 @@ fn task(row: &Row<'_>, index: usize, shared: &mut SharedIn, texts: &mut TextsIn<
     record.task(text(row, 1)?, text(row, 2)?, shared, texts)
 }
 
-fn fact(row: &Row<'_>, no: u64, tasks: usize, texts: &mut TextsIn<'_>) -> Result<Fact, Unreadable> {
+fn fact(row: &Row<'_>, no: u64, tasks: &[Task], texts: &mut TextsIn<'_>) -> Result<Fact, Unreadable> {
     if row.get::<_, i64>(0)?.cast_unsigned() != no {
         return Err(Unreadable::Content("it is missing".to_owned()));
     }
@@ -115,11 +115,11 @@ fn fact(row: &Row<'_>, no: u64, tasks: usize, texts: &mut TextsIn<'_>) -> Result
     let task = match row.get::<_, Option<i64>>(3)? {
         None => None,
         Some(index) => {
-            let known = usize::try_from(index).ok().filter(|&index| index < tasks);
-            Some(known.ok_or_else(|| Unreadable::Content(format!("its task is `{index}`, of {tasks}")))?)
+            let known = usize::try_from(index).ok().filter(|&index| index < tasks.len());
+            Some(known.ok_or_else(|| Unreadable::Content(format!("its task is `{index}`, of {}", tasks.len())))?)
         }
     };
-    let event = Record::read(text(row, 2)?, text(row, 4)?)?.event(task, texts)?;
+    let event = Record::read(text(row, 2)?, text(row, 4)?)?.event(task, tasks, texts)?;
     Ok(Fact { at, event })
 }
 

@@ -10,7 +10,7 @@ use pyo3::types::{PyList, PyString, PyType};
 
 use super::convert::to_py;
 use super::lock;
-use crate::core::plan::Plan;
+use crate::core::plan::{Plan, Task};
 use crate::core::report::TaskReport;
 use crate::workflow::result_field;
 
@@ -70,7 +70,7 @@ impl LazyField {
 
 /// The results of one run.
 pub(super) struct Results {
-    plan: Arc<Plan>,
+    plan: Mutex<Arc<Plan>>,
     runtime: &'static str,
     ended: Mutex<Vec<Option<Arc<TaskReport>>>>,
 }
@@ -79,7 +79,19 @@ impl Results {
     /// None yet.
     pub fn new(plan: Arc<Plan>, runtime: &'static str) -> Self {
         let ended = Mutex::new(vec![None; plan.tasks().len()]);
-        Self { plan, runtime, ended }
+        Self { plan: Mutex::new(plan), runtime, ended }
+    }
+
+    /// The tasks, those that were added among them.
+    pub fn plan(&self) -> Arc<Plan> {
+        lock(&self.plan).clone()
+    }
+
+    /// Tasks are added.
+    pub fn grow(&self, first: usize, tasks: &[Task]) {
+        let mut plan = lock(&self.plan);
+        Arc::make_mut(&mut plan).grow(first, tasks);
+        lock(&self.ended).resize(plan.tasks().len(), None);
     }
 
     /// A task has ended.
@@ -91,12 +103,12 @@ impl Results {
     /// The report of a task, if it has ended.
     pub fn get(&self, index: usize) -> Option<Report> {
         let task = lock(&self.ended)[index].clone()?;
-        Some(Report { plan: self.plan.clone(), task, runtime: self.runtime })
+        Some(Report { plan: self.plan(), task, runtime: self.runtime })
     }
 
     /// The reports of all tasks, in their order; `None` for one that has not ended.
     pub fn all<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let reports: Vec<Option<Report>> = (0..self.plan.tasks().len()).map(|index| self.get(index)).collect();
+        let reports: Vec<Option<Report>> = (0..self.plan().tasks().len()).map(|index| self.get(index)).collect();
         PyList::new(py, reports)
     }
 }

@@ -21,10 +21,12 @@ use super::tools::{ToolRun, Toolbox};
 use super::{bridge, errors, lock};
 use crate::agents::registry;
 use crate::core::plan::Plan;
+use crate::core::strategy::Word;
 use crate::core::task::TaskDraft;
+use crate::driver::Wish;
 use crate::journal::{Durability, Journal};
 use crate::workflow::{
-    self, Answers, InputError, Keeping, LiveSessions, Origin, Planner, Recalled, RunError, RunEvent, RunHandle,
+    self, Answers, InputError, Job, Keeping, LiveSessions, Origin, Planner, Recalled, RunError, RunEvent, RunHandle,
     RunOptions, RunSummary, TOOLS, Waiter, durability_of, recall, run_id, sessions_left_fields, stored_options,
     summary_fields, totals_fields, wait_pair,
 };
@@ -71,8 +73,15 @@ impl Engine {
     }
 
     /// Checks the tasks, starts a run of them and puts it into `started`. Nothing is spent if they cannot be run.
-    /// `tasks` are `AgentTask`s or what `fields` makes a dict of.
-    fn start(&self, py: Python<'_>, tasks: Vec<Bound<'_, PyAny>>, started: &Bound<'_, PyList>) -> PyResult<()> {
+    /// `tasks` are `AgentTask`s or what `fields` makes a dict of; none, for a `strategy` that makes them itself.
+    #[pyo3(signature = (tasks, started, strategy=None))]
+    fn start(
+        &self,
+        py: Python<'_>,
+        tasks: Vec<Bound<'_, PyAny>>,
+        started: &Bound<'_, PyList>,
+        strategy: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<()> {
         let plan = {
             // Reading a task may run foreign code, which may ask for agent types: the registry is not kept locked.
             let registry = registry().clone();
@@ -86,19 +95,22 @@ impl Engine {
             }
             planner.finish().map_err(|error| errors::input(py, &error))?
         };
+        let (job, mut source) = self.job(py, plan, strategy)?;
         let (origin, id) = match self.open_journal(py)? {
             None => (Origin::New(None), None),
             Some(journal) => {
                 let id = run_id();
-                let keeping = Keeping { journal, id: id.clone(), options: self.source.clone() };
+                let keeping = Keeping { journal, id: id.clone(), options: source.take() };
                 (Origin::New(Some(Box::new(keeping))), Some(id))
             }
         };
-        self.begin(py, plan, origin, id, started)
+        self.begin(py, job.from(origin), id, started)
     }
 
     /// Goes on with a run of the journal and puts it into `started`. `answers` are those to its agents' questions, by task
-    /// id; with `has_new_budget` what an earlier budget kept from starting is started.
+    /// id; with `has_new_budget` what an earlier budget kept from starting is started; `strategy` is what it was started
+    /// with.
+    #[pyo3(signature = (run_id, answers, has_new_budget, started, strategy=None))]
     fn resume(
         &self,
         py: Python<'_>,
@@ -106,6 +118,7 @@ impl Engine {
         answers: Answers,
         has_new_budget: bool,
         started: &Bound<'_, PyList>,
+        strategy: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<()> {
         let Some((path, durability)) = &self.journal else {
             return Err(errors::run(py, &RunError::Internal("a run was to be resumed without its journal".to_owned())));
@@ -114,7 +127,8 @@ impl Engine {
         let journal = opened.map_err(|error| errors::journal(py, &error))?;
         let recalled = py.detach(|| recall(journal, run_id, &answers, has_new_budget));
         let Recalled { id, plan, resumed } = recalled.map_err(|error| errors::resume(py, &error))?;
-        self.begin(py, plan, Origin::Resumed(Box::new(resumed)), Some(id), started)
+        let (job, _) = self.job(py, plan, strategy)?;
+        self.begin(py, job.from(Origin::Resumed(Box::new(resumed))), Some(id), started)
     }
 }
 
@@ -124,21 +138,26 @@ impl Engine {
         py.detach(|| Journal::open(path, *durability)).map(Some).map_err(|error| errors::journal(py, &error))
     }
 
-    fn begin(
-        &self,
-        py: Python<'_>,
-        plan: Arc<Plan>,
-        origin: Origin,
-        id: Option<Arc<str>>,
-        started: &Bound<'_, PyList>,
-    ) -> PyResult<()> {
-        let options = self.options.clone();
+    /// What a run is to do, and the options that a journal keeps of it.
+    fn job(&self, py: Python<'_>, plan: Arc<Plan>, strategy: Option<&Bound<'_, PyDict>>) -> PyResult<(Job, Value)> {
+        let (mut options, mut source) = (self.options.clone(), self.source.clone());
+        if let Some(fields) = strategy {
+            let fields = fields_from_py(fields).map_err(|error| errors::option_value(py, &error))?;
+            source["strategy"] = Value::Object(fields.clone());
+            options.strategy = Some(fields);
+        }
+        let registry = registry().clone();
+        let job = Job::new(plan, &options, &registry).map_err(|error| errors::input(py, &error))?;
+        Ok((job, source))
+    }
+
+    fn begin(&self, py: Python<'_>, job: Job, id: Option<Arc<str>>, started: &Bound<'_, PyList>) -> PyResult<()> {
         if let Some(toolbox) = &self.toolbox {
-            options.check_prices(&plan).map_err(|error| errors::input(py, &error))?;
-            let run = ToolRun::start(py, plan, options.settings, toolbox.clone_ref(py), origin, id)?;
+            self.options.check_prices(&job.plan).map_err(|error| errors::input(py, &error))?;
+            let run = ToolRun::start(py, job, toolbox.clone_ref(py), id)?;
             return started.append(Py::new(py, run)?);
         }
-        let runtime = options.runtime.name();
+        let (runtime, plan) = (self.options.runtime.name(), job.plan.clone());
         let (waiter, waker) = wait_pair()?;
         let ready = Arc::new(Notify::new());
         let wake = {
@@ -148,17 +167,15 @@ impl Engine {
                 ready.notify_one();
             }
         };
-        let RunHandle { events, cancels, live } =
-            workflow::start(plan.clone(), options.settings, options.runtime, origin, wake)
-                .map_err(|error| errors::run(py, &error))?;
+        let started_run = workflow::start(job, self.options.runtime.clone(), wake);
+        let RunHandle { events, wishes, live } = started_run.map_err(|error| errors::run(py, &error))?;
         let run = Run {
             events: Mutex::new(events),
             waiter,
             ready,
-            cancels,
+            wishes,
             is_cancelled: AtomicBool::new(false),
-            results: Results::new(plan.clone(), runtime),
-            plan,
+            results: Results::new(plan, runtime),
             live,
             id,
             last: Mutex::default(),
@@ -188,17 +205,22 @@ pub(super) fn task_label(task: &Bound<'_, PyDict>, index: usize) -> String {
     id.map_or_else(|| format!("number {}", index + 1), |id| format!("`{id}`"))
 }
 
+/// What a caller's function makes of a result.
+pub(super) fn mark_word(task_id: &str, mark: &Bound<'_, PyDict>) -> PyResult<Word> {
+    let mut fields = fields_from_py(mark).map_err(|error| errors::option_value(mark.py(), &error))?;
+    Ok(Word::Mark { task: task_id.into(), mark: fields.remove("mark").unwrap_or_default() })
+}
+
 /// A run that goes on by itself. Dropping it cancels the run.
 #[pyclass(frozen, module = "parallel_agents._core")]
 pub(super) struct Run {
     events: Mutex<UnboundedReceiver<RunEvent>>,
     waiter: Waiter,
     ready: Arc<Notify>,
-    cancels: UnboundedSender<String>,
+    wishes: UnboundedSender<Wish>,
     is_cancelled: AtomicBool,
     /// Kept here, so that an interrupt between two lines of Python loses none.
     results: Results,
-    plan: Arc<Plan>,
     live: LiveSessions,
     id: Option<Arc<str>>,
     /// What the run ended with, told again to whoever asks again.
@@ -210,13 +232,19 @@ impl Run {
     /// The ids of the tasks, in the order given.
     #[getter]
     fn task_ids(&self) -> Vec<String> {
-        self.plan.tasks().iter().map(|task| task.id.to_string()).collect()
+        self.results.plan().tasks().iter().map(|task| task.id.to_string()).collect()
     }
 
     /// The next event as `(kind, content)`, or `None` if there is none yet: a `result`, a `notice`, or `ended`, which is
     /// the last one and told again to whoever asks again; a run that could not be carried out raises instead.
     fn poll<'py>(&self, py: Python<'py>) -> PyResult<Option<(&'static str, Bound<'py, PyAny>)>> {
-        let event = lock(&self.events).try_recv();
+        let event = loop {
+            let event = lock(&self.events).try_recv();
+            match event {
+                Ok(RunEvent::TasksAdded { first, tasks }) => self.results.grow(first, &tasks),
+                event => break event,
+            }
+        };
         match event {
             Ok(event) => self.told(py, event).map(Some),
             Err(TryRecvError::Empty) => Ok(None),
@@ -247,7 +275,7 @@ impl Run {
 
     /// Task id to session key, of the agents that are under way.
     fn live_sessions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        super::live_sessions(py, &self.plan, &self.live)
+        super::live_sessions(py, &self.results.plan(), &self.live)
     }
 
     /// Its name in the journal, if it is kept in one.
@@ -265,6 +293,28 @@ impl Run {
         to_py(py, &report)
     }
 
+    /// What its strategy came to, once it is over; `None` where there is none.
+    fn outcome<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let outcome = match &*lock(&self.last) {
+            Some(Ok(summary)) => summary.outcome.clone(),
+            Some(Err(_)) | None => None,
+        };
+        outcome.map(|outcome| to_py(py, &outcome)).transpose()
+    }
+
+    /// Tells its strategy that a person approves of what it asked about, or does not.
+    fn approve(&self, approved: bool, reason: String) {
+        let word = Word::Approval { approved, reason: reason.into() };
+        // A run that is over asks nothing any more.
+        let _ = self.wishes.send(Wish::Tell(word));
+    }
+
+    /// Tells its strategy what the caller's function makes of the result of a task: `{"mark": ...}`.
+    fn mark(&self, task_id: &str, mark: &Bound<'_, PyDict>) -> PyResult<()> {
+        let _ = self.wishes.send(Wish::Tell(mark_word(task_id, mark)?));
+        Ok(())
+    }
+
     /// Sessions that stay behind, once the run is over: `task_id session_key reason`.
     fn sessions_left<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let left = match &*lock(&self.last) {
@@ -279,7 +329,7 @@ impl Run {
     fn cancel(&self, reason: String, insist: bool) {
         if !self.is_cancelled.swap(true, Ordering::SeqCst) || insist {
             // A run that is over takes no reason any more, and needs none.
-            let _ = self.cancels.send(reason);
+            let _ = self.wishes.send(Wish::End(reason));
         }
     }
 }
@@ -300,6 +350,11 @@ impl Run {
                 self.results.keep(report);
                 Ok(("result", self.told_result(py, index)?))
             }
+            RunEvent::TasksAdded { first, tasks } => {
+                self.results.grow(first, &tasks);
+                Ok(("notice", to_py(py, &Value::Null)?))
+            }
+            RunEvent::ApprovalAsked(subject) => Ok(("approval", to_py(py, &subject)?)),
             RunEvent::Ended(summary) => self.over_with(py, Ok(*summary)),
             RunEvent::Failed(error) => self.over_with(py, Err(error)),
         }

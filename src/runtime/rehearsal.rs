@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::fmt;
 use std::future::{pending, ready};
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,24 +79,36 @@ const TOKEN_BYTES: u64 = 4;
 /// An answer that fits no schema.
 const PROSE: &str = "Rehearsed: here is everything but the JSON that was asked for.";
 
+/// What an agent answers to an order.
+type Answer = dyn Fn(&SpawnOrder) -> Arc<str> + Send;
+
 /// The runtime.
-#[derive(Debug)]
 pub struct Rehearsal {
     model: RehearsalModel,
-    /// What the agent of each task answers.
-    answers: Vec<Arc<str>>,
+    /// What an agent answers that was ordered so.
+    answer: Box<Answer>,
     running: BTreeMap<AttemptRef, SpawnOrder>,
     due: BinaryHeap<Reverse<(Time, u64)>>,
     reports: BTreeMap<u64, Report>,
     reports_made: u64,
 }
 
+impl fmt::Debug for Rehearsal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Rehearsal")
+            .field("model", &self.model)
+            .field("running", &self.running)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Rehearsal {
-    /// A rehearsal in which the agent of task `n` answers `answers[n]`.
-    pub fn new(model: RehearsalModel, answers: Vec<Arc<str>>) -> Self {
+    /// A rehearsal in which agents answer so.
+    pub fn new(model: RehearsalModel, answer: impl Fn(&SpawnOrder) -> Arc<str> + Send + 'static) -> Self {
         Self {
             model,
-            answers,
+            answer: Box::new(answer),
             running: BTreeMap::new(),
             due: BinaryHeap::new(),
             reports: BTreeMap::new(),
@@ -151,8 +164,7 @@ impl Rehearsal {
             let (ending, share) = failure(&mut draws);
             (ending, seconds(latency.as_secs_f64() * share))
         } else {
-            let answer = self.answers.get(attempt.task_index).map(ToString::to_string).unwrap_or_default();
-            (Ending::Replied(answer), latency)
+            (Ending::Replied((self.answer)(&order).to_string()), latency)
         };
         let (ending, latency) =
             if latency > order.timeout { (Ending::TimedOut, order.timeout) } else { (ending, latency) };
@@ -208,8 +220,8 @@ pub fn price(model: &str) -> Option<Price> {
 }
 
 /// What an attempt uses at the most in a rehearsal of these answers: exact, save that it may fail before it answers.
-pub fn estimate(answers: &[Arc<str>]) -> Estimate {
-    let longest = answers.iter().map(|answer| answer.len()).max().unwrap_or(0).max(PROSE.len());
+pub fn estimate<'a>(answers: impl IntoIterator<Item = &'a Arc<str>>) -> Estimate {
+    let longest = answers.into_iter().map(|answer| answer.len()).max().unwrap_or(0).max(PROSE.len());
     Estimate { token_bytes: TOKEN_BYTES, input_extra: 0, output: longest as u64 / TOKEN_BYTES }
 }
 
@@ -284,6 +296,10 @@ mod tests {
         }
     }
 
+    fn four(_: &SpawnOrder) -> Arc<str> {
+        "four".into()
+    }
+
     fn play(rehearsal: &mut Rehearsal) -> Vec<Report> {
         let mut reports = Vec::new();
         while let Some(time) = rehearsal.next_time() {
@@ -294,7 +310,7 @@ mod tests {
 
     #[test]
     fn an_agent_is_accepted_works_and_answers_with_usage() {
-        let mut rehearsal = Rehearsal::new(RehearsalModel::default(), vec!["four".into()]);
+        let mut rehearsal = Rehearsal::new(RehearsalModel::default(), four);
         rehearsal.begin(Action::Spawn(order(0)), Time::from_millis(0));
         let reports = play(&mut rehearsal);
         assert!(matches!(&reports[0], Report::Spawned { .. }));
@@ -307,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_stopped_agent_ends_once() {
-        let mut rehearsal = Rehearsal::new(RehearsalModel::default(), vec!["four".into()]);
+        let mut rehearsal = Rehearsal::new(RehearsalModel::default(), four);
         rehearsal.begin(Action::Spawn(order(0)), Time::from_millis(0));
         rehearsal.begin(Action::Stop(order(0).attempt), Time::from_millis(100));
         let ends: Vec<Report> =
@@ -318,7 +334,7 @@ mod tests {
     #[test]
     fn more_agents_than_it_takes_are_refused_as_busy() {
         let model = RehearsalModel { agents_max: Some(1), ..RehearsalModel::default() };
-        let mut rehearsal = Rehearsal::new(model, vec!["four".into(); 2]);
+        let mut rehearsal = Rehearsal::new(model, four);
         rehearsal.begin(Action::Spawn(order(0)), Time::from_millis(0));
         rehearsal.begin(Action::Spawn(order(1)), Time::from_millis(0));
         let refused = play(&mut rehearsal).into_iter().any(
@@ -330,7 +346,7 @@ mod tests {
     #[test]
     fn agents_that_take_for_ever_run_out_of_time() {
         let model = RehearsalModel { latency: Duration::MAX, failure_rate: 1.0, ..RehearsalModel::default() };
-        let mut rehearsal = Rehearsal::new(model, Vec::new());
+        let mut rehearsal = Rehearsal::new(model, |_| "".into());
         (0..100).for_each(|index| rehearsal.begin(Action::Spawn(order(index)), Time::from_millis(0)));
         let timed_out = |report: &Report| matches!(report, Report::Ended { ending: Ending::TimedOut, .. });
         assert_eq!(play(&mut rehearsal).iter().filter(|report| timed_out(report)).count(), 100);
@@ -340,7 +356,7 @@ mod tests {
     fn the_same_seed_plays_the_same_run() {
         let run = |seed| {
             let model = RehearsalModel { seed, failure_rate: 0.5, ..RehearsalModel::default() };
-            let mut rehearsal = Rehearsal::new(model, vec!["four".into(); 20]);
+            let mut rehearsal = Rehearsal::new(model, four);
             (0..20).for_each(|index| rehearsal.begin(Action::Spawn(order(index)), Time::from_millis(0)));
             play(&mut rehearsal)
         };
@@ -352,7 +368,7 @@ mod tests {
     fn an_attempt_goes_the_same_way_whatever_else_is_played() {
         let model = RehearsalModel { failure_rate: 0.5, ..RehearsalModel::default() };
         let play_all = |indices: &[usize]| {
-            let mut rehearsal = Rehearsal::new(model.clone(), vec!["four".into(); 20]);
+            let mut rehearsal = Rehearsal::new(model.clone(), four);
             for &index in indices {
                 rehearsal.begin(Action::Spawn(order(index)), Time::from_millis(0));
             }

@@ -13,6 +13,7 @@ use crate::journal::JournalError;
 use crate::runtime::gateway::GatewayError;
 use crate::runtime::rehearsal::RehearsalError;
 
+mod adapted;
 mod children;
 mod narrate;
 mod options;
@@ -20,6 +21,7 @@ mod prepare;
 mod result;
 mod resume;
 mod start;
+mod steered;
 mod wait;
 
 #[doc(hidden)]
@@ -31,9 +33,10 @@ pub use prepare::{Planner, plan};
 pub use result::{result_field, result_fields, run_fields, sessions_left_fields, summary_fields, totals_fields};
 pub use resume::{Answers, Recalled, ResumeError, recall};
 pub use start::{
-    Keeping, Level, Origin, Resumed, RunEvent, RunHandle, RunSummary, RuntimeChoice, SessionLeft, TOOLS, run_id, start,
-    stepwise,
+    Job, Keeping, Level, Origin, Resumed, RunEvent, RunHandle, RunSummary, RuntimeChoice, SessionLeft, TOOLS, run_id,
+    start, stepwise,
 };
+pub use steered::{Steered, TaskMaker, steered};
 pub use wait::{Waiter, Waker, wait_pair};
 
 /// Input that no run can be made of. Nothing has been spent.

@@ -92,6 +92,11 @@ impl Narrator {
     }
 
     fn fold(&mut self, fact: &Fact, tell: &mut impl FnMut(RunEvent)) -> Option<TaskReport> {
+        if let Event::TasksAdded { first, tasks } = &fact.event {
+            Arc::make_mut(&mut self.plan).grow(*first, tasks);
+            lock(&self.live).resize(self.plan.tasks().len(), None);
+            tell(RunEvent::TasksAdded { first: *first, tasks: tasks.clone() });
+        }
         self.summary.progress.apply(fact);
         self.ledger.apply(fact, &self.plan);
         self.sum_up(fact);
@@ -142,8 +147,12 @@ impl Narrator {
                 key: session.key.clone(),
                 reason: reason.clone(),
             }),
+            Event::OutcomeReached { outcome } => self.summary.outcome = Some(outcome.clone()),
             Event::RunEnded
             | Event::RuntimeMet { .. }
+            | Event::TasksAdded { .. }
+            | Event::ApprovalAsked { .. }
+            | Event::WordGiven { .. }
             | Event::AttemptPlanned { .. }
             | Event::AttemptAccepted { .. }
             | Event::AttemptStarted { .. }
@@ -223,7 +232,11 @@ impl Narrator {
                     notice(Level::Warning, text);
                 }
             }
+            Event::ApprovalAsked { subject } => tell(RunEvent::ApprovalAsked(subject.clone())),
             Event::RunStarted { .. }
+            | Event::TasksAdded { .. }
+            | Event::WordGiven { .. }
+            | Event::OutcomeReached { .. }
             | Event::AttemptPlanned { .. }
             | Event::AttemptStarted { .. }
             | Event::AttemptRefused { .. }

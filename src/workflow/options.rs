@@ -31,6 +31,8 @@ pub struct RunOptions {
     pub hierarchy: ModelHierarchy,
     /// Where the agents are.
     pub runtime: RuntimeChoice,
+    /// Its strategy, for [`steered`](super::steered()).
+    pub strategy: Option<Map<String, Value>>,
 }
 
 impl RunOptions {
@@ -59,6 +61,7 @@ impl RunOptions {
             settings.retry = retry_policy(retry)?;
         }
         let hierarchy = reader.hierarchy()?;
+        let strategy = reader.object("strategy")?;
         let rehearsal = reader.object("rehearsal")?;
         let gateway = reader.object("gateway")?;
         let runtime = match (rehearsal, gateway) {
@@ -85,8 +88,9 @@ impl RunOptions {
             "output_bytes_max",
             "budget",
             "breaker",
+            "strategy",
         ])?;
-        Ok(Self { settings, hierarchy, runtime })
+        Ok(Self { settings, hierarchy, runtime, strategy })
     }
 
     /// That a budget in dollars can be kept on a runtime that tells no costs.

@@ -68,7 +68,7 @@ impl<'registry> Planner<'registry> {
     }
 }
 
-fn task(
+pub(super) fn task(
     index: usize,
     draft: TaskDraft,
     registry: &Registry,

@@ -130,6 +130,10 @@ impl Ends {
                 | Event::BreakerOpened { .. }
                 | Event::StartsStopped { .. }
                 | Event::Cancelled { .. }
+                | Event::TasksAdded { .. }
+                | Event::ApprovalAsked { .. }
+                | Event::WordGiven { .. }
+                | Event::OutcomeReached { .. }
                 | Event::SessionDeleted { .. }
                 | Event::SessionLeft { .. } => {}
             }

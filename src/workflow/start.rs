@@ -1,8 +1,9 @@
 //! Starts a run on a thread of its own and tells what becomes of it. User code never runs on that thread.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -10,9 +11,13 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use serde_json::Value;
 
-use super::RunError;
+use super::adapted::Adapted;
 use super::narrate::{LiveSessions, Narrator};
-use crate::agents::{registry, sample};
+use super::options::RunOptions;
+use super::steered::{Steered, TaskMaker, steered};
+use super::{InputError, RunError, lock};
+use crate::agents::{Registry, registry, sample};
+use crate::core::action::SpawnOrder;
 use crate::core::budget::{Cap, Ledger, Reservation};
 use crate::core::fact::{Event, Fact};
 use crate::core::hierarchy::ModelHierarchy;
@@ -22,10 +27,11 @@ use crate::core::progress::Progress;
 use crate::core::report::TaskReport;
 use crate::core::run::{Reopening, RunMachine};
 use crate::core::settings::RunSettings;
+use crate::core::strategy::Strategy;
 use crate::core::time::Time;
-use crate::driver::{Clock, NOBODY_WAITS, Recorder, Stepwise, Told, drive};
+use crate::driver::{Clock, NOBODY_WAITS, Recorder, Stepwise, Told, Wish, drive};
 use crate::journal::{Journal, NewRun, RunLog};
-use crate::runtime::gateway::{GatewayConfig, GatewayRuntime};
+use crate::runtime::gateway::{GatewayConfig, GatewayRuntime, KnownModels};
 use crate::runtime::rehearsal::{self, Rehearsal, RehearsalModel};
 use crate::runtime::tools::{Abilities, ToolRuntime};
 
@@ -80,6 +86,15 @@ pub enum RunEvent {
         /// One line.
         text: String,
     },
+    /// Tasks are added behind the others.
+    TasksAdded {
+        /// The index of the first.
+        first: usize,
+        /// Which.
+        tasks: Arc<[Task]>,
+    },
+    /// The run waits for a person's approval of this.
+    ApprovalAsked(Arc<Value>),
     /// A task has ended. Comes exactly once for each task.
     TaskEnded(Arc<TaskReport>),
     /// The run is over. The last event, unless it failed.
@@ -135,6 +150,8 @@ pub struct RunSummary {
     pub execution_time: Duration,
     /// Sessions that could not be deleted.
     pub sessions_left: Vec<SessionLeft>,
+    /// What its strategy came to, if it has one.
+    pub outcome: Option<Arc<Value>>,
 }
 
 /// A run that goes on by itself. Dropping it cancels the run.
@@ -142,8 +159,8 @@ pub struct RunSummary {
 pub struct RunHandle {
     /// What the run tells.
     pub events: UnboundedReceiver<RunEvent>,
-    /// Takes the reason for which the run is to end early; asked twice, it ends at once.
-    pub cancels: UnboundedSender<String>,
+    /// Takes what somebody wants of the run.
+    pub wishes: UnboundedSender<Wish>,
     /// The sessions of agents that are under way.
     pub live: LiveSessions,
 }
@@ -203,16 +220,48 @@ pub fn run_id() -> Arc<str> {
     format!("{}-{:06x}", time.replace('T', "-"), seed() & 0xff_ffff).into()
 }
 
+/// What a run is to do.
+#[derive(Debug)]
+pub struct Job {
+    /// Its tasks, those that were added before among them.
+    pub plan: Arc<Plan>,
+    /// Its bounds.
+    pub settings: RunSettings,
+    /// What watches its tasks end, if anything does.
+    pub strategy: Option<Box<dyn Strategy>>,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl Job {
+    /// A run that begins with `plan`, or, where it is empty, with what its strategy begins with.
+    pub fn new(plan: Arc<Plan>, options: &RunOptions, registry: &Registry) -> Result<Self, InputError> {
+        let settings = options.settings.clone();
+        let Some(spec) = options.strategy.clone() else {
+            return Ok(Self { plan, settings, strategy: None, origin: Origin::New(None) });
+        };
+        let maker = TaskMaker::new(registry.clone(), options.hierarchy.clone());
+        let Steered { strategy, first } = steered(spec, &plan, maker)?;
+        let plan = if plan.tasks().is_empty() { Arc::new(Plan::new(first)?) } else { plan };
+        Ok(Self { plan, settings, strategy: Some(strategy), origin: Origin::New(None) })
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub fn from(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+}
+
 /// A machine, what tells of it, and what keeps it.
 fn begin(
-    plan: Arc<Plan>,
-    mut settings: RunSettings,
-    origin: Origin,
+    job: Job,
     (runtime, seed): (&str, u64),
     now: Time,
     live: LiveSessions,
     tell: &mut impl FnMut(RunEvent),
 ) -> Result<(RunMachine, Narrator, Recorder), RunError> {
+    let Job { plan, mut settings, strategy, origin } = job;
     match origin {
         Origin::New(keeping) => {
             let log = match keeping {
@@ -233,16 +282,14 @@ fn begin(
                 }
             };
             let narrator = Narrator::new(plan.clone(), &settings, live);
-            Ok((RunMachine::new(plan, settings, seed, now), narrator, Recorder::new(log)))
+            Ok((RunMachine::steered(plan, settings, strategy, seed, now), narrator, Recorder::new(log)))
         }
         Origin::Resumed(resumed) => {
             let Resumed { facts, log, reopening, stop } = *resumed;
             settings.journaled = true;
             let past = facts.iter().cloned();
-            let machine = match &stop {
-                Some(reason) => RunMachine::restore_to_stop(plan.clone(), settings.clone(), past, reason, seed, now),
-                None => RunMachine::restore(plan.clone(), settings.clone(), past, &reopening, seed, now),
-            };
+            let how = (&*reopening, stop.as_deref());
+            let machine = RunMachine::restore_steered(plan.clone(), settings.clone(), strategy, past, how, seed, now);
             let narrator = Narrator::recalling(plan, &settings, live, &facts, &machine.reopened(), tell);
             Ok((machine, narrator, Recorder::new(Some(log))))
         }
@@ -250,15 +297,9 @@ fn begin(
 }
 
 /// Starts a run, or goes on with one. `wake` is called on the run's thread after each event.
-pub fn start(
-    plan: Arc<Plan>,
-    settings: RunSettings,
-    choice: RuntimeChoice,
-    origin: Origin,
-    wake: impl Fn() + Send + 'static,
-) -> Result<RunHandle, RunError> {
+pub fn start(job: Job, choice: RuntimeChoice, wake: impl Fn() + Send + 'static) -> Result<RunHandle, RunError> {
     let (events, receiver) = unbounded_channel();
-    let (cancels, mut cancel_reasons) = unbounded_channel();
+    let (wishes, mut asked_for) = unbounded_channel();
     let live = LiveSessions::default();
     let live_here = live.clone();
     let body = move || {
@@ -270,7 +311,7 @@ pub fn start(
         let run = AssertUnwindSafe(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| RunError::Internal(error.to_string()))?;
-            runtime.block_on(run(plan, settings, choice, origin, &mut cancel_reasons, live_here, &mut tell))
+            runtime.block_on(run(job, choice, &mut asked_for, live_here, &mut tell))
         });
         let result = catch_unwind(run).unwrap_or_else(|panic| Err(RunError::Internal(panic_text(&*panic))));
         tell(match result {
@@ -282,7 +323,7 @@ pub fn start(
     };
     let thread = thread::Builder::new().name("parallel-agents".to_owned()).spawn(body);
     thread.map_err(|error| RunError::Internal(format!("no thread could be started: {error}")))?;
-    Ok(RunHandle { events: receiver, cancels, live })
+    Ok(RunHandle { events: receiver, wishes, live })
 }
 
 pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
@@ -291,72 +332,132 @@ pub(super) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 async fn run(
-    plan: Arc<Plan>,
-    settings: RunSettings,
+    job: Job,
     choice: RuntimeChoice,
-    origin: Origin,
-    cancels: &mut UnboundedReceiver<String>,
+    wishes: &mut UnboundedReceiver<Wish>,
     live: LiveSessions,
     tell: &mut impl FnMut(RunEvent),
 ) -> Result<RunSummary, RunError> {
-    let name = choice.name();
     match choice {
-        RuntimeChoice::Rehearsal(model) => {
-            let answers: Vec<Arc<str>> = plan.tasks().iter().map(rehearsed_answer).collect();
-            let plan = Arc::new(priced(&plan));
-            let settings = RunSettings { estimate: rehearsal::estimate(&answers), ..settings };
-            let mut clock = Clock::played(model.speed);
-            clock.reach(origin.latest());
+        RuntimeChoice::Rehearsal(model) => rehearse(job, model, wishes, live, tell).await,
+        RuntimeChoice::Gateway(config) => run_on_gateway(job, config, wishes, live, tell).await,
+    }
+}
+
+async fn rehearse(
+    job: Job,
+    model: RehearsalModel,
+    wishes: &mut UnboundedReceiver<Wish>,
+    live: LiveSessions,
+    tell: &mut impl FnMut(RunEvent),
+) -> Result<RunSummary, RunError> {
+    let Job { plan, settings, strategy, origin } = job;
+    let answer = |task: &Task| (task.id.clone(), rehearsed_answer(task, strategy.as_deref()));
+    let answers: HashMap<Arc<str>, Arc<str>> = plan.tasks().iter().map(answer).collect();
+    let settings = RunSettings { estimate: rehearsal::estimate(answers.values()), ..settings };
+    let answers = Arc::new(Mutex::new(answers));
+    let known = answers.clone();
+    let strategy = strategy.map(|strategy| -> Box<dyn Strategy> {
+        Box::new(Adapted::new(strategy, move |task: &mut Task, strategy: &dyn Strategy| {
+            task.hierarchy = Arc::new(task.hierarchy.priced(rehearsal::price));
+            lock(&known).insert(task.id.clone(), rehearsed_answer(task, Some(strategy)));
+        }))
+    });
+    let plan = Arc::new(priced(&plan));
+    let mut clock = Clock::played(model.speed);
+    clock.reach(origin.latest());
+    let how = ("rehearsal", model.seed);
+    let (machine, mut narrator, recorder) =
+        begin(Job { plan, settings, strategy, origin }, how, clock.now(), live, tell)?;
+    let answer = move |order: &SpawnOrder| lock(&answers).get(&order.task_id).cloned().unwrap_or_default();
+    let mut runtime = Rehearsal::new(model, answer);
+    drive(machine, &mut runtime, clock, wishes, recorder, &mut |told| narrator.observe(told, tell)).await;
+    Ok(narrator.into_summary())
+}
+
+async fn run_on_gateway(
+    job: Job,
+    config: GatewayConfig,
+    wishes: &mut UnboundedReceiver<Wish>,
+    live: LiveSessions,
+    tell: &mut impl FnMut(RunEvent),
+) -> Result<RunSummary, RunError> {
+    const NAME: &str = "gateway";
+    let Job { plan, settings, strategy, origin } = job;
+    let clock = Clock::real();
+    if let Origin::Resumed(_) = &origin {
+        // Its tiers are those that the gateway knew, and its agents are to be found whoever wants it to end.
+        let mut runtime = if is_over(&origin) { None } else { Some(GatewayRuntime::connect(&config).await?) };
+        let strategy = match (strategy, &runtime) {
+            (Some(strategy), Some(runtime)) => Some(fitted(strategy, known_models(runtime, tell).await)),
+            (strategy, _) => strategy,
+        };
+        let (machine, mut narrator, recorder) =
+            begin(Job { plan, settings, strategy, origin }, (NAME, seed()), clock.now(), live, tell)?;
+        if let Some(runtime) = &mut runtime {
+            drive(machine, runtime, clock, wishes, recorder, &mut |told| narrator.observe(told, tell)).await;
+        }
+        return Ok(narrator.into_summary());
+    }
+    let connected = if plan.tasks().is_empty() {
+        Err("there is nothing to do".to_owned())
+    } else {
+        tokio::select! {
+            biased;
+            reason = cancelled(wishes) => Err(reason),
+            connected = connect(plan.clone(), config, tell) => Ok(connected?),
+        }
+    };
+    match connected {
+        Ok((plan, mut runtime, known)) => {
+            let strategy = strategy.map(|strategy| fitted(strategy, known));
             let (machine, mut narrator, recorder) =
-                begin(plan, settings, origin, (name, model.seed), clock.now(), live, tell)?;
-            let mut runtime = Rehearsal::new(model, answers);
-            drive(machine, &mut runtime, clock, cancels, recorder, &mut |told| narrator.observe(told, tell)).await;
+                begin(Job { plan, settings, strategy, origin }, (NAME, seed()), clock.now(), live, tell)?;
+            drive(machine, &mut runtime, clock, wishes, recorder, &mut |told| narrator.observe(told, tell)).await;
             Ok(narrator.into_summary())
         }
-        RuntimeChoice::Gateway(config) => {
-            let clock = Clock::real();
-            if let Origin::Resumed(_) = &origin {
-                // Its tiers are those that the gateway knew, and its agents are to be found whoever wants it to end.
-                let mut runtime = if is_over(&origin) { None } else { Some(GatewayRuntime::connect(&config).await?) };
-                let (machine, mut narrator, recorder) =
-                    begin(plan, settings, origin, (name, seed()), clock.now(), live, tell)?;
-                if let Some(runtime) = &mut runtime {
-                    drive(machine, runtime, clock, cancels, recorder, &mut |told| narrator.observe(told, tell)).await;
-                }
-                return Ok(narrator.into_summary());
+        Err(reason) => {
+            // Kept like any other: its name has been told.
+            let (_, mut narrator, mut recorder) = begin(
+                Job { plan: plan.clone(), settings: settings.clone(), strategy: None, origin },
+                (NAME, 0),
+                clock.now(),
+                live,
+                tell,
+            )?;
+            let mut machine = RunMachine::cancelled(plan, settings, strategy, &reason, clock.now());
+            while let Some(fact) = machine.poll_fact() {
+                recorder.take(&fact);
+                narrator.observe(Told::Fact(fact), tell);
             }
-            let connected = if plan.tasks().is_empty() {
-                Err("there is nothing to do".to_owned())
-            } else {
-                tokio::select! {
-                    biased;
-                    reason = cancels.recv() => Err(reason.unwrap_or_else(|| NOBODY_WAITS.to_owned())),
-                    connected = connect(plan.clone(), config, tell) => Ok(connected?),
-                }
-            };
-            match connected {
-                Ok((plan, mut runtime)) => {
-                    let (machine, mut narrator, recorder) =
-                        begin(plan, settings, origin, (name, seed()), clock.now(), live, tell)?;
-                    drive(machine, &mut runtime, clock, cancels, recorder, &mut |told| narrator.observe(told, tell))
-                        .await;
-                    Ok(narrator.into_summary())
-                }
-                Err(reason) => {
-                    // Kept like any other: its name has been told.
-                    let (_, mut narrator, mut recorder) =
-                        begin(plan.clone(), settings.clone(), origin, (name, 0), clock.now(), live, tell)?;
-                    let mut machine = RunMachine::cancelled(plan, settings, &reason, clock.now());
-                    while let Some(fact) = machine.poll_fact() {
-                        recorder.take(&fact);
-                        narrator.observe(Told::Fact(fact), tell);
-                    }
-                    recorder.write(&mut machine, clock.now(), &mut |told| narrator.observe(told, tell));
-                    Ok(narrator.into_summary())
-                }
-            }
+            recorder.write(&mut machine, clock.now(), &mut |told| narrator.observe(told, tell));
+            Ok(narrator.into_summary())
         }
     }
+}
+
+/// The reason for which somebody wants the run to end.
+async fn cancelled(wishes: &mut UnboundedReceiver<Wish>) -> String {
+    loop {
+        match wishes.recv().await {
+            None => return NOBODY_WAITS.to_owned(),
+            Some(Wish::End(reason)) => return reason,
+            // Nothing has been asked yet.
+            Some(Wish::Tell(_)) => {}
+        }
+    }
+}
+
+/// The strategy, its tasks limited to the models that the gateway knows.
+fn fitted(strategy: Box<dyn Strategy>, known: Option<KnownModels>) -> Box<dyn Strategy> {
+    let Some(known) = known else { return strategy };
+    Box::new(Adapted::new(strategy, move |task: &mut Task, _: &dyn Strategy| {
+        let usable = task.hierarchy.usable(|model| known.may_have(model), || known.names.clone());
+        // Where none is left, the first attempt tells why.
+        if let Ok((usable, _)) = usable {
+            task.hierarchy = Arc::new(usable);
+        }
+    }))
 }
 
 /// Whether nothing is left to do of a run of an earlier process.
@@ -381,15 +482,15 @@ fn priced(plan: &Plan) -> Plan {
 
 /// A run whose calls the caller makes.
 pub fn stepwise(
-    plan: Arc<Plan>,
-    settings: RunSettings,
+    job: Job,
     abilities: Abilities,
-    origin: Origin,
     live: LiveSessions,
     tell: &mut impl FnMut(RunEvent),
 ) -> Result<(Stepwise, Narrator), RunError> {
+    let Job { plan, settings, strategy, origin } = job;
     let clock = Clock::real();
-    let (machine, narrator, recorder) = begin(plan, settings, origin, (TOOLS, seed()), clock.now(), live, tell)?;
+    let (machine, narrator, recorder) =
+        begin(Job { plan, settings, strategy, origin }, (TOOLS, seed()), clock.now(), live, tell)?;
     Ok((Stepwise::new(machine, ToolRuntime::new(abilities), clock, recorder), narrator))
 }
 
@@ -399,22 +500,27 @@ pub(super) fn seed() -> u64 {
     fastrand::u64(..)
 }
 
+/// What a gateway says of its models, if it says anything.
+async fn known_models(runtime: &GatewayRuntime, tell: &mut impl FnMut(RunEvent)) -> Option<KnownModels> {
+    match runtime.models().await {
+        Ok(known) => Some(known),
+        // A gateway that does not tell its models may still run them: the first attempt will show.
+        Err(reason) => {
+            let text = format!("the gateway does not tell which models it knows ({reason})");
+            tell(RunEvent::Notice { level: Level::Info, text });
+            None
+        }
+    }
+}
+
 /// Connects, and passes over the tiers that the gateway does not know.
 async fn connect(
     plan: Arc<Plan>,
     config: GatewayConfig,
     tell: &mut impl FnMut(RunEvent),
-) -> Result<(Arc<Plan>, GatewayRuntime), RunError> {
+) -> Result<(Arc<Plan>, GatewayRuntime, Option<KnownModels>), RunError> {
     let runtime = GatewayRuntime::connect(&config).await?;
-    let known = match runtime.models().await {
-        Ok(known) => known,
-        // A gateway that does not tell its models may still run them: the first attempt will show.
-        Err(reason) => {
-            let text = format!("the gateway does not tell which models it knows ({reason})");
-            tell(RunEvent::Notice { level: Level::Info, text });
-            return Ok((plan, runtime));
-        }
-    };
+    let Some(known) = known_models(&runtime, tell).await else { return Ok((plan, runtime, None)) };
     let mut warned: Vec<Arc<str>> = Vec::new();
     let plan = Plan::clone(&plan).with_hierarchies(|hierarchy| {
         let (usable, passed_over) = hierarchy.usable(|model| known.may_have(model), || known.names.clone())?;
@@ -427,12 +533,15 @@ async fn connect(
         }
         Ok::<_, RunError>(Arc::new(usable))
     })?;
-    Ok((Arc::new(plan), runtime))
+    Ok((Arc::new(plan), runtime, Some(known)))
 }
 
 /// What the agent of `task` answers in a rehearsal: the example of its contract, each text marked as rehearsed.
-fn rehearsed_answer(task: &Task) -> Arc<str> {
+fn rehearsed_answer(task: &Task, strategy: Option<&dyn Strategy>) -> Arc<str> {
     const MARK: &str = "[rehearsal, no AI]";
+    if let Some(value) = strategy.and_then(|strategy| strategy.rehearse(task)) {
+        return value.as_str().map_or_else(|| value.to_string().into(), Into::into);
+    }
     let text = match task.format {
         OutputFormat::Json => {
             let agent_type = registry().get(&task.agent_type).ok();

@@ -75,6 +75,10 @@ pub fn attempts(facts: &[Fact]) -> BTreeMap<String, Attempt> {
             | Event::TaskReopened { .. }
             | Event::StartsStopped { .. }
             | Event::Cancelled { .. }
+            | Event::TasksAdded { .. }
+            | Event::ApprovalAsked { .. }
+            | Event::WordGiven { .. }
+            | Event::OutcomeReached { .. }
             | Event::SessionDeleted { .. }
             | Event::SessionLeft { .. }
             | Event::RunEnded => {}
@@ -151,6 +155,10 @@ fn started_again(facts: &[Fact]) -> Option<usize> {
         | Event::TaskReopened { .. }
         | Event::StartsStopped { .. }
         | Event::Cancelled { .. }
+        | Event::TasksAdded { .. }
+        | Event::ApprovalAsked { .. }
+        | Event::WordGiven { .. }
+        | Event::OutcomeReached { .. }
         | Event::SessionDeleted { .. }
         | Event::SessionLeft { .. }
         | Event::RunEnded => None,

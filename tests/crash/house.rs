@@ -72,7 +72,10 @@ impl House {
         let keeper = Keeper {
             clock: Clock::played(model.speed),
             speed: model.speed.expect("a speed"),
-            rehearsal: Rehearsal::new(model.clone(), answers.to_vec()),
+            rehearsal: Rehearsal::new(model.clone(), {
+                let answers = answers.to_vec();
+                move |order| answers[order.attempt.task_index].clone()
+            }),
             agents: BTreeMap::new(),
             keys: BTreeMap::new(),
             followed: BTreeSet::new(),

@@ -325,6 +325,10 @@ pub fn census(facts: &[Fact], counts: &mut BTreeMap<String, usize>) {
             | Event::AttemptStarted { .. }
             | Event::RetryPlanned { .. }
             | Event::RuntimeMet { .. }
+            | Event::TasksAdded { .. }
+            | Event::ApprovalAsked { .. }
+            | Event::WordGiven { .. }
+            | Event::OutcomeReached { .. }
             | Event::RunEnded => continue,
         };
         *counts.entry(name).or_default() += 1;

@@ -29,7 +29,7 @@ pub fn truth(page: &AttemptPage) -> Truth {
             Some(Meaning::Fails(_)),
             Some(StopReason::Timeout | StopReason::Idle | StopReason::TaskDeadline | StopReason::RunDeadline),
         ) => Truth::Failed(FailureKind::Timeout),
-        (Some(Meaning::Fails(_)), Some(StopReason::Cancel)) => Truth::Cancelled,
+        (Some(Meaning::Fails(_)), Some(StopReason::Cancel | StopReason::Unneeded)) => Truth::Cancelled,
         (Some(Meaning::Fails(kind)), None) => Truth::Failed(*kind),
     }
 }

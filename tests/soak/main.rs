@@ -115,7 +115,7 @@ fn soak(usd: f64, journal: Option<Journal>) -> Witness {
     let model =
         RehearsalModel { seed: SEED, failure_rate: 0.3, agents_max: Some(AGENTS_MAX), ..RehearsalModel::default() };
     let mut witness = Witness::new(plan.clone(), settings.clone());
-    let mut rehearsal = Rehearsal::new(model, answers);
+    let mut rehearsal = Rehearsal::new(model, move |order| answers[order.attempt.task_index].clone());
     let machine = RunMachine::new(plan, settings, SEED, clock.now());
     let (_keep, mut cancels) = unbounded_channel();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");

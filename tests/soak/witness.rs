@@ -147,6 +147,10 @@ impl Witness {
             | Event::RunResumed { .. }
             | Event::StartsStopped { .. }
             | Event::Cancelled { .. }
+            | Event::TasksAdded { .. }
+            | Event::ApprovalAsked { .. }
+            | Event::WordGiven { .. }
+            | Event::OutcomeReached { .. }
             | Event::SessionDeleted { .. }
             | Event::SessionLeft { .. }
             | Event::RunEnded => {}

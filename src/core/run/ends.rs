@@ -170,7 +170,7 @@ impl RunMachine {
 
     /// Keeps the answer of a completed task as those that build on it are shown it.
     pub(super) fn keep_answer(&mut self, index: usize, value: &Value) {
-        if !self.plan.dependents(index).is_empty() {
+        if !self.plan.dependents(index).is_empty() || self.grows() {
             self.records[index].answer = Some(match value {
                 Value::String(text) => text.as_str().into(),
                 other => other.to_string().into(),
@@ -321,6 +321,7 @@ impl RunMachine {
     fn why_early(&self) -> &str {
         match &self.starts_stopped {
             Some(reason) if self.cancelled.is_none() => reason,
+            None if self.cancelled.is_none() => self.enough().unwrap_or_default(),
             Some(_) | None => &self.cancel_reason,
         }
     }
@@ -331,7 +332,7 @@ impl RunMachine {
         let reason = self.why_early().to_owned();
         let was_live = matches!(self.records[index].state, State::Live(_));
         let raw = self.records[index].raw.take();
-        if self.cancelled.is_none() && self.starts_stopped.is_none() {
+        if self.cancelled.is_none() && self.starts_stopped.is_none() && self.enough().is_none() {
             // Its order was taken back because its own time was up.
             let reason = deadline_passed(&self.plan.tasks()[index]);
             return self.end_task(index, End::Timeout { reason, raw }, now);
@@ -343,7 +344,8 @@ impl RunMachine {
                 | StopReason::Cancel
                 | StopReason::Timeout
                 | StopReason::Idle
-                | StopReason::TaskDeadline,
+                | StopReason::TaskDeadline
+                | StopReason::Unneeded,
             )
             | None => End::Cancelled { reason, raw },
         };
@@ -373,6 +375,8 @@ impl RunMachine {
                 continue;
             }
             self.mark_ended(index);
+            self.records[index].completed = matches!(end, End::Completed { .. });
+            self.note_end(index, &end);
             self.drop_answers(self.plan.clone().dependencies(index).iter().copied());
             if !matches!(end, End::Completed { .. }) {
                 for &dependent in self.plan.dependents(index).iter().rev() {
@@ -396,9 +400,10 @@ impl RunMachine {
 
     /// Answers that nobody needs any more take no room.
     pub(super) fn drop_answers(&mut self, indices: impl IntoIterator<Item = usize>) {
+        let grows = self.grows();
         for index in indices {
             let record = &mut self.records[index];
-            if record.dependents_open == 0 {
+            if record.dependents_open == 0 && !grows {
                 record.answer = None;
             }
         }
@@ -420,7 +425,7 @@ impl RunMachine {
     }
 
     pub(super) fn end_early(&mut self, why: StopReason, reason: &str, now: Time) {
-        if self.cancelled.is_some_and(|earlier| earlier >= why) || self.unended == 0 {
+        if self.cancelled.is_some_and(|earlier| earlier >= why) || self.is_winding_up() {
             return;
         }
         self.cancelled = Some(why);

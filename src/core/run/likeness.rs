@@ -177,13 +177,8 @@ impl Chance {
     }
 
     fn compare(&self, seed: u64) {
-        let (machine, past) = RunMachine::recalled(
-            self.machine.plan.clone(),
-            self.machine.settings.clone(),
-            self.facts.iter().cloned(),
-            seed,
-            self.now,
-        );
+        let blank = RunMachine::blank(self.machine.plan.clone(), self.machine.settings.clone(), seed, self.now);
+        let (machine, past) = blank.recalled(self.facts.iter().cloned(), seed);
         assert!(past.unfollowed.is_empty(), "seed {seed}: {:?} were followed by nothing", past.unfollowed.keys());
         let (live, recalled) = (likeness(&self.machine, None), likeness(&machine, Some(&past)));
         for (live, recalled) in live.lines().zip(recalled.lines()) {

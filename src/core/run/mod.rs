@@ -7,7 +7,8 @@
 //!
 //! Kept throughout: a task ends exactly once; an attempt has ended before the next one of its task starts; never more
 //! agents at once than the limit in force; no action is handed out before the facts it rests on are durable. Attempts
-//! start in [`starts`], end in [`ends`]; [`restore`] makes a machine out of the facts of one that has died.
+//! start in [`starts`], end in [`ends`]; [`steer`] lets a strategy add tasks; [`restore`] makes a machine out of the facts
+//! of one that has died.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, VecDeque};
@@ -22,6 +23,7 @@ use super::plan::Plan;
 use super::record::{Phase, Record, State};
 use super::sessions::Sessions;
 use super::settings::RunSettings;
+use super::strategy::Strategy;
 use super::time::Time;
 
 mod ends;
@@ -29,8 +31,10 @@ mod ends;
 mod likeness;
 mod restore;
 mod starts;
+mod steer;
 
 pub use restore::Reopening;
+use steer::Steering;
 
 /// What a timer is for. One that no longer applies is ignored when it fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,20 +84,38 @@ pub struct RunMachine {
     /// Why no further agent is started, if none is.
     starts_stopped: Option<String>,
     finished: bool,
+    steering: Option<Steering>,
     random: fastrand::Rng,
 }
 
 impl RunMachine {
     /// A run of `plan` that starts now. The same plan, settings, seed and reports give the same run.
     pub fn new(plan: impl Into<Arc<Plan>>, settings: RunSettings, seed: u64, now: Time) -> Self {
-        let mut machine = Self::begun(plan.into(), settings, seed, now);
+        Self::steered(plan, settings, None, seed, now)
+    }
+
+    /// The same, with a strategy that watches its tasks end.
+    pub fn steered(
+        plan: impl Into<Arc<Plan>>,
+        settings: RunSettings,
+        strategy: Option<Box<dyn Strategy>>,
+        seed: u64,
+        now: Time,
+    ) -> Self {
+        let mut machine = Self::begun(plan.into(), settings, seed, now).steered_by(strategy);
         machine.advance(now);
         machine
     }
 
     /// A run that was cancelled before it could start: every task ends as cancelled, without an attempt.
-    pub fn cancelled(plan: impl Into<Arc<Plan>>, settings: RunSettings, reason: &str, now: Time) -> Self {
-        let mut machine = Self::begun(plan.into(), settings, 0, now);
+    pub fn cancelled(
+        plan: impl Into<Arc<Plan>>,
+        settings: RunSettings,
+        strategy: Option<Box<dyn Strategy>>,
+        reason: &str,
+        now: Time,
+    ) -> Self {
+        let mut machine = Self::begun(plan.into(), settings, 0, now).steered_by(strategy);
         machine.end_early(StopReason::Cancel, reason, now);
         machine.advance(now);
         machine
@@ -139,6 +161,7 @@ impl RunMachine {
             cancel_reason: String::new(),
             starts_stopped: None,
             finished: false,
+            steering: None,
             random: fastrand::Rng::with_seed(seed),
             plan,
             settings,
@@ -235,7 +258,7 @@ impl RunMachine {
         if self.finished {
             return;
         }
-        if self.cancelled == Some(StopReason::Cancel) || self.unended == 0 {
+        if self.cancelled == Some(StopReason::Cancel) || self.is_winding_up() {
             for index in 0..self.records.len() {
                 if let State::Live(live) = &self.records[index].state {
                     self.abandon(live.attempt, "the run was cancelled twice", now);
@@ -274,7 +297,7 @@ impl RunMachine {
             Report::Deleted { attempt } => {
                 if self.sessions.deleted(attempt) {
                     self.fact(now, Event::SessionDeleted { attempt });
-                    if self.unended == 0 {
+                    if self.is_winding_up() {
                         // It goes on: the patience begins anew.
                         self.timers.clear();
                     }
@@ -398,6 +421,11 @@ impl RunMachine {
             State::Live(live) if live.attempt == attempt => Some(live.phase),
             State::Live(_) | State::Blocked { .. } | State::Ready | State::Held | State::Delayed | State::Ended => None,
         }
+    }
+
+    /// Whether only sessions are left to delete.
+    fn is_winding_up(&self) -> bool {
+        self.unended == 0 && !self.awaits_word()
     }
 
     fn is_current(&self, attempt: AttemptRef) -> bool {

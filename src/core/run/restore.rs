@@ -16,6 +16,7 @@ use crate::core::plan::Plan;
 use crate::core::prompt::Reply;
 use crate::core::record::{Phase, State};
 use crate::core::settings::RunSettings;
+use crate::core::strategy::Strategy;
 use crate::core::time::Time;
 use crate::core::verdict::recalled;
 
@@ -72,34 +73,29 @@ impl RunMachine {
         seed: u64,
         now: Time,
     ) -> Self {
-        let (mut machine, past) = Self::recalled(plan.into(), settings, facts, seed, now);
-        machine.go_on(past, reopening, None, now);
-        machine
+        Self::restore_steered(plan, settings, None, facts, (reopening, None), seed, now)
     }
 
-    /// Goes on with such a run only to end it: agents that were under way are adopted and stopped, and none is started.
-    pub fn restore_to_stop(
+    /// The same with a strategy, which hears again what it has heard; `plan` holds the tasks that were added, too. With a
+    /// reason to stop the run goes on only to end: agents that were under way are adopted and stopped, and none is started.
+    pub fn restore_steered(
         plan: impl Into<Arc<Plan>>,
         settings: RunSettings,
+        strategy: Option<Box<dyn Strategy>>,
         facts: impl IntoIterator<Item = Fact>,
-        reason: &str,
+        (reopening, stop): (&[Reopening], Option<&str>),
         seed: u64,
         now: Time,
     ) -> Self {
-        let (mut machine, past) = Self::recalled(plan.into(), settings, facts, seed, now);
-        machine.go_on(past, &[], Some(reason), now);
+        let machine = Self::blank(plan.into(), settings, seed, now).steered_by(strategy);
+        let (mut machine, past) = machine.recalled(facts, seed);
+        machine.go_on(past, reopening, stop, now);
         machine
     }
 
-    /// A machine that knows what happened, and what that leaves open.
-    pub(super) fn recalled(
-        plan: Arc<Plan>,
-        settings: RunSettings,
-        facts: impl IntoIterator<Item = Fact>,
-        seed: u64,
-        now: Time,
-    ) -> (Self, Past) {
-        let mut machine = Self::blank(plan, settings, seed, now);
+    /// A machine that knows what happened, made of a blank one, and what that leaves open.
+    pub(super) fn recalled(self, facts: impl IntoIterator<Item = Fact>, seed: u64) -> (Self, Past) {
+        let mut machine = self;
         let mut past = Past::default();
         for index in 0..machine.records.len() {
             if machine.plan.dependencies(index).is_empty() {
@@ -109,6 +105,7 @@ impl RunMachine {
         for fact in facts {
             if machine.can_be(&past, &fact) {
                 machine.recall(&mut past, &fact);
+                machine.recall_strategy();
                 machine.ledger.apply(&fact, &machine.plan.clone());
             }
             past.latest = past.latest.max(Some(fact.at));
@@ -154,6 +151,9 @@ impl RunMachine {
             }
         }
         self.reopen(&past, &open, reopening, now);
+        if stop.is_none() {
+            self.steer_on(now);
+        }
         self.drop_answers(0..self.records.len());
         self.skip_what_waits_in_vain(&past, &open, now);
         for (index, (outcome, answer, stopping)) in std::mem::take(&mut past.unfollowed) {
@@ -259,6 +259,7 @@ impl RunMachine {
     /// A task that had ended may spend attempts again, on the tier it was on, and goes on with the answer to what it asked.
     fn mark_open(&mut self, index: usize, end: &End, answer: Option<&Arc<str>>) {
         self.unended += 1;
+        self.note_reopening(index);
         for position in 0..self.plan.dependencies(index).len() {
             let dependency = self.plan.dependencies(index)[position];
             self.records[dependency].dependents_open += 1;
@@ -288,6 +289,7 @@ impl RunMachine {
             Event::RetryPlanned { task_index, tier, .. } => is_idle(*task_index) && has_tier(*task_index, *tier),
             Event::TaskEnded { task_index, .. } => is_idle(*task_index),
             Event::TaskReopened { task_index, .. } => has_ended(*task_index),
+            Event::TasksAdded { first, tasks } => first + tasks.len() <= self.records.len(),
             Event::RunStarted { .. }
             | Event::RuntimeMet { .. }
             | Event::AttemptAccepted { .. }
@@ -301,6 +303,9 @@ impl RunMachine {
             | Event::RunResumed { .. }
             | Event::StartsStopped { .. }
             | Event::Cancelled { .. }
+            | Event::ApprovalAsked { .. }
+            | Event::WordGiven { .. }
+            | Event::OutcomeReached { .. }
             | Event::SessionDeleted { .. }
             | Event::SessionLeft { .. }
             | Event::RunEnded => true,
@@ -388,11 +393,15 @@ impl RunMachine {
             }
             Event::SessionDeleted { attempt } | Event::SessionLeft { attempt, .. } => self.sessions.forget(*attempt),
             Event::RunEnded => past.is_over = true,
+            Event::TasksAdded { tasks, .. } => self.recall_added(tasks),
+            Event::WordGiven { word } => self.recall_word(word),
+            Event::BudgetReached { task_index, .. } => self.keep_back(*task_index),
             // Who resumes the run may be able to start agents again, and meets whatever failed anew.
             Event::StartsStopped { .. }
             | Event::LimitRaised { .. }
-            | Event::BudgetReached { .. }
-            | Event::BreakerOpened { .. } => {}
+            | Event::BreakerOpened { .. }
+            | Event::ApprovalAsked { .. }
+            | Event::OutcomeReached { .. } => {}
         }
     }
 
@@ -433,6 +442,8 @@ impl RunMachine {
             self.records[index].history.attempts += 1;
         }
         self.mark_ended(index);
+        self.records[index].completed = matches!(end, End::Completed { .. });
+        self.note_end(index, end);
         past.ends.insert(index, end.clone());
         if let End::Completed { output, .. } = end {
             self.keep_answer(index, output);

@@ -42,6 +42,7 @@ impl RunMachine {
         if self.finished {
             return;
         }
+        self.steer(now);
         while self.cancelled.is_none() && self.ordered < STARTS_MAX && self.limit.admits(self.live, now) {
             let Some(&(priority, index)) = self.ready.first() else { break };
             let next = self.next(index, now);
@@ -67,8 +68,9 @@ impl RunMachine {
                 Next::Closed(reason) => self.end_unstarted(index, &reason, now),
                 Next::Wait => {}
             }
+            self.steer(now);
         }
-        if self.unended > 0 {
+        if !self.is_winding_up() {
             self.delete_in_silence(now);
             return;
         }
@@ -217,6 +219,7 @@ impl RunMachine {
             }
         };
         self.fact(now, Event::BudgetReached { task_index: index, cap, needed });
+        self.keep_back(index);
         self.end_unstarted(index, &reason, now);
     }
 
@@ -269,6 +272,7 @@ impl RunMachine {
     }
 
     pub(super) fn finish(&mut self, now: Time) {
+        self.tell_outcome(now);
         let reason = self.sessions.reason_left().to_owned();
         for (attempt, session) in self.sessions.left() {
             self.fact(now, Event::SessionLeft { attempt, session, reason: reason.clone() });

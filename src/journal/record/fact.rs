@@ -1,4 +1,4 @@
-//! Facts as format 1 writes them: a kind, a task's number, and a JSON object with the rest.
+//! Facts as format 2 writes them (format 1 is the same without the kinds of runs that grow): a kind, a task's number, and a JSON object with the rest.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,6 +12,8 @@ use crate::core::action::{AttemptRef, Session};
 use crate::core::budget::{Cap, Reservation};
 use crate::core::fact::{Circuit, End, Event, Outcome, Status, StopReason};
 use crate::core::failure::FailureKind;
+use crate::core::plan::Task;
+use crate::core::strategy::Word;
 use crate::core::time::Time;
 use crate::core::usage::Tokens;
 
@@ -71,6 +73,10 @@ records! {
     "session_deleted" => SessionDeleted,
     "session_left" => SessionLeft<'a>,
     "run_ended" => RunEnded,
+    "tasks_added" => TasksAdded,
+    "approval_asked" => ApprovalAsked<'a>,
+    "word_given" => WordGiven<'a>,
+    "outcome_reached" => OutcomeReached<'a>,
 }
 
 /// Declares the bodies, each with what all of them have in common.
@@ -202,6 +208,29 @@ bodies! {
         reason: Text<'a>,
     }
     RunEnded {}
+    TasksAdded { first: u64, count: u64 }
+    ApprovalAsked<'a> {
+        /// JSON.
+        #[serde(borrow)]
+        subject: Text<'a>,
+    }
+    WordGiven<'a> {
+        word: WordKind,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approved: Option<bool>,
+        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Text<'a>>,
+        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        task_id: Option<Cow<'a, str>>,
+        /// JSON.
+        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        mark: Option<Text<'a>>,
+    }
+    OutcomeReached<'a> {
+        /// JSON.
+        #[serde(borrow)]
+        outcome: Text<'a>,
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -265,7 +294,7 @@ macro_rules! names {
     };
 }
 
-names!(Why of StopReason: Idle, Timeout, TaskDeadline, RunDeadline, Cancel);
+names!(Why of StopReason: Idle, Timeout, TaskDeadline, Unneeded, RunDeadline, Cancel);
 names!(Failure of FailureKind:
     Busy, Transient, ServerError, Model, Timeout, Output, Truncated, Permanent, Stopped, Question);
 names!(Ended of Status: Completed, Failed, Timeout, NeedsInput, Cancelled, Skipped);
@@ -278,6 +307,14 @@ pub(crate) enum OutcomeKind {
     Failed,
     NeedsInput,
     Cancelled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WordKind {
+    Approval,
+    Budget,
+    Mark,
 }
 
 impl<'a> Record<'a> {
@@ -397,11 +434,26 @@ impl<'a> Record<'a> {
                 (Self::SessionLeft(body), Some(attempt.task_index))
             }
             Event::RunEnded => (Self::RunEnded(RunEnded {}), None),
+            Event::TasksAdded { first, tasks } => {
+                (Self::TasksAdded(TasksAdded { first: wide(*first), count: wide(tasks.len()) }), None)
+            }
+            Event::ApprovalAsked { subject } => {
+                (Self::ApprovalAsked(ApprovalAsked { subject: texts.owned(subject.to_string().into()) }), None)
+            }
+            Event::WordGiven { word } => (Self::WordGiven(WordGiven::of(word, texts)), None),
+            Event::OutcomeReached { outcome } => {
+                (Self::OutcomeReached(OutcomeReached { outcome: texts.owned(outcome.to_string().into()) }), None)
+            }
         }
     }
 
-    /// The event of a record.
-    pub(crate) fn event(self, task: Option<usize>, texts: &mut TextsIn<'_>) -> Result<Event, Unreadable> {
+    /// The event of a record of a run that has these tasks by now.
+    pub(crate) fn event(
+        self,
+        task: Option<usize>,
+        tasks: &[Task],
+        texts: &mut TextsIn<'_>,
+    ) -> Result<Event, Unreadable> {
         let about = || task.ok_or_else(|| Unreadable::Content("its task is missing".to_owned()));
         let attempt = |start_no: u32| about().map(|task_index| AttemptRef { task_index, start_no });
         Ok(match self {
@@ -473,8 +525,59 @@ impl<'a> Record<'a> {
                 reason: texts.string(reason)?,
             },
             Self::RunEnded(RunEnded {}) => Event::RunEnded,
+            Self::TasksAdded(TasksAdded { first, count }) => {
+                let first = narrow(first)?;
+                let added = first.checked_add(narrow(count)?).and_then(|end| tasks.get(first..end));
+                let unfit =
+                    || Unreadable::Content(format!("it adds {count} tasks from {first} on, of {}", tasks.len()));
+                Event::TasksAdded { first, tasks: added.ok_or_else(unfit)?.into() }
+            }
+            Self::ApprovalAsked(ApprovalAsked { subject }) => {
+                Event::ApprovalAsked { subject: Arc::new(json(subject, texts)?) }
+            }
+            Self::WordGiven(body) => Event::WordGiven { word: body.word(texts)? },
+            Self::OutcomeReached(OutcomeReached { outcome }) => {
+                Event::OutcomeReached { outcome: Arc::new(json(outcome, texts)?) }
+            }
         })
     }
+}
+
+impl<'a> WordGiven<'a> {
+    fn of(word: &'a Word, texts: &mut TextsOut) -> Self {
+        let blank = |word| Self { word, approved: None, reason: None, task_id: None, mark: None };
+        match word {
+            Word::Approval { approved, reason } => {
+                Self { approved: Some(*approved), reason: Some(texts.text(reason)), ..blank(WordKind::Approval) }
+            }
+            Word::Budget { complaint } => {
+                Self { reason: complaint.as_ref().map(|complaint| texts.text(complaint)), ..blank(WordKind::Budget) }
+            }
+            Word::Mark { task, mark } => Self {
+                task_id: Some(Cow::Borrowed(task)),
+                mark: Some(texts.owned(mark.to_string().into())),
+                ..blank(WordKind::Mark)
+            },
+        }
+    }
+
+    fn word(self, texts: &mut TextsIn<'_>) -> Result<Word, Unreadable> {
+        let Self { word, approved, reason, task_id, mark } = self;
+        match (word, approved, reason, task_id, mark) {
+            (WordKind::Approval, Some(approved), Some(reason), None, None) => {
+                Ok(Word::Approval { approved, reason: texts.get(reason)? })
+            }
+            (WordKind::Budget, None, reason, None, None) => Ok(Word::Budget { complaint: texts.maybe(reason)? }),
+            (WordKind::Mark, None, None, Some(task_id), Some(mark)) => {
+                Ok(Word::Mark { task: task_id.into(), mark: json(mark, texts)? })
+            }
+            (word, ..) => unfit(format!("its fields do not make the word `{word:?}`")),
+        }
+    }
+}
+
+fn json(text: Text<'_>, texts: &mut TextsIn<'_>) -> Result<Value, Unreadable> {
+    Ok(serde_json::from_str(&texts.get(text)?)?)
 }
 
 impl AttemptEnded<'_> {

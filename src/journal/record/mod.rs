@@ -1,7 +1,7 @@
-//! What is written of tasks and facts: format 1. Types of their own, so that the core may change without changing files.
+//! What is written of tasks and facts: format 2. Types of their own, so that the core may change without changing files.
 //!
-//! A change here is a new format: readers of format 1 refuse what they do not know, and the golden files in
-//! `tests/journal/` hold today's writer to it.
+//! A change here is a new format: readers of a format refuse what they do not know, and the golden files in
+//! `tests/journal/` hold today's writer to it. Format 2 added runs that grow to format 1.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};

@@ -11,19 +11,20 @@ use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::convert::to_py;
 use super::errors;
 use super::lock;
 use super::results::Results;
-use crate::core::plan::Plan;
-use crate::core::settings::{Cleanup, RunSettings};
-use crate::driver::{Stepwise, Stopwatch};
+use super::run::mark_word;
+use crate::core::settings::Cleanup;
+use crate::core::strategy::Word;
+use crate::driver::{Stepwise, Stopwatch, Wish};
 use crate::runtime::tools::{Call, SpawnAnswer, ToolRuntime};
 use crate::workflow::{
-    Level, LiveSessions, Narrator, Origin, RunEvent, TOOLS, Waiter, Waker, sessions_left_fields, stepwise,
-    summary_fields, totals_fields, wait_pair,
+    Job, Level, LiveSessions, Narrator, RunEvent, TOOLS, Waiter, Waker, sessions_left_fields, stepwise, summary_fields,
+    totals_fields, wait_pair,
 };
 
 mod answers;
@@ -38,6 +39,7 @@ const CALLS_PER_SIGNAL_CHECK: u32 = 64;
 /// Something to be told, in order.
 enum News {
     Ended(usize),
+    Approval(Arc<Value>),
     Notice { level: Level, text: String, exception: Option<PyErr> },
 }
 
@@ -69,33 +71,25 @@ pub(super) struct ToolRun {
     state: Mutex<State>,
     toolbox: Py<Toolbox>,
     results: Results,
-    plan: Arc<Plan>,
     waiter: Waiter,
     waker: Waker,
     live: LiveSessions,
     id: Option<Arc<str>>,
-    cancels: Mutex<VecDeque<String>>,
-    has_cancels: AtomicBool,
+    wishes: Mutex<VecDeque<Wish>>,
+    has_wishes: AtomicBool,
     is_cancelled: AtomicBool,
     /// Calls that an event loop makes, by their number.
     open: Mutex<OpenCalls>,
 }
 
 impl ToolRun {
-    pub fn start(
-        py: Python<'_>,
-        plan: Arc<Plan>,
-        mut settings: RunSettings,
-        toolbox: Py<Toolbox>,
-        origin: Origin,
-        id: Option<Arc<str>>,
-    ) -> PyResult<Self> {
+    pub fn start(py: Python<'_>, mut job: Job, toolbox: Py<Toolbox>, id: Option<Arc<str>>) -> PyResult<Self> {
         let abilities = toolbox.get().abilities();
-        if settings.cleanup == Cleanup::Delete && !abilities.delete {
-            settings.cleanup = Cleanup::Impossible;
+        if job.settings.cleanup == Cleanup::Delete && !abilities.delete {
+            job.settings.cleanup = Cleanup::Impossible;
         }
         let live = LiveSessions::default();
-        let results = Results::new(plan.clone(), TOOLS);
+        let results = Results::new(job.plan.clone(), TOOLS);
         let mut news = VecDeque::new();
         let mut tell = |event| match event {
             // A result of an earlier process.
@@ -104,9 +98,11 @@ impl ToolRun {
                 results.keep(report);
             }
             RunEvent::Notice { level, text } => news.push_back(News::Notice { level, text, exception: None }),
+            RunEvent::TasksAdded { first, tasks } => results.grow(first, &tasks),
+            RunEvent::ApprovalAsked(subject) => news.push_back(News::Approval(subject)),
             RunEvent::Ended(_) | RunEvent::Failed(_) => {}
         };
-        let begun = stepwise(plan.clone(), settings, abilities, origin, live.clone(), &mut tell);
+        let begun = stepwise(job, abilities, live.clone(), &mut tell);
         let (run, narrator) = begun.map_err(|error| errors::run(py, &error))?;
         let (waiter, waker) = wait_pair()?;
         Ok(Self {
@@ -114,12 +110,11 @@ impl ToolRun {
             toolbox,
             results,
             id,
-            plan,
             waiter,
             waker,
             live,
-            cancels: Mutex::default(),
-            has_cancels: AtomicBool::new(false),
+            wishes: Mutex::default(),
+            has_wishes: AtomicBool::new(false),
             is_cancelled: AtomicBool::new(false),
             open: Mutex::default(),
         })
@@ -138,13 +133,18 @@ impl ToolRun {
                 }
             }
             RunEvent::Notice { level, text } => news.push_back(News::Notice { level, text, exception: None }),
+            RunEvent::TasksAdded { first, tasks } => self.results.grow(first, &tasks),
+            RunEvent::ApprovalAsked(subject) => news.push_back(News::Approval(subject)),
             // The end of such a run is seen, not told.
             RunEvent::Ended(_) | RunEvent::Failed(_) => {}
         };
         let mut observe = |told| narrator.observe(told, &mut tell);
-        if self.has_cancels.swap(false, Ordering::SeqCst) {
-            for reason in lock(&self.cancels).drain(..) {
-                run.cancel(&reason, &mut observe);
+        if self.has_wishes.swap(false, Ordering::SeqCst) {
+            for wish in lock(&self.wishes).drain(..) {
+                match wish {
+                    Wish::End(reason) => run.cancel(&reason, &mut observe),
+                    Wish::Tell(word) => run.tell(&word, &mut observe),
+                }
             }
         }
         let call = run.next_call(&mut observe);
@@ -152,6 +152,12 @@ impl ToolRun {
             tell(RunEvent::Notice { level: Level::Warning, text });
         }
         call
+    }
+
+    fn wish(&self, wish: Wish) {
+        lock(&self.wishes).push_back(wish);
+        self.has_wishes.store(true, Ordering::SeqCst);
+        self.waker.wake();
     }
 
     fn hand_over(&self, answer: impl FnOnce(&mut ToolRuntime, crate::core::time::Time)) {
@@ -316,7 +322,7 @@ impl ToolRun {
     /// The ids of the tasks, in the order given.
     #[getter]
     fn task_ids(&self) -> Vec<String> {
-        self.plan.tasks().iter().map(|task| task.id.to_string()).collect()
+        self.results.plan().tasks().iter().map(|task| task.id.to_string()).collect()
     }
 
     /// Goes on, calling the callables on this thread, until there is an event; with `quiet`, until the run is over or
@@ -356,6 +362,7 @@ impl ToolRun {
         };
         match news {
             Some(News::Ended(index)) => Ok(Some(("result", (index, self.results.get(index)).into_bound_py_any(py)?))),
+            Some(News::Approval(subject)) => Ok(Some(("approval", to_py(py, &subject)?))),
             Some(News::Notice { level, text, exception }) => {
                 let notice = to_py(py, &json!({"level": level.name(), "text": text}))?;
                 if let Some(exception) = exception {
@@ -442,7 +449,7 @@ impl ToolRun {
 
     /// Task id to session key, of the agents that are under way.
     fn live_sessions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        super::live_sessions(py, &self.plan, &self.live)
+        super::live_sessions(py, &self.results.plan(), &self.live)
     }
 
     /// Its name in the journal, if it is kept in one.
@@ -457,6 +464,23 @@ impl ToolRun {
         to_py(py, &report)
     }
 
+    /// What its strategy came to, once it is over; `None` where there is none.
+    fn outcome<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let outcome = lock(&self.state).narrator.summary().outcome;
+        outcome.map(|outcome| to_py(py, &outcome)).transpose()
+    }
+
+    /// Tells its strategy that a person approves of what it asked about, or does not.
+    fn approve(&self, approved: bool, reason: String) {
+        self.wish(Wish::Tell(Word::Approval { approved, reason: reason.into() }));
+    }
+
+    /// Tells its strategy what the caller's function makes of the result of a task: `{"mark": ...}`.
+    fn mark(&self, task_id: &str, mark: &Bound<'_, PyDict>) -> PyResult<()> {
+        self.wish(Wish::Tell(mark_word(task_id, mark)?));
+        Ok(())
+    }
+
     /// Sessions that stay behind, once the run is over: `task_id session_key reason`.
     fn sessions_left<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let left = sessions_left_fields(&lock(&self.state).narrator.summary());
@@ -467,9 +491,7 @@ impl ToolRun {
     /// behind what still runs.
     fn cancel(&self, reason: String, insist: bool) {
         if !self.is_cancelled.swap(true, Ordering::SeqCst) || insist {
-            lock(&self.cancels).push_back(reason);
-            self.has_cancels.store(true, Ordering::SeqCst);
-            self.waker.wake();
+            self.wish(Wish::End(reason));
         }
     }
 }

@@ -80,7 +80,8 @@ fn rehearse(plan: Value) -> Result<(), String> {
         (OutputFormat::Json, None) => "{}".into(),
         (OutputFormat::Markdown | OutputFormat::Code | OutputFormat::Text, _) => "```\nit\n```".into(),
     });
-    let runtime = Rehearsal::new(model, answers.collect());
+    let answers: Vec<Arc<str>> = answers.collect();
+    let runtime = Rehearsal::new(model, move |order| answers[order.attempt.task_index].clone());
     play(&plan, RunMachine::new(plan.clone(), settings, 7, BEGIN), runtime);
     Ok(())
 }

@@ -451,7 +451,12 @@ impl<'scene> Book<'scene> {
             Event::BudgetReached { task_index, .. } => self.tasks[*task_index].over_budget = true,
             Event::BreakerOpened { circuit, until } => self.circuits.opened(circuit, *until, self.facts_made),
             Event::TaskReopened { task_index, was, answer } => self.note_reopened(*task_index, *was, answer.as_deref()),
-            Event::AttemptStarted { .. } | Event::RuntimeMet { .. } => {}
+            Event::AttemptStarted { .. }
+            | Event::RuntimeMet { .. }
+            | Event::TasksAdded { .. }
+            | Event::ApprovalAsked { .. }
+            | Event::WordGiven { .. }
+            | Event::OutcomeReached { .. } => {}
         }
     }
 

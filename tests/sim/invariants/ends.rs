@@ -47,6 +47,10 @@ pub fn nothing_of_a_task_happens_after_its_end(view: &View<'_>, moment: &Moment<
             | Event::RunStarted { .. }
             | Event::LimitRaised { .. }
             | Event::Cancelled { .. }
+            | Event::TasksAdded { .. }
+            | Event::ApprovalAsked { .. }
+            | Event::WordGiven { .. }
+            | Event::OutcomeReached { .. }
             | Event::RuntimeMet { .. }
             | Event::RunResumed { .. }
             | Event::BudgetReached { .. }

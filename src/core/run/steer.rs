@@ -1,0 +1,269 @@
+//! Between the machine and its strategy: ends and words go in, further tasks come out.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use super::RunMachine;
+use crate::core::fact::{End, Event, StopReason};
+use crate::core::plan::Task;
+use crate::core::record::{Record, State};
+use crate::core::strategy::{Ask, Next, Strategy, Word};
+use crate::core::time::Time;
+
+/// A strategy, and what lies between it and the machine.
+#[derive(Debug)]
+pub(super) struct Steering {
+    strategy: Box<dyn Strategy>,
+    /// Ends that it is to be told.
+    untold: VecDeque<(usize, End)>,
+    /// Tasks whose end is not the strategy's concern: a budget or the end of all starts keeps them back.
+    keeping_back: BTreeSet<usize>,
+    /// Ends that it was not told.
+    kept_back: BTreeMap<Arc<str>, End>,
+    /// What it asked and nobody has answered yet.
+    asked: Option<Ask>,
+    /// Why nothing more is needed, once that is so.
+    enough: Option<String>,
+    /// Tasks that it wants and no fact has added yet: while facts are recalled.
+    wanted: VecDeque<Task>,
+}
+
+impl RunMachine {
+    /// The same machine, with a strategy. For one to which nothing has happened yet.
+    pub(super) fn steered_by(mut self, strategy: Option<Box<dyn Strategy>>) -> Self {
+        self.steering = strategy.map(|strategy| Steering {
+            strategy,
+            untold: VecDeque::new(),
+            keeping_back: BTreeSet::new(),
+            kept_back: BTreeMap::new(),
+            asked: None,
+            enough: None,
+            wanted: VecDeque::new(),
+        });
+        self
+    }
+
+    /// Somebody tells the strategy what it asked for, or what it can use. What it does not wait for changes nothing.
+    pub fn handle_word(&mut self, word: &Word, now: Time) {
+        let expected = match (&self.steering, word) {
+            (None, _) | (Some(_), Word::Budget { .. }) => false,
+            (Some(steering), Word::Approval { .. }) => matches!(steering.asked, Some(Ask::Approval(_))),
+            (Some(steering), Word::Mark { .. }) => steering.strategy.waits() && steering.enough.is_none(),
+        };
+        if expected && !self.finished && self.may_grow() {
+            self.tell(word, now);
+        }
+        self.advance(now);
+    }
+
+    /// Why no other task is needed any more, if none is.
+    pub(super) fn enough(&self) -> Option<&str> {
+        self.steering.as_ref()?.enough.as_deref()
+    }
+
+    /// Whether the run stays open for a word though no task is left.
+    pub(super) fn awaits_word(&self) -> bool {
+        let waits = |steering: &Steering| {
+            steering.enough.is_none() && (steering.strategy.waits() || matches!(steering.asked, Some(Ask::Approval(_))))
+        };
+        self.may_grow() && self.steering.as_ref().is_some_and(waits)
+    }
+
+    /// Whether answers of completed tasks may yet be built on by tasks that are not there.
+    pub(super) fn grows(&self) -> bool {
+        self.steering.as_ref().is_some_and(|steering| steering.strategy.grows())
+    }
+
+    fn may_grow(&self) -> bool {
+        self.cancelled.is_none() && self.starts_stopped.is_none()
+    }
+
+    /// The end of a task that follows is not told to the strategy: what keeps it back may yet let it go.
+    pub(super) fn keep_back(&mut self, index: usize) {
+        if let Some(steering) = &mut self.steering {
+            steering.keeping_back.insert(index);
+        }
+    }
+
+    /// A task has ended: its end is told, unless it is not for good.
+    pub(super) fn note_end(&mut self, index: usize, end: &End) {
+        let is_open = self.may_grow();
+        let Some(steering) = &mut self.steering else { return };
+        let is_kept = steering.keeping_back.remove(&index);
+        let is_final = match end {
+            End::Completed { .. } => true,
+            End::Failed { .. } | End::Timeout { .. } | End::Cancelled { .. } => {
+                is_open && !is_kept && steering.enough.is_none()
+            }
+            End::NeedsInput { .. } | End::Skipped { .. } => false,
+        };
+        if is_final {
+            steering.untold.push_back((index, end.clone()));
+        } else {
+            steering.kept_back.insert(self.plan.tasks()[index].id.clone(), end.clone());
+        }
+    }
+
+    /// A task that had ended is open again.
+    pub(super) fn note_reopening(&mut self, index: usize) {
+        if let Some(steering) = &mut self.steering {
+            steering.kept_back.remove(&self.plan.tasks()[index].id);
+        }
+    }
+
+    /// Tells the strategy what has ended, and does what it says.
+    pub(super) fn steer(&mut self, now: Time) {
+        while let Some((index, end)) = self.steering.as_mut().and_then(|steering| steering.untold.pop_front()) {
+            let task = &self.plan.tasks()[index];
+            let Some(steering) = &mut self.steering else { return };
+            let next = steering.strategy.ended(task, &end);
+            self.carry_out(next, now);
+        }
+    }
+
+    fn tell(&mut self, word: &Word, now: Time) {
+        self.fact(now, Event::WordGiven { word: word.clone() });
+        if let Some(steering) = &mut self.steering {
+            steering.asked = None;
+            let next = steering.strategy.told(word);
+            self.carry_out(next, now);
+        }
+    }
+
+    fn carry_out(&mut self, next: Next, now: Time) {
+        if !self.may_grow() {
+            return;
+        }
+        let Next { add, enough, ask } = next;
+        if !add.is_empty() {
+            self.add(&add.into(), now);
+        }
+        if let Some(reason) = enough {
+            self.need_no_more(reason, now);
+        }
+        if let Some(ask) = ask {
+            self.ask(ask, now);
+        }
+    }
+
+    fn ask(&mut self, ask: Ask, now: Time) {
+        match &ask {
+            Ask::Approval(subject) => {
+                self.fact(now, Event::ApprovalAsked { subject: subject.clone() });
+                if let Some(steering) = &mut self.steering {
+                    steering.asked = Some(ask);
+                }
+            }
+            Ask::Budget(tasks) => {
+                let needed = |task: &Task| {
+                    let bytes = task.instructions.len() + task.brief.len() + task.contract.len();
+                    self.ledger.worst_case(task, &task.hierarchy.tiers()[0], bytes, &self.settings.estimate)
+                };
+                let complaint = self.ledger.complaint(&tasks.iter().map(needed).collect::<Vec<_>>());
+                self.tell(&Word::Budget { complaint: complaint.map(Into::into) }, now);
+            }
+        }
+    }
+
+    fn add(&mut self, tasks: &Arc<[Task]>, now: Time) {
+        let first = self.records.len();
+        self.fact(now, Event::TasksAdded { first, tasks: tasks.clone() });
+        self.take_up(first, tasks);
+        for index in first..self.records.len() {
+            self.skip_if_in_vain(index, now);
+        }
+    }
+
+    /// Makes room for added tasks.
+    fn take_up(&mut self, first: usize, tasks: &[Task]) {
+        Arc::make_mut(&mut self.plan).grow(first, tasks);
+        for index in self.records.len()..self.plan.tasks().len() {
+            let open = |&&dependency: &&usize| !self.records.get(dependency).is_some_and(Record::has_completed);
+            let waits_for = self.plan.dependencies(index).iter().filter(open).count();
+            self.records.push(Record::blocked(waits_for, 0));
+            self.unended += 1;
+            for position in 0..self.plan.dependencies(index).len() {
+                let dependency = self.plan.dependencies(index)[position];
+                self.records[dependency].dependents_open += 1;
+            }
+            if waits_for == 0 {
+                self.make_ready(index);
+            }
+        }
+    }
+
+    /// Ends an added task that builds on one that ended without an answer.
+    fn skip_if_in_vain(&mut self, index: usize, now: Time) {
+        let in_vain = |&&dependency: &&usize| {
+            let record = &self.records[dependency];
+            matches!(record.state, State::Ended) && !record.has_completed()
+        };
+        if let Some(&because) = self.plan.dependencies(index).iter().find(in_vain) {
+            let because_of = self.plan.tasks()[because].id.clone();
+            let reason = format!("task `{because_of}` did not complete");
+            self.end_task(index, End::Skipped { reason, because_of }, now);
+        }
+    }
+
+    /// Ends all tasks that have not ended.
+    fn need_no_more(&mut self, reason: String, now: Time) {
+        let Some(steering) = &mut self.steering else { return };
+        steering.enough = Some(reason);
+        self.end_all(StopReason::Unneeded, now);
+    }
+
+    /// What the run came to, told at its end.
+    pub(super) fn tell_outcome(&mut self, now: Time) {
+        let outcome = self.steering.as_ref().and_then(|steering| steering.strategy.outcome(&steering.kept_back));
+        if let Some(outcome) = outcome {
+            self.fact(now, Event::OutcomeReached { outcome: Arc::new(outcome) });
+        }
+    }
+
+    /// The strategy hears again what it has heard, and what it wants is kept until a fact says that it was done.
+    pub(super) fn recall_strategy(&mut self) {
+        while let Some((index, end)) = self.steering.as_mut().and_then(|steering| steering.untold.pop_front()) {
+            let task = &self.plan.tasks()[index];
+            let Some(steering) = &mut self.steering else { return };
+            let next = steering.strategy.ended(task, &end);
+            steering.want(next);
+        }
+    }
+
+    /// A word that was given.
+    pub(super) fn recall_word(&mut self, word: &Word) {
+        if let Some(steering) = &mut self.steering {
+            steering.asked = None;
+            let next = steering.strategy.told(word);
+            steering.want(next);
+        }
+    }
+
+    /// Tasks that were added.
+    pub(super) fn recall_added(&mut self, tasks: &[Task]) {
+        if let Some(steering) = &mut self.steering {
+            steering.wanted.retain(|wanted| !tasks.iter().any(|task| task.id == wanted.id));
+        }
+    }
+
+    /// Does what the strategy wanted when the earlier process died.
+    pub(super) fn steer_on(&mut self, now: Time) {
+        let Some(steering) = &mut self.steering else { return };
+        steering.keeping_back.clear();
+        let next = Next {
+            add: std::mem::take(&mut steering.wanted).into(),
+            enough: steering.enough.take(),
+            ask: steering.asked.take(),
+        };
+        self.carry_out(next, now);
+    }
+}
+
+impl Steering {
+    fn want(&mut self, next: Next) {
+        let Next { add, enough, ask } = next;
+        self.wanted.extend(add);
+        self.enough = enough.or(self.enough.take());
+        self.asked = ask.or(self.asked.take());
+    }
+}

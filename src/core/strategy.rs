@@ -1,0 +1,89 @@
+//! What a run does besides its plan: as tasks end, a strategy says which tasks are added, and when enough is done.
+//!
+//! A strategy decides and remembers; it starts nothing, and knows neither attempts nor time. All it hears comes from facts,
+//! and told the same again it says the same again: that is how it goes on after a death. It is told the end of a task only
+//! if that end is final: not of one that waits for a person's answer, for a larger budget, or for what did not complete.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::fact::End;
+use super::plan::Task;
+
+/// Decides what a run does as its tasks end.
+pub trait Strategy: Debug + Send {
+    /// A task has ended for good.
+    fn ended(&mut self, task: &Task, end: &End) -> Next;
+
+    /// Somebody has said what it asked for, or what it can use.
+    fn told(&mut self, word: &Word) -> Next {
+        let _ = word;
+        Next::default()
+    }
+
+    /// Whether the run stays open for a word, even if no task is left.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Whether it adds tasks, which may build on ones that have ended.
+    fn grows(&self) -> bool {
+        false
+    }
+
+    /// What it all came to, when nothing is left to do. `kept_back` are the ends that it was not told.
+    fn outcome(&self, kept_back: &BTreeMap<Arc<str>, End>) -> Option<Value>;
+
+    /// What the agent of one of its tasks answers in a rehearsal, where the example of its type would not do.
+    fn rehearse(&self, task: &Task) -> Option<Value> {
+        let _ = task;
+        None
+    }
+}
+
+/// What follows what a strategy has heard.
+#[derive(Debug, Default)]
+pub struct Next {
+    /// Tasks to add. Their ids are new, and their dependencies are tasks of the run or earlier ones of these.
+    pub add: Vec<Task>,
+    /// Why no other task is needed any more, if none is.
+    pub enough: Option<String>,
+    /// What it wants to know before it goes on.
+    pub ask: Option<Ask>,
+}
+
+/// What a strategy wants to know. It is answered by a [`Word`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// Whether a person approves of this.
+    Approval(Arc<Value>),
+    /// Whether the budget bears these tasks.
+    Budget(Arc<[Task]>),
+}
+
+/// What a strategy is told from outside.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Word {
+    /// What a person says to what was shown for approval.
+    Approval {
+        /// Yes.
+        approved: bool,
+        /// Why, or nothing.
+        reason: Arc<str>,
+    },
+    /// What the budget says: nothing, or why it does not bear the tasks.
+    Budget {
+        /// Why not.
+        complaint: Option<Arc<str>>,
+    },
+    /// What the caller's function makes of a result: `null` if it can make nothing of it.
+    Mark {
+        /// The id of its task.
+        task: Arc<str>,
+        /// A number, or what is counted.
+        mark: Value,
+    },
+}
