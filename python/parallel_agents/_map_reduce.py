@@ -55,13 +55,15 @@ class MapReduceResult:
 class MapReduce:
     """One task for each item, all at once, then one task that sums up.
 
-    The task that sums up finds all results in its prompt, marked as data, beside the beginning of each item.
+    The task that sums up finds all results in its prompt, marked as data, beside the beginning of each item. Results that
+    are too long for one prompt are cut there, visibly: at 64 KiB each and 2 MiB together, in a second run at 1 MiB together.
 
     An item that fails costs the others nothing, nor the summary, which is then made of what completed and told what did
     not, and why. That takes a second run: it has what the first left of `budget` and `deadline_seconds`, and a journal
     keeps it beside the first. There is none if no item completed, after `cancel`, or where the budget or the time is
     used up. Nor is there one while a journal keeps the question of an agent: resumed with the answer, as with a bigger
-    budget, the run itself makes the summary.
+    budget, the run itself makes the summary. A process that dies between the two runs leaves the results in its
+    journal, and no summary.
 
     Args:
         items: What to work on, in order. A dict is an item's whole `input_data`; anything else that JSON can hold goes
