@@ -55,8 +55,9 @@ class MapReduceResult:
 class MapReduce:
     """One task for each item, all at once, then one task that sums up.
 
-    The task that sums up finds all results in its prompt, marked as data, beside the beginning of each item. Results that
-    are too long for one prompt are cut there, visibly: at 64 KiB each and 2 MiB together, in a second run at 1 MiB together.
+    The task that sums up finds all results in its prompt, marked as data, beside the beginning of each item. Those that
+    are too long for one prompt are cut there, visibly: at 64 KiB each and 2 MiB together, or at 1 MiB together in a
+    second run. `MapReduceResult.results` holds them whole.
 
     An item that fails costs the others nothing, nor the summary, which is then made of what completed and told what did
     not, and why. That takes a second run: it has what the first left of `budget` and `deadline_seconds`, and a journal
