@@ -22,11 +22,15 @@ __all__ = [
     "AgentTypeError",
     "Budget",
     "CircuitBreaker",
+    "ContentTeam",
+    "DevTeam",
     "EventLoopError",
     "Gateway",
     "GatewayError",
     "InternalError",
     "JournalError",
+    "MapReduce",
+    "MapReduceResult",
     "ModelError",
     "OptionError",
     "Orchestrator",
@@ -39,6 +43,7 @@ __all__ = [
     "Rehearsal",
     "ResearchTeam",
     "RetryPolicy",
+    "ReviewTeam",
     "RunInterrupted",
     "RunResults",
     "SpawnError",
@@ -127,7 +132,12 @@ if TYPE_CHECKING:
         demo_real_ai_agents,
     )
     from .builders import (
+        ContentTeam,
+        DevTeam,
+        MapReduce,
+        MapReduceResult,
         ResearchTeam,
+        ReviewTeam,
     )
     from .helpers import (
         collect_agent_results,
@@ -191,7 +201,7 @@ _HOME = {
         "RealAIParallelOrchestrator",
         "demo_real_ai_agents",
     ),
-    "builders": ("ResearchTeam",),
+    "builders": ("ContentTeam", "DevTeam", "MapReduce", "MapReduceResult", "ResearchTeam", "ReviewTeam"),
     "helpers": (
         "collect_agent_results",
         "parallel_spawn",
