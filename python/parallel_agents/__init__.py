@@ -22,12 +22,16 @@ __all__ = [
     "AgentTypeError",
     "Budget",
     "CircuitBreaker",
+    "ContentTeam",
+    "DevTeam",
     "EventLoopError",
     "Gateway",
     "GatewayError",
     "InternalError",
     "Join",
     "JournalError",
+    "MapReduce",
+    "MapReduceResult",
     "ModelError",
     "OptionError",
     "Orchestrator",
@@ -40,6 +44,7 @@ __all__ = [
     "Rehearsal",
     "ResearchTeam",
     "RetryPolicy",
+    "ReviewTeam",
     "RunInterrupted",
     "RunResults",
     "SpawnError",
@@ -63,6 +68,7 @@ __all__ = [
     "poll_until_complete",
     "quorum",
     "register_agent_type",
+    "registry",
     "spawn_parallel_with_retry",
     "spawn_with_model_hierarchy",
     "spawn_with_retry",
@@ -108,6 +114,7 @@ if TYPE_CHECKING:
     )
     from ._orchestrator import Orchestrator, journal_runs
     from ._refinement import Refinement, RefinementRound
+    from ._registry import registry
     from ._session import RunResults
     from ._task import (
         DEFAULT_AGENT_TIMEOUT,
@@ -131,7 +138,12 @@ if TYPE_CHECKING:
         demo_real_ai_agents,
     )
     from .builders import (
+        ContentTeam,
+        DevTeam,
+        MapReduce,
+        MapReduceResult,
         ResearchTeam,
+        ReviewTeam,
     )
     from .helpers import (
         collect_agent_results,
@@ -174,6 +186,7 @@ _HOME = {
     "_orchestrator": ("Orchestrator", "journal_runs"),
     "_session": ("RunResults",),
     "_refinement": ("Refinement", "RefinementRound"),
+    "_registry": ("registry",),
     "_task": (
         "DEFAULT_AGENT_TIMEOUT",
         "DEFAULT_MAX_CONCURRENT",
@@ -195,7 +208,7 @@ _HOME = {
         "RealAIParallelOrchestrator",
         "demo_real_ai_agents",
     ),
-    "builders": ("ResearchTeam",),
+    "builders": ("ContentTeam", "DevTeam", "MapReduce", "MapReduceResult", "ResearchTeam", "ReviewTeam"),
     "helpers": (
         "collect_agent_results",
         "parallel_spawn",

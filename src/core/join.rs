@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::fact::End;
 use super::plan::{Plan, Task};
-use super::strategy::{Next, Strategy, Word};
+use super::strategy::{KeptBack, Next, Strategy, Word};
 use super::until::{By, Until};
 
 /// A join of the tasks of one run.
@@ -266,7 +266,7 @@ impl Strategy for Join {
 
     /// `until met chosen`, and by its kind `completed`, `scores`, or `tally leaders`; `unmarked` lists what completed and
     /// says nothing that counts.
-    fn outcome(&self, _kept_back: &BTreeMap<Arc<str>, End>) -> Option<Value> {
+    fn outcome(&self, _kept_back: &KeptBack) -> Option<Value> {
         let ids =
             |indices: Vec<usize>| indices.into_iter().map(|index| json!(*self.places[index].id)).collect::<Value>();
         let mut outcome = json!({
@@ -377,7 +377,7 @@ mod tests {
         }
 
         fn outcome(&self) -> Value {
-            self.join.outcome(&BTreeMap::new()).expect("an outcome")
+            self.join.outcome(&KeptBack::default()).expect("an outcome")
         }
     }
 
