@@ -117,8 +117,9 @@ def vote(key: str | Mark) -> Join:
 
     Example:
         >>> from parallel_agents import AgentTask, Orchestrator, vote
-        >>> judges = [AgentTask("code_reviewer", "May this be merged?", {"code": "x = 1"}) for _ in range(5)]
-        >>> results = Orchestrator(rehearsal=True).run_parallel(judges, until=vote("approval"))
+        >>> safe = {"type": "object", "required": ["safe"], "properties": {"safe": {"type": "boolean"}}}
+        >>> judges = [AgentTask("code_reviewer", "Is `x = 1` safe?", output_schema=safe) for _ in range(5)]
+        >>> results = Orchestrator(rehearsal=True).run_parallel(judges, until=vote("safe"))
         >>> results.outcome["met"], results.outcome["tally"][0]["votes"]
         (True, 3)
     """
