@@ -40,7 +40,8 @@ def main() -> int:
     for name, creator, reviewer in zip(PURPOSES, creators, reviewers, strict=True):
         design, review = results[creator.task_id], results[reviewer.task_id]
         if review.success:
-            print(f"{name:20} {review.output['overall_score']:4} of 10  {design.output['agent_name']}")
+            advice = next(iter(review.output["recommendations"]), "nothing to improve")
+            print(f"{name:20} {review.output['overall_score']:4} of 10  {design.output['agent_name']}: {advice}")
         else:
             print(f"{name:20} {review.status.value}: {review.error}")
     reviewed = sum(results[reviewer.task_id].success for reviewer in reviewers)

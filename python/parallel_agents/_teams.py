@@ -7,7 +7,7 @@ from typing import Any
 
 from . import _core
 from ._errors import PlanError
-from ._task import AgentTask
+from ._task import AgentTask, new_id
 
 _SHOWN_MAX = 80
 
@@ -137,37 +137,40 @@ def create_review_team(code: str) -> list[AgentTask]:
 def create_meta_agent_workflow(agent_purposes: Iterable[Mapping[str, Any]]) -> list[AgentTask]:
     """A creator and a reviewer for each new agent; the reviewer gets the creator's design.
 
+    What the creators answer is checked against the design schema; `registry.add` makes agent types of it.
+
     Args:
-        agent_purposes: Mappings with `name`, `purpose` and optionally `domain`, `capabilities`.
+        agent_purposes: Mappings with `name`, `purpose` and optionally `domain`, `capabilities`, each name once. Other
+            fields are left alone.
 
     Returns:
         Two tasks per entry, all creators first.
 
     Raises:
-        PlanError: An entry lacks `name` or `purpose`, or has a value that cannot be used. (A `ValueError`.)
+        PlanError: An entry cannot be used.
 
     Example:
-        >>> tasks = create_meta_agent_workflow([{"name": "mail_sorter", "purpose": "sorts mail by urgency"}])
-        >>> [task.agent_type for task in tasks]
-        ['agent_creator', 'agent_design_reviewer']
+        >>> tasks = create_meta_agent_workflow([{"name": "sorter", "purpose": "sorts mail"}])
+        >>> [task.agent_type for task in tasks], tasks[1].dependencies == [tasks[0].task_id]
+        (['agent_creator', 'agent_design_reviewer'], True)
     """
-    creators, reviewers = [], []
-    for index, entry in enumerate(listed("agent_purposes", agent_purposes, "a list of dicts with `name`, `purpose`")):
-        place = f"agent_purposes[{index}]"
+    if isinstance(agent_purposes, (str, bytes, Mapping)) or not isinstance(agent_purposes, Iterable):
+        kind = type(agent_purposes).__name__
+        raise PlanError(f"`agent_purposes` is of type `{kind}`, expected a list of dicts with `name` and `purpose`")
+    pairs = []
+    names = set[str]()
+    for index, entry in enumerate(agent_purposes):
+        place = f"agent_purposes[{index}]: "
         if not isinstance(entry, Mapping):
-            raise PlanError(f"{place} is {shown(entry)}, expected a dict with `name` and `purpose`")
-        missing = [key for key in ("name", "purpose") if entry.get(key) is None]
+            raise PlanError(f"{place}is of type `{type(entry).__name__}`, expected a dict with `name` and `purpose`")
+        missing = [key for key in ("name", "purpose") if not entry.get(key)]
         if missing:
-            raise PlanError(f"{place}: `{missing[0]}` is missing, expected name and purpose")
-        creator, reviewer = _creator_and_reviewer(
-            text_of(f"{place}.name", entry["name"]),
-            text_of(f"{place}.purpose", entry["purpose"]),
-            text_of(f"{place}.domain", entry.get("domain") or "general"),
-            _texts(f"{place}.capabilities", entry.get("capabilities") or []),
-        )
-        creators.append(creator)
-        reviewers.append(reviewer)
-    return creators + reviewers
+            raise PlanError(f"{place}`{missing[0]}` is missing, expected name and purpose")
+        pairs.append(_designed(place, entry["name"], entry["purpose"], entry.get("domain"), entry.get("capabilities")))
+        if entry["name"] in names:
+            raise PlanError(f"{place}`name` is {shown(entry['name'])} once more, expected each name once")
+        names.add(entry["name"])
+    return [creator for creator, _ in pairs] + [reviewer for _, reviewer in pairs]
 
 
 def create_custom_agent(agent_name: str, purpose: str, domain: str, capabilities: Iterable[str]) -> list[AgentTask]:
@@ -176,35 +179,44 @@ def create_custom_agent(agent_name: str, purpose: str, domain: str, capabilities
     Args:
         agent_name: What the agent will be called.
         purpose: What it is for.
-        domain: The field it works in.
-        capabilities: What it must be able to do.
+        domain: The field it works in. Empty: `general`.
+        capabilities: What it must be able to do, one text each.
 
     Returns:
         2 tasks: the creator, then the reviewer.
 
     Raises:
-        PlanError: A name, purpose, field or capability is no text, or empty. (A `ValueError`.)
-
-    Example:
-        >>> creator, reviewer = create_custom_agent("packer", "plans loads", "logistics", ["weigh a load"])
-        >>> reviewer.dependencies == [creator.task_id]
-        True
+        PlanError: One of them is no text, or `capabilities` no list of texts.
     """
-    return _creator_and_reviewer(
-        text_of("agent_name", agent_name),
-        text_of("purpose", purpose),
-        text_of("domain", domain),
-        _texts("capabilities", capabilities),
+    return list(_designed("", agent_name, purpose, domain, capabilities))
+
+
+def _designed(place: str, name: Any, purpose: Any, domain: Any, capabilities: Any) -> tuple[AgentTask, AgentTask]:
+    """The creator and the reviewer of one agent. `place` names it in errors."""
+    domain = domain or "general"
+    for field, value in (("name", name), ("purpose", purpose), ("domain", domain)):
+        if not isinstance(value, str) or not value.strip():
+            raise PlanError(f"{place}`{field}` is {shown(value)}, expected a text that is not empty")
+    capabilities = [] if capabilities is None else capabilities
+    is_list = isinstance(capabilities, Iterable) and not isinstance(capabilities, (str, bytes, Mapping))
+    wanted = list(capabilities) if is_list else [None]
+    if not all(isinstance(each, str) for each in wanted):
+        raise PlanError(f"{place}`capabilities` is {shown(capabilities)}, expected a list of texts")
+    data = {"name": name, "purpose": purpose, "domain": domain, "capabilities": wanted}
+    creator = task_of_type(
+        "agent_creator", f"Design the agent {name}: {purpose}", data, task_id=_id("agent_creator", name)
     )
-
-
-def _creator_and_reviewer(name: str, purpose: str, domain: str, capabilities: list[str]) -> list[AgentTask]:
-    data = {"name": name, "purpose": purpose, "domain": domain, "capabilities": capabilities}
-    creator = task_of_type("agent_creator", f"Design the agent {name}: {purpose}", data)
     reviewer = task_of_type(
         "agent_design_reviewer",
         f"Review the design of the agent {name}, which is among the results of other agents.",
-        {"name": name, "purpose": purpose},
+        {**data, "capabilities": list(wanted)},
+        task_id=_id("agent_design_reviewer", name),
         dependencies=[creator.task_id],
     )
-    return [creator, reviewer]
+    return creator, reviewer
+
+
+def _id(agent_type: str, name: str) -> str:
+    """An id of its own that tells what the task is about."""
+    words = "".join(letter if letter.isascii() and letter.isalnum() else " " for letter in name.lower()).split()
+    return new_id("_".join([agent_type, *words])[:150])

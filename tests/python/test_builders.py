@@ -253,12 +253,12 @@ BAD: list[tuple[Callable[[Any], Any], str, list[Any]]] = [
     (
         lambda value: create_meta_agent_workflow([{"name": "a", "purpose": "b", "capabilities": value}]),
         "capabilities",
-        ["sort", 5, [None], [""]],
+        ["sort", 5, [None]],
     ),
-    (lambda value: create_custom_agent(value, "b", "c", []), "agent_name", [None, "", 5]),
+    (lambda value: create_custom_agent(value, "b", "c", []), "name", [None, "", 5]),
     (lambda value: create_custom_agent("a", value, "c", []), "purpose", [None, "", 5]),
-    (lambda value: create_custom_agent("a", "b", value, []), "domain", [None, "", 5]),
-    (lambda value: create_custom_agent("a", "b", "c", value), "capabilities", [None, "sort", 5, [5]]),
+    (lambda value: create_custom_agent("a", "b", value, []), "domain", [" ", 5]),
+    (lambda value: create_custom_agent("a", "b", "c", value), "capabilities", ["sort", 5, [5]]),
 ]
 
 
