@@ -1,22 +1,20 @@
 """One task for each of many items, and one that sums up.
 
-Both are one run, in which the one that sums up depends on all others. A dependency that fails skips what depends on it,
-and one failed item is not to cost the summary: then it is made by a second run, of the results that there are.
+All is one run. The one that sums up is added once every other task has ended, so that a failed item costs the others
+nothing, nor the summary; see `src/workflow/gather.rs`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ._errors import ParallelAgentsError, PlanError, RunInterrupted
-from ._options import Budget
-from ._orchestrator import Orchestrator
-from ._session import RunResults, acall, call
-from ._task import AgentResult, AgentStatus, AgentTask
+from ._errors import PlanError
+from ._orchestrator import Orchestrator, _starting
+from ._session import RunResults, Session, acall, call
+from ._task import AgentResult, AgentStatus, AgentTask, task_fields
 from ._teams import listed, shown, task_of_type, text_of
 
 if TYPE_CHECKING:
@@ -26,8 +24,6 @@ SUMMARY = "summary"
 """The id of the task that sums up."""
 LABEL_CHARS = 200
 """How much of each item the one that sums up is told, beside the item's result."""
-RESULTS_BYTES_MAX = 1024 * 1024
-"""What the results may share of the prompt of a summary that a second run makes."""
 
 
 @dataclass
@@ -38,33 +34,30 @@ class MapReduceResult:
         results: One per item, in the order of the items.
         summary: The result of the task that sums up. `SKIPPED` where there was nothing to sum up, or where what is
             missing may still come: its `error` says which.
-        runs: The run, and the second one that made the summary where items had failed. Each with `run_id` and `report`.
+        run: All of them, as `Orchestrator.run_parallel` returns them: with `run_id` and `report`.
     """
 
     results: list[AgentResult]
     summary: AgentResult
-    runs: list[RunResults]
+    run: RunResults
 
     @property
     def cost(self) -> float | None:
         """What it all cost, in US dollars; `None` where a part of it is not known."""
-        costs = [run.report["cost"] for run in self.runs]
-        return None if None in costs else sum(costs)
+        cost: float | None = self.run.report["cost"]
+        return cost
 
 
 class MapReduce:
     """One task for each item, all at once, then one task that sums up.
 
     The task that sums up finds all results in its prompt, marked as data, beside the beginning of each item. Those that
-    are too long for one prompt are cut there, visibly: at 64 KiB each and 2 MiB together, or at 1 MiB together in a
-    second run. `MapReduceResult.results` holds them whole.
+    are too long for one prompt are cut there, visibly: at 64 KiB each and 2 MiB together. They are whole in
+    `MapReduceResult.results`.
 
     An item that fails costs the others nothing, nor the summary, which is then made of what completed and told what did
-    not, and why. That takes a second run: it has what the first left of `budget` and `deadline_seconds`, and a journal
-    keeps it beside the first. There is none if no item completed, after `cancel`, or where the budget or the time is
-    used up. Nor is there one while a journal keeps the question of an agent: resumed with the answer, as with a bigger
-    budget, the run itself makes the summary. A process that dies between the two runs leaves the results in its
-    journal, and no summary.
+    not, and why. There is none if no item completed, after `cancel`, or while an item waits: for the answer to its
+    agent's question, or for a bigger budget. Resumed with that, the run makes it.
 
     Args:
         items: What to work on, in order. A dict is an item's whole `input_data`; anything else that JSON can hold goes
@@ -87,7 +80,8 @@ class MapReduce:
 
     Attributes:
         items: The items, in order.
-        tasks: `item-0`, `item-1` and so on, and last `summary`. They may be changed before the run.
+        tasks: `item-0`, `item-1` and so on, and last `summary`, which builds on all the others. They may be changed,
+            removed and added to before the run.
         orchestrator: What runs them.
 
     Example:
@@ -98,8 +92,8 @@ class MapReduce:
         ...     rehearsal=True,
         ... )
         >>> outcome = job.execute()
-        >>> [result.success for result in outcome.results], outcome.summary.success, len(outcome.runs)
-        ([True, True], True, 1)
+        >>> [result.success for result in outcome.results], outcome.summary.success
+        ([True, True], True)
     """
 
     def __init__(
@@ -127,119 +121,71 @@ class MapReduce:
             for task_id, item in zip(labels, self.items, strict=True)
         ]
         summary = _task(reduce_agent_type, reduce, {"items": labels}, SUMMARY, reduce_output_schema)
-        summary.dependencies = list(labels)
         self.tasks.append(summary)
         if timeout_seconds is not None:
             self.tasks = [replace(task, timeout_seconds=timeout_seconds) for task in self.tasks]
         self._allow_failures = allow_failures
-        self._options = options
         self.orchestrator = Orchestrator(**options)
 
     def execute(self, callback: Callback | None = None) -> MapReduceResult:
         """Runs all tasks and waits for them.
 
         Args:
-            callback: Called with each result as it comes, the summary's once.
+            callback: Called with each result as it comes.
 
         Returns:
-            The results and the summary. A second run that could not be started is told in the `error` of the summary.
+            The results and the summary.
 
         Raises:
             PlanError: The tasks cannot be run, or the prompt of the summary is too long for as many items; nothing was
                 started.
-            RunInterrupted: Ctrl-C; `.results` holds the results of both runs.
-            As `Orchestrator.run_parallel` otherwise, before anything was started.
+            As `Orchestrator.run_parallel` otherwise.
         """
-        summary, cancels = self._summary(), self.orchestrator._cancels
-        first = self.orchestrator.run_parallel(self.tasks, _but_for_a_skipped_summary(callback))
-        second = RunResults()
-        task = self._second_summary(summary, first)
-        if task is not None and self.orchestrator._cancels == cancels:
-            try:
-                with self._what_is_left(first):
-                    second = self.orchestrator.run_parallel([task], callback)
-            except RunInterrupted as interrupted:
-                raise RunInterrupted({**first, **interrupted.results}) from None
-            except ParallelAgentsError as error:
-                _explain(first, error)
-        outcome = _outcome(first, second)
-        if not second and outcome.summary.status is AgentStatus.SKIPPED:
+        session, summary = self._session()
+        outcome = self._outcome(self.orchestrator._run(session, callback), summary)
+        if SUMMARY not in outcome.run:
             call(callback, outcome.summary)
         return outcome
 
     async def aexecute(self, callback: Callback | None = None) -> MapReduceResult:
         """The same for an event loop. The callback may be `async def`."""
-        summary, cancels = self._summary(), self.orchestrator._cancels
-        first = await self.orchestrator.arun(self.tasks, _but_for_a_skipped_summary(callback))
-        second = RunResults()
-        task = self._second_summary(summary, first)
-        if task is not None and self.orchestrator._cancels == cancels:
-            try:
-                with self._what_is_left(first):
-                    second = await self.orchestrator.arun([task], callback)
-            except ParallelAgentsError as error:
-                _explain(first, error)
-        outcome = _outcome(first, second)
-        if not second and outcome.summary.status is AgentStatus.SKIPPED:
+        session, summary = self._session()
+        outcome = self._outcome(await self.orchestrator._arun(session, callback), summary)
+        if SUMMARY not in outcome.run:
             await acall(callback, outcome.summary)
         return outcome
 
-    def _summary(self) -> AgentTask:
-        """The task that sums up."""
-        found = next((task for task in self.tasks if getattr(task, "task_id", None) == SUMMARY), None)
-        if found is None:
-            raise PlanError(f"`tasks` holds no task `{SUMMARY}`, expected the one that sums up")
-        return found
+    def _session(self) -> tuple[Session, AgentTask]:
+        """The run, and the task that sums up."""
+        found = [task for task in self.tasks if getattr(task, "task_id", None) == SUMMARY]
+        if len(found) != 1:
+            raise PlanError(f"`tasks` holds {len(found)} tasks `{SUMMARY}`, expected one, which sums up")
+        fields = task_fields(found[0], len(self.tasks) - 1)
+        if fields.pop("dependencies", None):
+            raise PlanError(f"task `{SUMMARY}` builds on all others, leave its `dependencies` empty")
+        others = [task for task in self.tasks if task is not found[0]]
+        strategy = {"kind": "gather", "task": fields, "allow_failures": self._allow_failures}
+        return Session(self.orchestrator, _starting(others, strategy)), found[0]
 
-    def _second_summary(self, task: AgentTask, first: RunResults) -> AgentTask | None:
-        """The task that sums up what there is; `None` if there is nothing to sum up or it is not the time for it."""
-        needed = [first[task_id] for task_id in dict.fromkeys(task.dependencies)]
-        outputs = {result.task_id: result.output for result in needed if result.success}
-        missing = [result for result in needed if not result.success]
-        ended_early = any(result.status in (AgentStatus.CANCELLED, AgentStatus.SKIPPED) for result in missing)
-        if first[SUMMARY].status is not AgentStatus.SKIPPED or not self._allow_failures or not outputs or ended_early:
-            return None
-        if first.run_id is not None and first.questions:
-            return None
-        data = {
-            **task.input_data,
-            "results": _bounded(outputs),
-            "without_result": {result.task_id: f"{result.status.value}: {result.error}" for result in missing},
-        }
-        said = (
-            f"The results are in the input under `results`. {len(missing)} of {len(needed)} are missing: "
-            "`without_result` says which and why. Do not guess them."
-        )
-        return replace(task, task_description=f"{task.task_description}\n\n{said}", dependencies=[], input_data=data)
+    def _outcome(self, run: RunResults, summary: AgentTask) -> MapReduceResult:
+        results = [result for task_id, result in run.items() if task_id != SUMMARY]
+        return MapReduceResult(results, run.get(SUMMARY) or _not_made(summary, results, run), run)
 
-    @contextmanager
-    def _what_is_left(self, first: RunResults) -> Iterator[None]:
-        """The orchestrator with what a run has left of its time and its budget."""
-        elapsed = _elapsed(first.report)
-        left: dict[str, Any] = {}
-        if self._options.get("deadline_seconds") is not None:
-            left["deadline_seconds"] = self._options["deadline_seconds"] - elapsed
-            if left["deadline_seconds"] <= 0:
-                raise PlanError("the time of the run is up")
-        caps = {name: each for name, each in (first.report["budget"] or {}).items() if isinstance(each, dict)}
-        budget = {
-            name: each["cap"] - (each.get("spent", elapsed) or 0)
-            for name, each in caps.items()
-            if each["cap"] is not None
-        }
-        for name, value in budget.items():
-            if value <= 0:
-                raise PlanError(f"the budget's {name} are spent")
-        if budget:
-            left["budget"] = Budget(**budget)
-        orchestrator = self.orchestrator
-        whole = orchestrator._engine, orchestrator._tools
-        rest = Orchestrator(**{**self._options, **left})
-        orchestrator._engine, orchestrator._tools = rest._engine, rest._tools
-        try:
-            yield
-        finally:
-            orchestrator._engine, orchestrator._tools = whole
+
+def _not_made(task: AgentTask, results: list[AgentResult], run: RunResults) -> AgentResult:
+    """What stands for a summary that was not made, and says why."""
+    waiting = (run.outcome or {}).get("waiting", [])
+    missing = [result for result in results if not result.success]
+    if waiting:
+        how = "resume the run with what it waits for" if run.run_id else "only a run with a journal can be resumed"
+        why = f"task `{waiting[0]}` is {run[waiting[0]].status.value} and may yet go on: {how}"
+    elif len(missing) == len(results):
+        why = f"nothing completed: task `{missing[0].task_id}`: {missing[0].error}"
+    elif missing:
+        why = f"task `{missing[0].task_id}` did not complete: {missing[0].error}"
+    else:
+        why = "the run ended early"
+    return AgentResult(task.task_id, task.agent_type, AgentStatus.SKIPPED, error=f"no summary was made: {why}")
 
 
 def _label(index: int, item: object) -> str:
@@ -264,46 +210,3 @@ def _data(item: object) -> dict[str, Any]:
 def _task(agent_type: str, text: str, data: dict[str, Any], task_id: str, schema: Any) -> AgentTask:
     output_format = "text" if agent_type == "plain" and schema is None else "json"
     return task_of_type(agent_type, text, data, task_id=task_id, output_format=output_format, output_schema=schema)
-
-
-def _but_for_a_skipped_summary(callback: Callback | None) -> Callback | None:
-    """The callback, which is told of a summary once it is known that no second run makes it."""
-    if callback is None:
-        return None
-
-    def told(result: AgentResult) -> object:
-        is_skipped = result.task_id == SUMMARY and result.status is AgentStatus.SKIPPED
-        return None if is_skipped else callback(result)
-
-    return told
-
-
-def _bounded(outputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The outputs, those that are longer than their share cut visibly."""
-    share = RESULTS_BYTES_MAX // len(outputs)
-
-    def cut(output: Any) -> Any:
-        text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
-        encoded = text.encode()
-        if len(encoded) <= share:
-            return output
-        return f"{encoded[:share].decode(errors='ignore')}\n[cut here: {share} of {len(encoded)} bytes shown]"
-
-    return {task_id: cut(output) for task_id, output in outputs.items()}
-
-
-def _elapsed(report: Mapping[str, Any]) -> float:
-    """How long a run took, in seconds, by its own clock."""
-    from datetime import datetime
-
-    began, ended = (datetime.strptime(report[name], "%Y-%m-%dT%H:%M:%S.%fZ") for name in ("started", "ended"))
-    return (ended - began).total_seconds()
-
-
-def _explain(first: RunResults, error: ParallelAgentsError) -> None:
-    first[SUMMARY] = replace(first[SUMMARY], error=f"no summary was made of the results there are: {error}")
-
-
-def _outcome(first: RunResults, second: RunResults) -> MapReduceResult:
-    results = [result for task_id, result in first.items() if task_id != SUMMARY]
-    return MapReduceResult(results, second.get(SUMMARY, first[SUMMARY]), [first, second] if second else [first])

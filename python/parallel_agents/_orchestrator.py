@@ -147,7 +147,6 @@ class Orchestrator:
         # Reentrant: a signal handler may call `cancel` while this thread holds it.
         self._lock = threading.RLock()
         # How often it was cancelled, for who makes several runs of one job.
-        self._cancels = 0
         self.max_concurrent = max_concurrent
         self.results: dict[str, AgentResult] = {}
         self._latest: _core.Run | _core.ToolRun | None = None
@@ -390,7 +389,6 @@ class Orchestrator:
         nothing happens.
         """
         with self._lock:
-            self._cancels += 1
             for run in list(self._runs):
                 run.cancel(reason, False)
 

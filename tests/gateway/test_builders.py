@@ -36,7 +36,7 @@ def test_a_failed_item_costs_no_summary_and_nothing_twice(gateway: Gateway, case
 
     assert [result.status.value for result in outcome.results] == ["completed", "failed", "completed"]
     assert outcome.summary.success, outcome.summary.error
-    assert len(outcome.runs) == 2
+    assert list(outcome.run) == ["item-0", "item-1", "item-2", "summary"]
     prompts = [call.prompt for call in case.calls()]
     assert len([prompt for prompt in prompts if "Add the counts up." in prompt]) == 1
     for tea in ("green", "white"):

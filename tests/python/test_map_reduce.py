@@ -76,7 +76,8 @@ class TestInOneRun:
         outcome = job(["green", "black", "white"]).execute()
         assert [result.task_id for result in outcome.results] == ["item-0", "item-1", "item-2"]
         assert statuses(outcome) == ["completed"] * 4
-        assert (len(outcome.runs), outcome.cost) == (1, outcome.runs[0].report["cost"])
+        assert list(outcome.run) == ["item-0", "item-1", "item-2", "summary"]
+        assert outcome.cost == outcome.run.report["cost"]
 
     def test_an_item_is_told_to_its_own_agent_and_every_result_to_the_one_that_sums_up(self) -> None:
         standin = StandIn(answers=answer)
@@ -138,7 +139,6 @@ class TestInOneRun:
         built = job(["a", "b"])
         built.tasks[-1].model = "own/large"
         built.tasks.insert(0, AgentTask("plain", "Say how teas are counted.", task_id="rules", output_format="text"))
-        built.tasks[-1].dependencies.append("rules")
         outcome = built.execute()
         assert outcome.summary.metadata["model_used"] == "own/large"
         assert [result.task_id for result in outcome.results] == ["rules", "item-0", "item-1"]
@@ -163,10 +163,11 @@ class TestWithFailures:
         reduced = str(standin.spawns[-1]["task"])
         given = json.loads(reduced.split("```json\n")[1].split("\n```")[0])
         assert given["items"] == {"item-0": "green", "item-1": BROKEN, "item-2": "white"}
-        assert given["results"] == {"item-0": outcome.results[0].output, "item-2": outcome.results[2].output}
+        for place, is_there in enumerate((True, False, True)):
+            assert (f"Result of task `item-{place}`" in reduced) is is_there
         assert list(given["without_result"]) == ["item-1"]
         assert "the tea is out" in given["without_result"]["item-1"]
-        assert "1 of 3 are missing" in reduced
+        assert "1 of 3 results are missing" in reduced
 
     def test_nothing_is_paid_for_twice(self) -> None:
         standin = StandIn(answers=answer)
@@ -175,12 +176,6 @@ class TestWithFailures:
         assert len([prompt for prompt in prompts if REDUCE in prompt]) == 1
         for item in ("green", "white"):
             assert len([prompt for prompt in prompts if item in prompt and REDUCE not in prompt]) == 1
-
-    def test_its_cost_is_that_of_both_runs(self) -> None:
-        outcome = too_slow(job(["a", "b"]), 1).execute()
-        first, second = outcome.runs
-        assert list(second) == ["summary"]
-        assert outcome.cost == first.report["cost"] + second.report["cost"] > first.report["cost"]
 
     @pytest.mark.parametrize("items", [["a", "b", "c"], ["a"]])
     def test_the_callback_is_told_of_each_task_once(self, items: list[str]) -> None:
@@ -201,73 +196,58 @@ class TestWithFailures:
     def test_nothing_is_summed_up_where_nothing_completed(self) -> None:
         outcome = too_slow(job(["a", "b"]), 0, 1).execute()
         assert statuses(outcome) == ["timeout", "timeout", "skipped"]
-        assert len(outcome.runs) == 1
-        assert "item-" in str(outcome.summary.error)
+        assert "nothing completed: task `item-0`" in str(outcome.summary.error)
 
     def test_a_summary_that_needs_every_item_is_skipped(self) -> None:
         outcome = too_slow(job(["a", "b"], allow_failures=False), 0).execute()
         assert statuses(outcome) == ["timeout", "completed", "skipped"]
+        assert "task `item-0` did not complete" in str(outcome.summary.error)
 
     def test_a_summary_that_fails_itself_is_not_made_again(self) -> None:
         outcome = too_slow(job(["a", "b"]), 2).execute()
         assert statuses(outcome) == ["completed", "completed", "timeout"]
-        assert len(outcome.runs) == 1
+        assert len(outcome.summary.metadata["attempts"]) == 3
 
-    def test_the_second_run_has_what_the_first_left_of_the_budget(self) -> None:
+    def test_what_is_skipped_because_of_an_item_is_missing_too(self) -> None:
+        standin = StandIn(answers=answer)
+        built = job(["green", BROKEN], standin)
+        built.tasks.insert(2, AgentTask("plain", "Compare.", task_id="on-it", dependencies=["item-1"]))
+        outcome = built.execute()
+        assert statuses(outcome) == ["completed", "failed", "skipped", "completed"]
+        assert "2 of 3 results are missing" in str(standin.spawns[-1]["task"])
+
+    def test_all_of_it_stays_within_the_budget(self) -> None:
         # One attempt for the item that completes, three for the one that is too slow on every model.
-        for attempts, summary in ((5, "completed"), (4, "skipped")):
-            built = too_slow(job(["a", "b"], budget=Budget(attempts=attempts, usd=1)), 1)
-            outcome = built.execute()
+        for attempts, summary in ((5, "completed"), (4, "cancelled")):
+            outcome = too_slow(job(["a", "b"], budget=Budget(attempts=attempts, usd=1)), 1).execute()
             assert statuses(outcome) == ["completed", "timeout", summary]
-            assert sum(run.report["attempts"] for run in outcome.runs) == attempts
-            assert len(built.execute().runs) == len(outcome.runs), "a further run has the whole budget again"
+            assert outcome.run.report["attempts"] == attempts
         assert "the budget's attempts are spent" in str(outcome.summary.error)
-        spent = outcome.runs[0].report["cost"]
-        more = too_slow(job(["a", "b"], budget=Budget(usd=spent * 1.01)), 1).execute()
-        assert more.cost is not None
-        assert more.cost <= spent * 1.01
-        assert not more.summary.success
 
-    def test_there_is_no_second_run_once_the_time_is_up(self) -> None:
-        def one_by_one(seconds: float) -> MapReduceResult:
-            return too_slow(job(["a", "b", "c"], max_concurrent=1, deadline_seconds=seconds), 0).execute()
-
-        whole = one_by_one(3600)
-        assert (statuses(whole), len(whole.runs)) == (["timeout", "completed", "completed", "completed"], 2)
-        until_b = sum(result.metadata["queued_seconds"] + result.execution_time for result in whole.results[1:2])
-        cut = one_by_one(until_b + 1)
-        assert (statuses(cut), len(cut.runs)) == (["timeout", "completed", "timeout", "skipped"], 1)
-        assert "the time of the run is up" in str(cut.summary.error)
-
-    @pytest.mark.parametrize("hours", [0, 1])
-    def test_there_is_no_second_run_after_a_cancel(self, hours: int) -> None:
+    def test_there_is_no_summary_after_a_cancel(self) -> None:
         def goes_on(request: Request) -> Reply:
-            return Reply("late", 3600 * hours) if "white" in request.prompt else answer(request)
+            return Reply("late", 3600) if "white" in request.prompt else answer(request)
 
         standin = StandIn(answers=goes_on)
         for call in (MapReduce.execute, lambda built, told: asyncio.run(built.aexecute(told))):
             built = job([BROKEN, "green", "white"], standin)
-            ended: list[str] = []
 
-            def enough(result: AgentResult, built: MapReduce = built, ended: list[str] = ended) -> None:
-                ended.append(result.task_id)
-                if len(ended) == (2 if hours else 3):
+            def enough(result: AgentResult, built: MapReduce = built) -> None:
+                if result.task_id == "item-1":
                     built.orchestrator.cancel()
 
             outcome = call(built, enough)
-            last = "cancelled" if hours else "completed"
-            assert statuses(outcome) == ["failed", "completed", last, "skipped"]
-            assert len(outcome.runs) == 1
-        assert not [spawn for spawn in standin.spawns if REDUCE in str(spawn["task"])]
+            assert statuses(outcome)[1:] == ["completed", "cancelled", "skipped"]
+            assert "no summary was made" in str(outcome.summary.error)
 
-    def test_there_is_no_second_run_after_the_budget_kept_items_from_starting(self) -> None:
+    def test_there_is_none_while_the_budget_keeps_an_item_from_starting(self) -> None:
         cost = job(["a"]).execute().results[0].metadata["cost"]
         # Two are paid, the third is not, and something is left.
         outcome = job(["a", "b", "c"], max_concurrent=1, budget=Budget(usd=2.9 * cost)).execute()
         assert statuses(outcome) == ["completed", "completed", "cancelled", "skipped"]
-        assert len(outcome.runs) == 1
+        assert "task `item-2` is cancelled and may yet go on" in str(outcome.summary.error)
 
-    def test_ctrl_c_in_the_second_run_keeps_the_results_of_the_first(self) -> None:
+    def test_ctrl_c_keeps_the_results_that_there_are(self) -> None:
         def interrupt(result: AgentResult) -> None:
             if result.task_id == "summary":
                 raise KeyboardInterrupt
@@ -280,18 +260,6 @@ class TestWithFailures:
             "summary": "completed",
         }
 
-    def test_what_completed_is_there_though_the_second_run_cannot_start(self) -> None:
-        # JSON takes six bytes for each of these.
-        standin = StandIn(Habits(text_chars_max=10**9), wordy("\x01" * 600_000))
-        for outcome in (
-            job(["green", BROKEN, "white"], standin).execute(),
-            asyncio.run(job(["green", BROKEN, "white"], standin).aexecute()),
-        ):
-            assert statuses(outcome) == ["completed", "failed", "completed", "skipped"]
-            assert "no summary was made of the results there are" in str(outcome.summary.error)
-            assert "bytes, expected at most" in str(outcome.summary.error)
-            assert len(outcome.runs) == 1
-
     def test_long_results_are_cut_visibly(self) -> None:
         long = "tea " * 400_000
         standin = StandIn(Habits(text_chars_max=10**9), wordy(long))
@@ -299,45 +267,39 @@ class TestWithFailures:
         assert outcome.results[0].output == long.strip()
         assert outcome.summary.success
         reduced = str(standin.spawns[-1]["task"])
-        assert reduced.count(f"[cut here: 524288 of {len(long.strip())} bytes shown]") == 2
-        assert len(reduced) < 1_100_000
+        assert reduced.count("[cut here: 65536 of") == 2
+        assert len(reduced) < 200_000
 
 
 class TestWithJournal:
-    def test_both_runs_are_kept(self, tmp_path: Path) -> None:
-        journal = tmp_path / "runs.sqlite"
-        outcome = too_slow(job(["a", "b"], journal=journal), 1).execute()
-        assert {run.run_id for run in outcome.runs} == {run["run_id"] for run in journal_runs(journal)}
-
-    def test_the_summary_waits_for_the_answer_to_a_question_that_is_kept(self, tmp_path: Path) -> None:
+    def test_the_summary_waits_for_the_answer_to_a_question(self, tmp_path: Path) -> None:
         def asks(request: Request) -> Reply:
             is_asked = "green" in request.prompt and REDUCE not in request.prompt
             return Reply("STUCK: Which green?" if is_asked and "Go on with" not in request.prompt else "counted")
 
-        def asking(**options: Any) -> MapReduceResult:
-            built = job(["green", "black"], StandIn(answers=asks), agent_type="documentation_writer", **options)
-            for task in built.tasks:
-                task.output_format = "text"
-            return built.execute()
-
         journal = tmp_path / "runs.sqlite"
-        kept = asking(journal=journal)
-        assert (statuses(kept), len(kept.runs)) == (["needs_input", "completed", "skipped"], 1)
-        (run,) = kept.runs
-        assert run.questions == {"item-0": "Which green?"}
-        answers, tools = dict.fromkeys(run.questions, "Gunpowder."), StandIn(answers=asks).tools()
-        resumed = Orchestrator.resume(str(run.run_id), journal, answers, tools=tools)
-        assert [result.status.value for result in resumed.values()] == ["completed"] * 3
-        assert statuses(asking()) == ["needs_input", "completed", "completed"], "nobody can answer it"
+        built = job(["green", "black"], StandIn(answers=asks), agent_type="documentation_writer", journal=journal)
+        for task in built.tasks:
+            task.output_format = "text"
+        kept = built.execute()
+        assert statuses(kept) == ["needs_input", "completed", "skipped"]
+        assert kept.run.questions == {"item-0": "Which green?"}
+        assert "task `item-0` is needs_input and may yet go on: resume the run" in str(kept.summary.error)
+        answers, tools = dict.fromkeys(kept.run.questions, "Gunpowder."), StandIn(answers=asks).tools()
+        resumed = Orchestrator.resume(str(kept.run.run_id), journal, answers, tools=tools)
+        assert {name: result.status.value for name, result in resumed.items()} == dict.fromkeys(
+            ["item-0", "item-1", "summary"], "completed"
+        )
 
-    def test_a_job_that_was_cut_short_is_resumed_as_one_run(self, tmp_path: Path) -> None:
+    def test_with_a_bigger_budget_the_run_makes_its_summary(self, tmp_path: Path) -> None:
         journal = tmp_path / "runs.sqlite"
         outcome = job(["a", "b", "c"], max_concurrent=1, journal=journal, budget=Budget(attempts=2)).execute()
-        run_id = outcome.runs[0].run_id
-        assert run_id is not None
-        results = Orchestrator.resume(run_id, journal, budget=Budget(attempts=10))
+        assert outcome.run.run_id is not None
+        results = Orchestrator.resume(outcome.run.run_id, journal, budget=Budget(attempts=10))
         assert [result.status.value for result in results.values()] == ["completed"] * 4
         assert results.report["attempts"] == 4
+        (row,) = journal_runs(journal)
+        assert (row["tasks"], row["completed"]) == (4, 4)
 
 
 class TestBadInput:
@@ -387,9 +349,9 @@ class TestBadInput:
         with pytest.raises(PlanError, match="`summary`"):
             built.execute()
 
-    def test_a_removed_item_that_the_summary_needs_is_refused_before_anything_runs(self) -> None:
+    def test_a_summary_with_dependencies_of_its_own_is_refused_before_anything_runs(self) -> None:
         built = job(["a", "b"])
-        del built.tasks[0]
-        with pytest.raises(PlanError, match="`item-0`"):
+        built.tasks[-1].dependencies = ["item-0"]
+        with pytest.raises(PlanError, match="leave its `dependencies` empty"):
             built.execute()
         assert built.orchestrator.stats["agents_spawned"] == 0
