@@ -170,10 +170,7 @@ impl Join {
                 let is_top = |stand| matches!((stand, self.top), (Stand::Scored(score), Some(top)) if score >= top);
                 with(&is_top).into_iter().take(1).collect()
             }
-            Until::Vote { .. } => {
-                let leaders = self.votes.leaders();
-                with(&|stand| matches!(stand, Stand::Voted(ballot) if leaders.contains(&ballot)))
-            }
+            Until::Vote { .. } => with(&|stand| matches!(stand, Stand::Voted(ballot) if self.votes.leads(ballot))),
         }
     }
 
@@ -204,7 +201,11 @@ impl Votes {
 
     /// What most say; several, if as many say each of them.
     fn leaders(&self) -> Vec<usize> {
-        (0..self.ballots.len()).filter(|&ballot| self.ballots[ballot].count == self.most).collect()
+        (0..self.ballots.len()).filter(|&ballot| self.leads(ballot)).collect()
+    }
+
+    fn leads(&self, ballot: usize) -> bool {
+        self.ballots[ballot].count == self.most
     }
 
     /// Whether the leader stays alone at the front, whatever `open` others say.
