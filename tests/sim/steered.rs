@@ -1,6 +1,5 @@
 //! Runs by hand that a strategy steers.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use parallel_agents::core::output::STUCK_JSON;
 use parallel_agents::core::plan::{Plan, Task};
 use parallel_agents::core::run::{Reopening, RunMachine};
 use parallel_agents::core::settings::{Cleanup, RunSettings};
-use parallel_agents::core::strategy::{Ask, Next, Strategy, Word};
+use parallel_agents::core::strategy::{Ask, KeptBack, Next, Strategy, Word};
 use serde_json::{Value, json};
 
 use super::scenarios::{BEGIN, Run, TIMEOUT, task};
@@ -53,7 +52,7 @@ impl Strategy for Scripted {
         true
     }
 
-    fn outcome(&self, kept_back: &BTreeMap<Arc<str>, End>) -> Option<Value> {
+    fn outcome(&self, kept_back: &KeptBack) -> Option<Value> {
         let kept: Vec<String> = kept_back.iter().map(|(id, end)| format!("{id} {}", end.status().name())).collect();
         Some(json!(kept))
     }

@@ -28,6 +28,8 @@ use super::time::Time;
 
 mod ends;
 #[cfg(test)]
+mod enough;
+#[cfg(test)]
 mod likeness;
 mod restore;
 mod starts;

@@ -9,7 +9,7 @@ use super::RunMachine;
 use crate::core::fact::{End, Event, StopReason};
 use crate::core::plan::Task;
 use crate::core::record::Record;
-use crate::core::strategy::{Ask, Next, Strategy, Word};
+use crate::core::strategy::{Ask, KeptBack, Next, Strategy, Word};
 use crate::core::time::Time;
 
 /// A strategy, and what lies between it and the machine.
@@ -18,10 +18,10 @@ pub(super) struct Steering {
     strategy: Box<dyn Strategy>,
     /// Ends that it is to be told.
     untold: VecDeque<(usize, End)>,
-    /// Tasks whose end is not the strategy's concern: a budget or the end of all starts keeps them back.
+    /// Tasks whose end is not the strategy's concern: the budget keeps them back.
     keeping_back: BTreeSet<usize>,
     /// Ends that it was not told.
-    kept_back: BTreeMap<Arc<str>, End>,
+    kept_back: KeptBack,
     /// How tasks ended that nothing can build on.
     in_vain: BTreeMap<usize, End>,
     /// What it wants a person to approve, until somebody answers.
@@ -41,7 +41,7 @@ impl RunMachine {
             strategy,
             untold: VecDeque::new(),
             keeping_back: BTreeSet::new(),
-            kept_back: BTreeMap::new(),
+            kept_back: KeptBack::default(),
             in_vain: BTreeMap::new(),
             asked: None,
             counting: None,
@@ -122,14 +122,14 @@ impl RunMachine {
         if is_final {
             steering.untold.push_back((index, end.clone()));
         } else {
-            steering.kept_back.insert(self.plan.tasks()[index].id.clone(), end.clone());
+            steering.kept_back.keep(self.plan.tasks()[index].id.clone(), end.clone(), is_kept);
         }
     }
 
     /// A task that had ended is open again.
     pub(super) fn note_reopening(&mut self, index: usize) {
         if let Some(steering) = &mut self.steering {
-            steering.kept_back.remove(&self.plan.tasks()[index].id);
+            steering.kept_back.release(&self.plan.tasks()[index].id);
             steering.in_vain.remove(&index);
         }
     }
@@ -156,7 +156,7 @@ impl RunMachine {
             if steering.enough.is_none() || end.output().is_some() {
                 return Some(steering.strategy.ended(task, &end));
             }
-            steering.kept_back.insert(task.id.clone(), end);
+            steering.kept_back.keep(task.id.clone(), end, false);
         }
         None
     }
