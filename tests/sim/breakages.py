@@ -675,15 +675,8 @@ MUTANTS = [
         "an_added_task_comes_once_and_as_it_was_wanted",
         "one task at a time is enough",
         STEER,
-        "self.add(&add.into(), now);",
-        "self.add(&add[..1].into(), now);",
-    ),
-    Mutant(
-        "nothing_panics",
-        "what was added is wanted again",
-        STEER,
-        "steering.wanted.retain(|wanted| !tasks.iter().any(|task| task.id == wanted.id));",
-        "let _ = (steering, tasks);",
+        "self.add(add, now);",
+        "self.add(add.into_iter().take(1).collect(), now);",
     ),
     Mutant(
         "nothing_is_added_once_the_run_is_to_end",
