@@ -93,6 +93,10 @@ impl Join {
     }
 
     fn complete(&mut self, index: usize, output: &Value) {
+        if self.places[index].stand == Stand::Lost {
+            // Somebody opened it again.
+            self.open += 1;
+        }
         self.completed.push(index);
         let mark = match &self.until {
             Until::Best { by, .. } | Until::Vote { by } => match by {

@@ -138,6 +138,10 @@ impl Ends {
                     ends.status.insert(*task_index, end.status());
                 }
                 Event::BudgetReached { task_index, .. } => ends.over_budget.push(*task_index),
+                // A later budget bore it.
+                Event::AttemptPlanned { attempt, .. } => {
+                    ends.over_budget.retain(|index| *index != attempt.task_index);
+                }
                 Event::TaskReopened { task_index, .. } => {
                     ends.status.remove(task_index);
                     ends.over_budget.retain(|index| index != task_index);
@@ -146,7 +150,6 @@ impl Ends {
                 | Event::RunResumed { .. }
                 | Event::RunEnded
                 | Event::RuntimeMet { .. }
-                | Event::AttemptPlanned { .. }
                 | Event::AttemptAccepted { .. }
                 | Event::AttemptStarted { .. }
                 | Event::AttemptRefused { .. }
