@@ -58,6 +58,7 @@ __all__ = [
     "load_agent_types",
     "parallel_spawn",
     "poll_until_complete",
+    "refine",
     "register_agent_type",
     "spawn_parallel_with_retry",
     "spawn_with_model_hierarchy",
@@ -101,7 +102,7 @@ if TYPE_CHECKING:
         Tier,
     )
     from ._orchestrator import Orchestrator, journal_runs
-    from ._refinement import Refinement, RefinementRound
+    from ._refinement import Refinement, RefinementRound, refine
     from ._session import RunResults
     from ._task import (
         DEFAULT_AGENT_TIMEOUT,
@@ -166,7 +167,7 @@ _HOME = {
     "_options": ("Budget", "CircuitBreaker", "Gateway", "Rehearsal", "RetryPolicy", "Tier"),
     "_orchestrator": ("Orchestrator", "journal_runs"),
     "_session": ("RunResults",),
-    "_refinement": ("Refinement", "RefinementRound"),
+    "_refinement": ("Refinement", "RefinementRound", "refine"),
     "_task": (
         "DEFAULT_AGENT_TIMEOUT",
         "DEFAULT_MAX_CONCURRENT",

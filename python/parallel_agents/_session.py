@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ._orchestrator import Orchestrator
     from ._pump import Pump
+    from ._refinement import Refinement
     from ._task import AgentResult
 
     Callback = Callable[[AgentResult], object]
@@ -44,6 +45,13 @@ class RunResults(dict[str, "AgentResult"]):
 
         asking = ((task_id, each) for task_id, each in self.items() if each.status == AgentStatus.NEEDS_INPUT)
         return {task_id: each.error or "" for task_id, each in asking}
+
+    @property
+    def refinements(self) -> dict[str, Refinement]:
+        """Name to what became of it, of what the run refined; empty for other runs."""
+        from ._refinement import refinements
+
+        return refinements(self)
 
 
 class Hooks:

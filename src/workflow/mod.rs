@@ -15,6 +15,7 @@ use crate::runtime::rehearsal::RehearsalError;
 
 mod adapted;
 mod children;
+mod example;
 mod narrate;
 mod options;
 mod prepare;
@@ -61,6 +62,9 @@ pub enum InputError {
     /// The gateway's address cannot be used.
     #[error("{0}")]
     Address(String),
+    /// Something that cannot be refined.
+    #[error(transparent)]
+    Goal(#[from] refine::GoalError),
     /// An option has a value it does not take.
     #[error("`{field}` is `{value}`, expected {expected}")]
     Option {

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::InputError;
 use super::options::Reader;
 use super::prepare::task;
+use super::refine::{Refinements, goals};
 use crate::agents::Registry;
 use crate::core::hierarchy::ModelHierarchy;
 use crate::core::plan::{Plan, Task};
@@ -49,10 +50,13 @@ impl TaskMaker {
 }
 
 /// Reads the strategy of a run whose tasks are `given`: none, where it makes them itself.
-pub fn steered(spec: Map<String, Value>, given: &Plan, maker: TaskMaker) -> Result<Steered, InputError> {
+pub fn steered(spec: Map<String, Value>, given: &Plan, maker: &TaskMaker) -> Result<Steered, InputError> {
     let mut reader = Reader { prefix: "strategy.", fields: spec };
-    let _ = (given, maker);
     let kind = reader.choice("kind", &[("join", "join"), ("refine", "refine"), ("orchestrate", "orchestrate")])?;
+    let _ = given;
+    if kind == "refine" {
+        return Refinements::steered(goals(reader.fields)?, maker);
+    }
     let kind = Value::from(kind);
     Err(reader.error("kind", &kind, "one that exists"))
 }

@@ -67,8 +67,9 @@ pub struct TaskWork {
     pub maker: TaskDraft,
     /// What reviews it: its type, its models, its data. Its description is what it is told beside the output.
     pub reviewer: TaskDraft,
-    /// The field of the review that holds the score, from 0 to 10.
-    pub score: String,
+    /// The field of the review that holds the score, from 0 to 10; unnamed, it is `overall_score`, or `score` if the
+    /// reviewer's type promises that.
+    pub score: Option<String>,
 }
 
 /// What a task that makes or improves has come to.
@@ -99,8 +100,22 @@ impl Goal {
     pub(super) fn score_field(&self) -> &str {
         match &self.work {
             Work::Design(_) => SCORE,
-            Work::Task(work) => &work.score,
+            Work::Task(work) => work.score.as_deref().unwrap_or(SCORE),
         }
+    }
+
+    /// The goal, its score's field named: the reviewer's type may promise one as `score`.
+    pub(super) fn with_score_field(mut self, maker: &TaskMaker) -> Self {
+        if let Work::Task(work) = &mut self.work
+            && work.score.is_none()
+        {
+            let agent_type = maker.registry().get(&work.reviewer.agent_type).ok();
+            let promised = agent_type.as_ref().and_then(|agent_type| agent_type.schema_source());
+            let schema = work.reviewer.output_schema.as_ref().or(promised);
+            let has = |field: &&str| schema.is_some_and(|schema| bounded(schema, field).is_some());
+            work.score = [SCORE, "score"].into_iter().find(has).map(str::to_owned);
+        }
+        self
     }
 
     /// What makes the first version.
@@ -216,7 +231,7 @@ impl Goal {
     }
 
     /// Whether its versions are designs of agents.
-    fn is_design(&self) -> bool {
+    pub(super) fn is_design(&self) -> bool {
         match &self.work {
             Work::Design(_) => true,
             Work::Task(work) => [CREATOR, REFINER].contains(&work.maker.agent_type.as_str()),
@@ -254,13 +269,9 @@ fn draft(agent_type: &str, task_description: String, input_data: Map<String, Val
 /// small contract of ours.
 fn reviewing(draft: TaskDraft, score: &str, maker: &TaskMaker) -> Result<Task, TaskError> {
     let own = draft.output_schema.is_some();
-    let schema = match &draft.output_schema {
-        Some(schema) => bounded(schema, score),
-        None => {
-            let agent_type = maker.registry().get(&draft.agent_type).ok();
-            agent_type.and_then(|agent_type| bounded(agent_type.schema_source()?, score))
-        }
-    };
+    let agent_type = maker.registry().get(&draft.agent_type).ok();
+    let promised = agent_type.as_ref().and_then(|agent_type| agent_type.schema_source());
+    let schema = draft.output_schema.as_ref().or(promised).and_then(|schema| bounded(schema, score));
     match schema {
         // Its own contract says it better than a bare schema.
         Some(schema) if !own => {

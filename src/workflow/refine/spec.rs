@@ -1,0 +1,228 @@
+//! From JSON to what is to be refined: agents of which each is one, or a task and its reviewer.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use super::goal::{DesignWork, Goal, TaskWork, Work};
+use super::judge::{Bounds, SCORE_MAX};
+use crate::core::output::{NAME_CHARS, abridged};
+use crate::core::task::{ID_BYTES_MAX, TaskDraft, hint};
+use crate::workflow::InputError;
+
+/// The score that is good enough, where none is named.
+pub const TARGET: f64 = 8.5;
+/// How often a version is improved, where nothing is said.
+pub const ITERATIONS_MAX: usize = 3;
+/// How often a version may be improved at the most.
+const ITERATIONS_BOUND: u64 = 100;
+/// How long a name may be, in bytes: what follows it in the ids of tasks needs room.
+const NAME_BYTES_MAX: usize = ID_BYTES_MAX - 20;
+/// What a reviewer of a task is told, if nobody says.
+const REVIEW: &str = "Review what another agent made of the task `task`: it stands in the input as `output`. Judge it as it \
+                      stands, by what the task asks for, and name every objection with its place and the change it needs.";
+
+const SPEC_FIELDS: [&str; 6] = ["agents", "task", "reviewer", "score", "target", "iterations_max"];
+const AGENT_FIELDS: [&str; 7] = ["name", "current_score", "target", "design", "purpose", "domain", "capabilities"];
+
+/// Something that cannot be refined. Nothing has been spent.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum GoalError {
+    /// A field's value is not what it takes.
+    #[error("{place}`{field}` is `{value}`, expected {expected}")]
+    Field {
+        /// Where it stands, or nothing.
+        place: String,
+        /// The field.
+        field: String,
+        /// Its value.
+        value: String,
+        /// What it takes.
+        expected: String,
+    },
+    /// A field that does not exist.
+    #[error("{place}unknown field `{field}`{hint}; there are {known}")]
+    Unknown {
+        /// Where it stands, or nothing.
+        place: String,
+        /// The field.
+        field: String,
+        /// The nearest known name, if one is near.
+        hint: String,
+        /// What there is.
+        known: String,
+    },
+}
+
+/// What a strategy of the kind `refine` refines.
+pub fn goals(spec: Map<String, Value>) -> Result<Vec<Goal>, InputError> {
+    let mut fields = Fields { place: String::new(), fields: spec };
+    let target = fields.score("target")?.unwrap_or(TARGET);
+    let improvements_max = fields.iterations_max()?;
+    let bounds = Bounds { target, improvements_max };
+    let goals = match (fields.take("task"), fields.take("agents")) {
+        (Some(task), None) => vec![of_task(task, &mut fields, bounds)?],
+        (None, Some(Value::Array(entries))) => of_agents(entries, bounds)?,
+        (Some(_), Some(other)) => {
+            return Err(fields.error("agents", &other, "nothing beside `task`").into());
+        }
+        (None, other) => {
+            let given = other.unwrap_or_default();
+            return Err(fields.error("agents", &given, "a list of objects with `name`").into());
+        }
+    };
+    fields.done(&SPEC_FIELDS)?;
+    Ok(goals)
+}
+
+fn of_agents(entries: Vec<Value>, bounds: Bounds) -> Result<Vec<Goal>, GoalError> {
+    let mut goals: Vec<Goal> = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.into_iter().enumerate() {
+        let place = format!("agents[{index}]: ");
+        let Value::Object(entry) = entry else {
+            let fields = Fields { place: String::new(), fields: Map::new() };
+            return Err(fields.error(&format!("agents[{index}]"), &entry, "an object with `name`"));
+        };
+        let goal = of_agent(Fields { place, fields: entry }, bounds)?;
+        if goals.iter().any(|other| other.name.trim() == goal.name.trim()) {
+            let fields = Fields { place: format!("agents[{index}]: "), fields: Map::new() };
+            return Err(fields.error("name", &json!(goal.name), "each name once: the tasks are named after it"));
+        }
+        goals.push(goal);
+    }
+    Ok(goals)
+}
+
+fn of_agent(mut fields: Fields, bounds: Bounds) -> Result<Goal, GoalError> {
+    let name = fields.take("name").unwrap_or_default();
+    let Some(name) = name.as_str().filter(|name| is_name(name)) else {
+        let expected = format!("the agent's name, 1 to {NAME_BYTES_MAX} bytes without control characters");
+        return Err(fields.error("name", &name, &expected));
+    };
+    let target = fields.score("target")?.unwrap_or(bounds.target);
+    let score = fields.score("current_score")?;
+    let capabilities = match fields.take("capabilities") {
+        None => json!([]),
+        Some(list) if list.as_array().is_some_and(|list| list.iter().all(Value::is_string)) => list,
+        Some(other) => return Err(fields.error("capabilities", &other, "a list of texts")),
+    };
+    let design = match fields.take("design") {
+        None => None,
+        Some(Value::Object(design)) if design.is_empty() => None,
+        Some(design @ Value::Object(_)) => Some(Arc::new(design)),
+        Some(other) => return Err(fields.error("design", &other, "an object such as an agent_creator writes")),
+    };
+    let purpose = fields.text("purpose")?.unwrap_or_else(|| format!("what its name says: {name}"));
+    let domain = fields.text("domain")?.unwrap_or_else(|| "general".to_owned());
+    fields.done(&AGENT_FIELDS)?;
+    let work = Work::Design(DesignWork { purpose, domain, capabilities, design });
+    Ok(Goal { name: name.into(), bounds: Bounds { target, ..bounds }, score, work })
+}
+
+fn of_task(task: Value, fields: &mut Fields, bounds: Bounds) -> Result<Goal, InputError> {
+    let maker = draft(task, None, None, fields)?;
+    let reviewer = match fields.take("reviewer") {
+        None => {
+            return Err(fields.error("reviewer", &Value::Null, "an agent type, for example \"code_reviewer\"").into());
+        }
+        Some(Value::String(agent_type)) => json!({ "agent_type": agent_type }),
+        Some(other) => other,
+    };
+    let reviewer = draft(reviewer, Some("reviewer"), Some(REVIEW), fields)?;
+    let named = fields.text("score")?;
+    let name = maker.task_id.clone().unwrap_or_default();
+    if !is_name(&name) {
+        let expected = format!("a name of at most {NAME_BYTES_MAX} bytes without control characters");
+        return Err(fields.error("task.task_id", &json!(name), &expected).into());
+    }
+    for (what, draft) in [("task.dependencies", &maker), ("reviewer.dependencies", &reviewer)] {
+        if !draft.dependencies.is_empty() {
+            let expected = "none: what it builds on goes into `input_data`";
+            return Err(fields.error(what, &json!(draft.dependencies), expected).into());
+        }
+    }
+    let work = Work::Task(Box::new(TaskWork { maker, reviewer, score: named }));
+    Ok(Goal { name: name.into(), bounds, score: None, work })
+}
+
+/// A task, named after its agent type or as given if it has no id of its own.
+fn draft(
+    mut task: Value,
+    name: Option<&str>,
+    description: Option<&str>,
+    fields: &Fields,
+) -> Result<TaskDraft, InputError> {
+    let Some(given) = task.as_object_mut() else {
+        let field = name.unwrap_or("task");
+        return Err(fields.error(field, &task, "a task: an object with `agent_type`").into());
+    };
+    let id = name.map(Value::from).or_else(|| given.get("agent_type").cloned()).unwrap_or_default();
+    for (field, default) in [("task_id", id), ("task_description", description.map(Value::from).unwrap_or_default())] {
+        if given.get(field).is_none_or(Value::is_null) && default.is_string() {
+            given.insert(field.to_owned(), default);
+        }
+    }
+    Ok(TaskDraft::from_json(0, task)?)
+}
+
+fn is_name(name: &str) -> bool {
+    !name.trim().is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(char::is_control)
+}
+
+/// Reads fields one by one, and refuses what is left over.
+struct Fields {
+    place: String,
+    fields: Map<String, Value>,
+}
+
+impl Fields {
+    fn take(&mut self, field: &str) -> Option<Value> {
+        self.fields.shift_remove(field).filter(|value| !value.is_null())
+    }
+
+    fn error(&self, field: &str, value: &Value, expected: &str) -> GoalError {
+        GoalError::Field {
+            place: self.place.clone(),
+            field: field.to_owned(),
+            value: abridged(&value.to_string(), 80),
+            expected: expected.to_owned(),
+        }
+    }
+
+    fn score(&mut self, field: &str) -> Result<Option<f64>, GoalError> {
+        let Some(value) = self.take(field) else { return Ok(None) };
+        match value.as_f64().filter(|score| (0.0..=SCORE_MAX).contains(score)) {
+            Some(score) => Ok(Some(score)),
+            None => Err(self.error(field, &value, "a score from 0 to 10")),
+        }
+    }
+
+    fn iterations_max(&mut self) -> Result<usize, GoalError> {
+        let Some(value) = self.take("iterations_max") else { return Ok(ITERATIONS_MAX) };
+        let count = value.as_u64().filter(|count| *count <= ITERATIONS_BOUND).and_then(|count| count.try_into().ok());
+        let expected = || format!("a whole number from 0 to {ITERATIONS_BOUND}");
+        count.ok_or_else(|| self.error("iterations_max", &value, &expected()))
+    }
+
+    fn text(&mut self, field: &str) -> Result<Option<String>, GoalError> {
+        match self.take(field) {
+            None => Ok(None),
+            Some(Value::String(text)) if text.trim().is_empty() => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(self.error(field, &other, "a text")),
+        }
+    }
+
+    fn done(self, known: &[&str]) -> Result<(), GoalError> {
+        match self.fields.keys().next() {
+            None => Ok(()),
+            Some(field) => Err(GoalError::Unknown {
+                hint: hint(field, known.iter().copied()),
+                field: abridged(field, NAME_CHARS),
+                known: known.join(", "),
+                place: self.place,
+            }),
+        }
+    }
+}
