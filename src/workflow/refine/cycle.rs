@@ -272,3 +272,7 @@ impl Loop {
         self.make(task)
     }
 }
+
+#[cfg(test)]
+#[path = "cycle_tests.rs"]
+mod tests;

@@ -208,7 +208,7 @@ impl Goal {
     pub(super) fn substance(&self, version: &Value) -> Value {
         let mut substance = version.clone();
         if let (true, Value::Object(fields)) = (self.is_design(), &mut substance) {
-            for field in [CHANGES, "version", "confidence"] {
+            for field in [CHANGES, "version"] {
                 fields.shift_remove(field);
             }
         }

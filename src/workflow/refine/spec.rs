@@ -226,3 +226,76 @@ impl Fields {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(spec: Value) -> Result<Vec<Goal>, String> {
+        let Value::Object(spec) = spec else { panic!("a spec is an object") };
+        goals(spec).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_entry_takes_every_default() {
+        let goals = read(json!({"agents": [{"name": "mail_sorter", "design": {}}]})).expect("goals");
+        let bounds = Bounds { target: 8.5, improvements_max: 3 };
+        assert_eq!((&*goals[0].name, goals[0].bounds, goals[0].score), ("mail_sorter", bounds, None));
+        let Work::Design(work) = &goals[0].work else { panic!("a design") };
+        assert_eq!((work.purpose.as_str(), &work.design), ("what its name says: mail_sorter", &None));
+    }
+
+    #[test]
+    fn a_task_is_named_after_its_id_or_its_type() {
+        for (id, name) in [(json!(null), "code_reviewer"), (json!("t"), "t")] {
+            let task = json!({"agent_type": "code_reviewer", "task_description": "Look", "task_id": id});
+            let goals = read(json!({"task": task, "reviewer": "code_reviewer", "target": 9})).expect("goals");
+            assert_eq!((&*goals[0].name, goals[0].bounds.target), (name, 9.0));
+        }
+    }
+
+    #[test]
+    fn every_fault_is_named_with_its_value_and_the_way_out() {
+        let task = json!({"agent_type": "plain", "task_description": "x"});
+        let agent = |fields: Value| json!({"agents": [{"name": "a"}, fields]});
+        for (spec, expected) in [
+            (json!({}), "`agents` is `null`, expected a list of objects with `name`"),
+            (json!({"agents": {}}), "`agents` is `{}`, expected a list"),
+            (json!({"agents": [], "task": task}), "`agents` is `[]`, expected nothing beside `task`"),
+            (json!({"agents": [], "targt": 1}), "unknown field `targt` (did you mean `target`?); there are agents"),
+            (
+                json!({"agents": [], "iterations_max": 101}),
+                "`iterations_max` is `101`, expected a whole number from 0 to",
+            ),
+            (json!({"agents": [], "iterations_max": true}), "`iterations_max` is `true`"),
+            (json!({"agents": [], "target": -1}), "`target` is `-1`, expected a score from 0 to 10"),
+            (json!({"agents": ["a"]}), "`agents[0]` is `\"a\"`, expected an object with `name`"),
+            (agent(json!({"purpose": "b"})), "agents[1]: `name` is `null`, expected the agent's name"),
+            (agent(json!({"name": " "})), "agents[1]: `name` is `\" \"`"),
+            (agent(json!({"name": "a"})), "agents[1]: `name` is `\"a\"`, expected each name once"),
+            (agent(json!({"name": "a "})), "expected each name once"),
+            (agent(json!({"name": "b\nc"})), "without control characters"),
+            (agent(json!({"name": "b", "target": "nine"})), "agents[1]: `target` is `\"nine\"`, expected a score"),
+            (agent(json!({"name": "b", "current_score": 85})), "agents[1]: `current_score` is `85`"),
+            (
+                agent(json!({"name": "b", "capabilities": "all"})),
+                "`capabilities` is `\"all\"`, expected a list of texts",
+            ),
+            (agent(json!({"name": "b", "design": "x"})), "`design` is `\"x\"`, expected an object"),
+            (agent(json!({"name": "b", "purpose": 5})), "`purpose` is `5`, expected a text"),
+            (agent(json!({"name": "b", "current": 5})), "agents[1]: unknown field `current`"),
+            (json!({"task": task}), "`reviewer` is `null`, expected an agent type, for example \"code_reviewer\""),
+            (json!({"task": task, "reviewer": 5}), "`reviewer` is `5`, expected a task"),
+            (json!({"task": "x", "reviewer": "plain"}), "`task` is `\"x\"`, expected a task"),
+            (json!({"task": task, "reviewer": "plain", "score": 5}), "`score` is `5`, expected a text"),
+            (
+                json!({"task": task, "reviewer": {"agent_type": "plain", "dependencies": ["b"]}}),
+                "`reviewer.dependencies` is `[\"b\"]`, expected none: what it builds on goes into `input_data`",
+            ),
+            (json!({"task": {"agent_type": "plain"}, "reviewer": "plain"}), "`task_description` is missing"),
+        ] {
+            let message = read(spec).expect_err(expected);
+            assert!(message.contains(expected), "{message:?} should contain {expected:?}");
+        }
+    }
+}
