@@ -319,7 +319,7 @@ class Orchestrator:
         reviewer: str | Task,
         target: float = 8.5,
         iterations_max: int = 3,
-        score: str | None = None,
+        score: str = "overall_score",
         callback: Callback | None = None,
     ) -> Refinement:
         """Has a task done, reviewed, improved by the objections and reviewed again, until its score is good enough.
@@ -333,9 +333,8 @@ class Orchestrator:
                 `task_description` the reviews take over.
             target: The score that is good enough, from 0 to 10.
             iterations_max: How often the output is improved at the most, up to 100. 0: it is only reviewed.
-            score: The number in the review that counts, from 0 to 10. Default: `overall_score`, or `score` where the
-                reviewer's type promises that. A type that promises no such number is asked for a small review of a
-                score and `objections`.
+            score: The number in the review that counts, from 0 to 10, such as `"score"` of a `code_reviewer`. A
+                reviewer whose type promises no such number is asked for a small review: that number and `objections`.
             callback: As for `run_parallel`.
 
         Returns:
@@ -346,7 +345,7 @@ class Orchestrator:
 
         Example:
             >>> task = {"agent_type": "backend_developer", "task_description": "Build a service that sorts mail"}
-            >>> refined = Orchestrator(rehearsal=True).refine(task, reviewer="code_reviewer", target=8)
+            >>> refined = Orchestrator(rehearsal=True).refine(task, reviewer="code_reviewer", score="score", target=8)
             >>> refined.reached, refined.score, [each.score for each in refined.rounds]
             (True, 8.2, [7.1, 8.2])
         """
@@ -360,7 +359,7 @@ class Orchestrator:
         reviewer: str | Task,
         target: float = 8.5,
         iterations_max: int = 3,
-        score: str | None = None,
+        score: str = "overall_score",
         callback: Callback | None = None,
     ) -> Refinement:
         """The same as `refine` for an event loop. Cancelling it stops all agents first."""
@@ -369,7 +368,7 @@ class Orchestrator:
         return refined
 
     def _refining_task(
-        self, task: Task, reviewer: str | Task, target: float, iterations_max: int, score: str | None
+        self, task: Task, reviewer: str | Task, target: float, iterations_max: int, score: str
     ) -> Session:
         from ._refinement import task_spec
 

@@ -86,9 +86,7 @@ def agents_spec(
     return {"agents": entries, **_bounds(target, iterations_max)}
 
 
-def task_spec(
-    task: Task, reviewer: str | Task, target: float, iterations_max: int, score: str | None
-) -> dict[str, Any]:
+def task_spec(task: Task, reviewer: str | Task, target: float, iterations_max: int, score: str) -> dict[str, Any]:
     """What the core is to refine: the output of this task."""
     return {
         "task": task_fields(task, 0),
@@ -143,7 +141,7 @@ def refine(
     reviewer: str | Task,
     target: float = TARGET,
     iterations_max: int = ITERATIONS_MAX,
-    score: str | None = None,
+    score: str = "overall_score",
     **options: Any,
 ) -> Refinement:
     """`Orchestrator(**options).refine(...)`: has a task done, reviewed and improved until its score is good enough.

@@ -63,7 +63,6 @@ pub struct Stopped<'refinement> {
 impl Loop {
     /// A refinement that has not begun. What is wrong with its tasks is said here.
     pub fn new(goal: Goal, maker: &TaskMaker) -> Result<Self, InputError> {
-        let goal = goal.with_score_field(maker);
         goal.create(format!("{}/create", goal.name), maker)?;
         goal.review(format!("{}/review-1", goal.name), &Value::Null, maker)?;
         let maker = maker.clone();

@@ -221,7 +221,7 @@ fn what_keeps_it_back_is_why_it_stopped() {
 #[test]
 fn any_task_is_refined_by_its_own_maker() {
     let goal = of(json!({"task": {"agent_type": "backend_developer", "task_description": "Build it", "task_id": "api",
-        "input_data": {"language": "Go"}}, "reviewer": "code_reviewer", "target": 8}));
+        "input_data": {"language": "Go"}}, "reviewer": "code_reviewer", "score": "score", "target": 8}));
     let mut refinement = Loop::new(goal, &maker()).expect("a loop");
     let create = refinement.begin().remove(0);
     let first = json!({"files": ["a.go"], "changes": ["its own"]});
@@ -238,11 +238,13 @@ fn any_task_is_refined_by_its_own_maker() {
 
 #[test]
 fn the_score_is_what_the_reviewer_promises_or_a_small_review_is_asked_for() {
+    // A letter, and a number on another scale, are no scores.
     let own = json!({"agent_type": "plain", "output_schema": {"type": "object", "properties": {"mark": {"type": "integer"}}}});
     let hundred = json!({"agent_type": "plain", "output_schema":
         {"type": "object", "properties": {"mark": {"type": "integer", "maximum": 100}}}});
     for (reviewer, named, field, is_small) in [
-        (json!("code_reviewer"), None, "score", false),
+        (json!("code_reviewer"), None, "overall_score", true),
+        (json!("code_reviewer"), Some("score"), "score", false),
         (json!("agent_design_reviewer"), None, "overall_score", false),
         (json!("code_reviewer"), Some("quality"), "quality", true),
         (json!("security_reviewer"), None, "overall_score", true),

@@ -18,7 +18,7 @@ const CREATOR: &str = "agent_creator";
 const REVIEWER: &str = "agent_design_reviewer";
 const REFINER: &str = "agent_refiner";
 /// The field of a design review that holds the score.
-const SCORE: &str = "overall_score";
+pub(super) const SCORE: &str = "overall_score";
 /// What an author says of its own changes: no part of a version, and no evidence for its reviewer.
 const CHANGES: &str = "changes";
 /// What a refiner is shown of a design review.
@@ -67,9 +67,8 @@ pub struct TaskWork {
     pub maker: TaskDraft,
     /// What reviews it: its type, its models, its data. Its description is what it is told beside the output.
     pub reviewer: TaskDraft,
-    /// The field of the review that holds the score, from 0 to 10; unnamed, it is `overall_score`, or `score` if the
-    /// reviewer's type promises that.
-    pub score: Option<String>,
+    /// The field of the review that holds the score, from 0 to 10.
+    pub score: String,
 }
 
 /// What a task that makes or improves has come to.
@@ -100,22 +99,8 @@ impl Goal {
     pub(super) fn score_field(&self) -> &str {
         match &self.work {
             Work::Design(_) => SCORE,
-            Work::Task(work) => work.score.as_deref().unwrap_or(SCORE),
+            Work::Task(work) => &work.score,
         }
-    }
-
-    /// The goal, its score's field named: the reviewer's type may promise one as `score`.
-    pub(super) fn with_score_field(mut self, maker: &TaskMaker) -> Self {
-        if let Work::Task(work) = &mut self.work
-            && work.score.is_none()
-        {
-            let agent_type = maker.registry().get(&work.reviewer.agent_type).ok();
-            let promised = agent_type.as_ref().and_then(|agent_type| agent_type.schema_source());
-            let schema = work.reviewer.output_schema.as_ref().or(promised);
-            let has = |field: &&str| schema.is_some_and(|schema| bounded(schema, field).is_some());
-            work.score = [SCORE, "score"].into_iter().find(has).map(str::to_owned);
-        }
-        self
     }
 
     /// What makes the first version.

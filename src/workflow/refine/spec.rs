@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
-use super::goal::{DesignWork, Goal, TaskWork, Work};
+use super::goal::{DesignWork, Goal, SCORE, TaskWork, Work};
 use super::judge::{Bounds, SCORE_MAX};
 use crate::core::output::{NAME_CHARS, abridged};
 use crate::core::task::{ID_BYTES_MAX, TaskDraft, hint};
@@ -130,7 +130,7 @@ fn of_task(task: Value, fields: &mut Fields, bounds: Bounds) -> Result<Goal, Inp
         Some(other) => other,
     };
     let reviewer = draft(reviewer, Some("reviewer"), Some(REVIEW), fields)?;
-    let named = fields.text("score")?;
+    let score = fields.text("score")?.unwrap_or_else(|| SCORE.to_owned());
     let name = maker.task_id.clone().unwrap_or_default();
     if !is_name(&name) {
         let expected = format!("a name of at most {NAME_BYTES_MAX} bytes without control characters");
@@ -142,7 +142,7 @@ fn of_task(task: Value, fields: &mut Fields, bounds: Bounds) -> Result<Goal, Inp
             return Err(fields.error(what, &json!(draft.dependencies), expected).into());
         }
     }
-    let work = Work::Task(Box::new(TaskWork { maker, reviewer, score: named }));
+    let work = Work::Task(Box::new(TaskWork { maker, reviewer, score }));
     Ok(Goal { name: name.into(), bounds, score: None, work })
 }
 
