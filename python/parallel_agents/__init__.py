@@ -22,11 +22,15 @@ __all__ = [
     "AgentTypeError",
     "Budget",
     "CircuitBreaker",
+    "ContentTeam",
+    "DevTeam",
     "EventLoopError",
     "Gateway",
     "GatewayError",
     "InternalError",
     "JournalError",
+    "MapReduce",
+    "MapReduceResult",
     "ModelError",
     "OptionError",
     "Orchestrator",
@@ -39,6 +43,7 @@ __all__ = [
     "Rehearsal",
     "ResearchTeam",
     "RetryPolicy",
+    "ReviewTeam",
     "RunInterrupted",
     "RunResults",
     "SpawnError",
@@ -60,6 +65,7 @@ __all__ = [
     "poll_until_complete",
     "refine",
     "register_agent_type",
+    "registry",
     "spawn_parallel_with_retry",
     "spawn_with_model_hierarchy",
     "spawn_with_retry",
@@ -103,6 +109,7 @@ if TYPE_CHECKING:
     )
     from ._orchestrator import Orchestrator, journal_runs
     from ._refinement import Refinement, RefinementRound, refine
+    from ._registry import registry
     from ._session import RunResults
     from ._task import (
         DEFAULT_AGENT_TIMEOUT,
@@ -126,7 +133,12 @@ if TYPE_CHECKING:
         demo_real_ai_agents,
     )
     from .builders import (
+        ContentTeam,
+        DevTeam,
+        MapReduce,
+        MapReduceResult,
         ResearchTeam,
+        ReviewTeam,
     )
     from .helpers import (
         collect_agent_results,
@@ -168,6 +180,7 @@ _HOME = {
     "_orchestrator": ("Orchestrator", "journal_runs"),
     "_session": ("RunResults",),
     "_refinement": ("Refinement", "RefinementRound", "refine"),
+    "_registry": ("registry",),
     "_task": (
         "DEFAULT_AGENT_TIMEOUT",
         "DEFAULT_MAX_CONCURRENT",
@@ -189,7 +202,7 @@ _HOME = {
         "RealAIParallelOrchestrator",
         "demo_real_ai_agents",
     ),
-    "builders": ("ResearchTeam",),
+    "builders": ("ContentTeam", "DevTeam", "MapReduce", "MapReduceResult", "ResearchTeam", "ReviewTeam"),
     "helpers": (
         "collect_agent_results",
         "parallel_spawn",

@@ -176,14 +176,7 @@ def _of_registry(name: str) -> dict[str, Any] | None:
     """The agent type of that name, as a design."""
     if name == "plain" or not _core.has_agent_type(name):
         return None
-    kind = _core.agent_type(name)
-    return {
-        "agent_name": name,
-        "domain": kind["category"],
-        "description": kind["description"],
-        "system_prompt": kind["prompt"],
-        "output_schema": kind["output_schema"] or {},
-    }
+    return _core.agent_design(name)
 
 
 def _of_results(name: str, results: Mapping[str, AgentResult]) -> dict[str, Any] | None:

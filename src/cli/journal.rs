@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::run::{Finished, Kept, play, print_document};
-use super::{BudgetFlags, CliError, print, say};
+use super::{BudgetFlags, CliError, load_agents, print, say};
 use crate::agents::registry;
 use crate::core::fact::Fact;
 use crate::core::progress::Progress;
@@ -218,6 +218,7 @@ fn go_on(
     say(&format!("run {id}: {} of {} tasks were done", done(&resumed.facts), plan.tasks().len()));
     let kept = journal_flag.kept(&id);
     let origin = Origin::Resumed(Box::new(resumed));
+    load_agents(&[])?;
     let job = Job::new(plan, &options, &registry())?.from(origin);
     play(job, options.runtime, Some(kept), interrupted, &say)
 }

@@ -48,12 +48,16 @@ fn shape(schema: &Value) -> Vec<&str> {
     properties.into_iter().flatten().map(|(name, _)| name.as_str()).collect()
 }
 
-/// Puts `with` before every text.
+/// Puts `with` before every text but those that name and describe an agent type.
 pub(super) fn mark(value: &mut Value, with: &str) {
     match value {
         Value::String(text) => *text = format!("{with} {text}"),
         Value::Array(items) => items.iter_mut().for_each(|item| mark(item, with)),
-        Value::Object(fields) => fields.values_mut().for_each(|field| mark(field, with)),
+        Value::Object(fields) => {
+            // An agent type can be made of a rehearsed design, too.
+            let is_read = |name: &str| name == "agent_name" || name.ends_with("_schema");
+            fields.iter_mut().filter(|(name, _)| !is_read(name)).for_each(|(_, field)| mark(field, with));
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }

@@ -241,7 +241,7 @@ impl Job {
             return Ok(Self { plan, settings, strategy: None, origin: Origin::New(None) });
         };
         let maker = TaskMaker::new(registry.clone(), options.hierarchy.clone());
-        let Steered { strategy, first } = steered(spec, &plan, &maker)?;
+        let Steered { strategy, first } = steered(spec, &plan, maker)?;
         let plan = if plan.tasks().is_empty() { Arc::new(Plan::new(first)?) } else { plan };
         Ok(Self { plan, settings, strategy: Some(strategy), origin: Origin::New(None) })
     }

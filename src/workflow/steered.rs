@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::InputError;
 use super::options::Reader;
 use super::prepare::task;
 use super::refine::{Refinements, goals};
+use super::{InputError, gather};
 use crate::agents::Registry;
 use crate::core::hierarchy::ModelHierarchy;
 use crate::core::plan::{Plan, Task};
@@ -50,13 +50,12 @@ impl TaskMaker {
 }
 
 /// Reads the strategy of a run whose tasks are `given`: none, where it makes them itself.
-pub fn steered(spec: Map<String, Value>, given: &Plan, maker: &TaskMaker) -> Result<Steered, InputError> {
+pub fn steered(spec: Map<String, Value>, given: &Plan, maker: TaskMaker) -> Result<Steered, InputError> {
     let mut reader = Reader { prefix: "strategy.", fields: spec };
-    let kind = reader.choice("kind", &[("join", "join"), ("refine", "refine"), ("orchestrate", "orchestrate")])?;
-    let _ = given;
-    if kind == "refine" {
-        return Refinements::steered(goals(reader.fields)?, maker);
+    let kind = reader.text("kind")?;
+    match kind.as_deref() {
+        Some("gather") => gather::read(reader, given, maker),
+        Some("refine") => Refinements::steered(goals(reader.fields)?, &maker),
+        other => Err(reader.error("kind", &other.into(), "one of gather, refine")),
     }
-    let kind = Value::from(kind);
-    Err(reader.error("kind", &kind, "one that exists"))
 }
