@@ -67,6 +67,7 @@ __all__ = [
     "parallel_spawn",
     "poll_until_complete",
     "quorum",
+    "refine",
     "register_agent_type",
     "registry",
     "spawn_parallel_with_retry",
@@ -113,7 +114,7 @@ if TYPE_CHECKING:
         Tier,
     )
     from ._orchestrator import Orchestrator, journal_runs
-    from ._refinement import Refinement, RefinementRound
+    from ._refinement import Refinement, RefinementRound, refine
     from ._registry import registry
     from ._session import RunResults
     from ._task import (
@@ -185,7 +186,7 @@ _HOME = {
     "_options": ("Budget", "CircuitBreaker", "Gateway", "Rehearsal", "RetryPolicy", "Tier"),
     "_orchestrator": ("Orchestrator", "journal_runs"),
     "_session": ("RunResults",),
-    "_refinement": ("Refinement", "RefinementRound"),
+    "_refinement": ("Refinement", "RefinementRound", "refine"),
     "_registry": ("registry",),
     "_task": (
         "DEFAULT_AGENT_TIMEOUT",

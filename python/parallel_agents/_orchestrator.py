@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ._joins import Join
     from ._options import Budget, CircuitBreaker, Gateway, Rehearsal, RetryPolicy, Tier
+    from ._refinement import Refinement
     from ._task import AgentResult, AgentTask
     from ._tools import Tools
 
@@ -273,6 +274,126 @@ class Orchestrator:
         `contextlib.aclosing`, since Python itself closes one only some time later.
         """
         return self._arun_iter(self._session(tasks, until))
+
+    def run_iterative_refinement(
+        self,
+        agents: Iterable[Mapping[str, Any]],
+        target: float = 8.5,
+        iterations_max: int = 3,
+        callback: Callback | None = None,
+    ) -> dict[str, Refinement]:
+        """Designs agents, or improves designs, until their reviewer's score is good enough.
+
+        A design is made where there is none, then reviewed, improved by the review's objections and reviewed again. All
+        agents share one run, each at its own pace: a slow one holds nobody back. The reviewers are told neither which
+        score is wanted nor which was given before, the refiners no score at all, and the best version is kept.
+
+        Args:
+            agents: Dicts with `name` and optionally `purpose`, `design` (the design to start from), `target` (this
+                agent's own), `current_score` (an agent that has its target is left alone; any other is scored anew),
+                `domain` and `capabilities` for a new design. Without a `design` it is looked up: an agent type of that
+                name, then the latest design of that name in `results`; if there is none, it is made.
+            target: The score that is good enough, from 0 to 10.
+            iterations_max: How often a design is improved at the most, up to 100. 0: it is only reviewed.
+            callback: As for `run_parallel`.
+
+        Returns:
+            Name to `Refinement`. A failed agent ends its own refinement and no other's. The tasks are in `results`:
+            `{name}/create`, `{name}/review-1`, `{name}/refine-2`, `{name}/review-2` and so on. What stopped for want of
+            an answer or of budget goes on with `resume`, which has them in `RunResults.refinements`.
+
+        Raises:
+            PlanError: An entry cannot be used; nothing was started. (A `ValueError`.)
+            As `run_parallel` otherwise.
+
+        Example:
+            >>> refined = Orchestrator(rehearsal=True).run_iterative_refinement(
+            ...     [{"name": "mail_sorter", "purpose": "sorts mail by urgency"}]
+            ... )["mail_sorter"]
+            >>> refined.stopped_because, [each.score for each in refined.rounds]
+            ('target', [7.1, 8.2, 8.8])
+        """
+        session = self._refining_agents(agents, target, iterations_max)
+        return self._run(session, callback).refinements
+
+    async def arun_iterative_refinement(
+        self,
+        agents: Iterable[Mapping[str, Any]],
+        target: float = 8.5,
+        iterations_max: int = 3,
+        callback: Callback | None = None,
+    ) -> dict[str, Refinement]:
+        """The same as `run_iterative_refinement` for an event loop. Cancelling it stops all agents first."""
+        session = self._refining_agents(agents, target, iterations_max)
+        return (await self._arun(session, callback)).refinements
+
+    def _refining_agents(self, agents: Iterable[Mapping[str, Any]], target: float, iterations_max: int) -> Session:
+        from ._refinement import agents_spec
+
+        with self._lock:
+            known = dict(self.results)
+        return Session(self, _starting([], agents_spec(agents, target, iterations_max, known)))
+
+    def refine(
+        self,
+        task: Task,
+        reviewer: str | Task,
+        target: float = 8.5,
+        iterations_max: int = 3,
+        score: str = "overall_score",
+        callback: Callback | None = None,
+    ) -> Refinement:
+        """Has a task done, reviewed, improved by the objections and reviewed again, until its score is good enough.
+
+        The reviewer gets the task and what came of it as data; it is told neither the wanted score nor earlier ones.
+        Who improves gets the best version and the objections to it, without scores.
+
+        Args:
+            task: What is to be done.
+            reviewer: Who reviews it: an agent type such as `"code_reviewer"`, or a task whose type, models, data and
+                `task_description` the reviews take over.
+            target: The score that is good enough, from 0 to 10.
+            iterations_max: How often the output is improved at the most, up to 100. 0: it is only reviewed.
+            score: The number in the review that counts, from 0 to 10, such as `"score"` of a `code_reviewer`. A
+                reviewer whose type promises no such number is asked for a small review: that number and `objections`.
+            callback: As for `run_parallel`.
+
+        Returns:
+            What became of it, the best version in `output`.
+
+        Raises:
+            As `run_iterative_refinement`.
+
+        Example:
+            >>> task = {"agent_type": "backend_developer", "task_description": "Build a service that sorts mail"}
+            >>> refined = Orchestrator(rehearsal=True).refine(task, reviewer="code_reviewer", score="score", target=8)
+            >>> refined.reached, refined.score, [each.score for each in refined.rounds]
+            (True, 8.2, [7.1, 8.2])
+        """
+        session = self._refining_task(task, reviewer, target, iterations_max, score)
+        (refined,) = self._run(session, callback).refinements.values()
+        return refined
+
+    async def arefine(
+        self,
+        task: Task,
+        reviewer: str | Task,
+        target: float = 8.5,
+        iterations_max: int = 3,
+        score: str = "overall_score",
+        callback: Callback | None = None,
+    ) -> Refinement:
+        """The same as `refine` for an event loop. Cancelling it stops all agents first."""
+        session = self._refining_task(task, reviewer, target, iterations_max, score)
+        (refined,) = (await self._arun(session, callback)).refinements.values()
+        return refined
+
+    def _refining_task(
+        self, task: Task, reviewer: str | Task, target: float, iterations_max: int, score: str
+    ) -> Session:
+        from ._refinement import task_spec
+
+        return Session(self, _starting([], task_spec(task, reviewer, target, iterations_max, score)))
 
     @classmethod
     def resume(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ._orchestrator import Orchestrator
     from ._pump import Pump
+    from ._refinement import Refinement
     from ._task import AgentResult
 
     Callback = Callable[[AgentResult], object]
@@ -54,6 +55,13 @@ class RunResults(dict[str, "AgentResult"]):
         # A team keys its results by other names; an answer goes to a task.
         asking = (each for each in self.values() if each.status == AgentStatus.NEEDS_INPUT)
         return {each.task_id: each.error or "" for each in asking}
+
+    @property
+    def refinements(self) -> dict[str, Refinement]:
+        """Name to what became of it, of what the run refined; empty for other runs."""
+        from ._refinement import refinements
+
+        return refinements(self)
 
 
 class Hooks:

@@ -33,7 +33,8 @@ pub(super) fn input(py: Python<'_>, error: &InputError) -> PyErr {
             | TaskError::Schema { .. }
             | TaskError::TooLarge { .. },
         )
-        | InputError::Plan(_) => "PlanError",
+        | InputError::Plan(_)
+        | InputError::Goal(_) => "PlanError",
         InputError::Retry(_)
         | InputError::Until(_)
         | InputError::Rehearsal(_)

@@ -16,6 +16,7 @@ use crate::runtime::rehearsal::RehearsalError;
 
 mod adapted;
 mod children;
+mod example;
 mod gather;
 mod narrate;
 mod options;
@@ -68,6 +69,9 @@ pub enum InputError {
     /// The gateway's address cannot be used.
     #[error("{0}")]
     Address(String),
+    /// Something that cannot be refined.
+    #[error(transparent)]
+    Goal(#[from] refine::GoalError),
     /// An option has a value it does not take.
     #[error("`{field}` is `{value}`, expected {expected}")]
     Option {

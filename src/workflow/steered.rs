@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::options::Reader;
 use super::prepare::task;
+use super::refine::{Refinements, goals};
 use super::{InputError, gather};
 use crate::agents::Registry;
 use crate::core::hierarchy::ModelHierarchy;
@@ -57,7 +58,8 @@ pub fn steered(spec: Map<String, Value>, given: &Plan, maker: TaskMaker) -> Resu
     match kind.as_deref() {
         Some("join") => join(reader, given),
         Some("gather") => gather::read(reader, given, maker),
-        other => Err(reader.error("kind", &other.into(), "one of join, gather")),
+        Some("refine") => Refinements::steered(goals(reader.fields)?, &maker),
+        other => Err(reader.error("kind", &other.into(), "one of join, gather, refine")),
     }
 }
 
