@@ -853,4 +853,18 @@ MUTANTS = [
         "        self.drop_answers(0..self.records.len());\n        self.skip",
         "        self.steer_on(now);\n        self.drop_answers(0..self.records.len());\n        self.skip",
     ),
+    Mutant(
+        "a_run_that_is_taken_up_to_be_ended_only_ends",
+        "it grows when it is taken up to be ended",
+        STEER,
+        "                    || !steering.untold.is_empty()\n",
+        "",
+    ),
+    Mutant(
+        "a_run_that_is_taken_up_to_be_ended_only_ends",
+        "nobody ends what was taken up to be ended",
+        RESTORE,
+        "Some(reason) => self.end_early(StopReason::Cancel, reason, now),",
+        "Some(_) => {}",
+    ),
 ]

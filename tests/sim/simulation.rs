@@ -110,7 +110,7 @@ impl Simulation<'_> {
         while self.reopened < self.scene.reopenings {
             self.reopened += 1;
             let reopening = if self.book.journals { self.reopening() } else { Vec::new() };
-            self.go_on(self.book.durable_at_most(), &reopening)?;
+            self.go_on(self.book.durable_at_most(), &reopening, false)?;
             self.play_out()?;
         }
         self.after_the_end()
@@ -125,7 +125,8 @@ impl Simulation<'_> {
             if self.deaths < self.scene.deaths_max && self.random.f64() < self.scene.death {
                 self.deaths += 1;
                 let durable = self.random.u64(self.book.facts_durable..=self.book.durable_at_most());
-                self.go_on(durable, &[])?;
+                let ends = self.scene.stops_on_resume && self.random.u8(0..3) == 0;
+                self.go_on(durable, &[], ends)?;
                 continue;
             }
             let Some((time, next)) = self.next() else {
@@ -194,7 +195,7 @@ impl Simulation<'_> {
     }
 
     /// The machine is gone with all that is not durable. The world goes on, and after a while another machine does too.
-    fn go_on(&mut self, durable: u64, reopening: &[Reopening]) -> Result<(), Breach> {
+    fn go_on(&mut self, durable: u64, reopening: &[Reopening], ends: bool) -> Result<(), Breach> {
         self.summary.facts.truncate(usize::try_from(durable).unwrap_or(usize::MAX));
         self.persist_at = None;
         let now = self.book.now + span(&mut self.random, &[0, 1_000, 100_000]);
@@ -211,11 +212,11 @@ impl Simulation<'_> {
             }
         }
         let (facts, settings) = (self.summary.facts.clone(), self.scene.settings.clone());
-        let how = (reopening, None);
+        let how = (reopening, ends.then_some("somebody ended it"));
         self.machine = RunMachine::restore_steered(plan, settings, strategy, facts, how, self.scene.seed, now);
         self.book = self.book.reborn(&self.summary.facts, log, now);
         self.word_at = None;
-        self.step(&Input::Restart)
+        self.step(&Input::Restart { only_ends: ends })
     }
 
     /// What somebody opens again: all that asked something, and some of what failed.
@@ -295,7 +296,7 @@ impl Simulation<'_> {
             Input::Letter(letter) if !self.book.is_open(address(&letter.report).1) => Heard::Late,
             Input::Letter(_)
             | Input::Begin
-            | Input::Restart
+            | Input::Restart { .. }
             | Input::Time
             | Input::Cancel
             | Input::JournalLost
@@ -305,7 +306,7 @@ impl Simulation<'_> {
         let now = self.book.now;
         self.show(&Moment::Input(input), heard, input)?;
         match input {
-            Input::Begin | Input::Restart => {}
+            Input::Begin | Input::Restart { .. } => {}
             Input::Time => self.machine.handle_time(now),
             Input::JournalLost => self.machine.handle_journal_lost("the disk is full", now),
             Input::Cancel => self.machine.handle_cancel("somebody cancelled", now),

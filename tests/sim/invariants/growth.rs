@@ -57,7 +57,7 @@ pub fn a_strategy_hears_what_is_final_once_and_in_order(view: &View<'_>, moment:
 
 /// What a strategy hears again it has heard before, and says the same to it.
 pub fn a_restored_strategy_has_heard_the_same(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
-    let (Moment::Settled(Input::Restart), Some(steered)) = (moment, &view.book.steered) else { return Ok(()) };
+    let (Moment::Settled(Input::Restart { .. }), Some(steered)) = (moment, &view.book.steered) else { return Ok(()) };
     let (log, before) = (steered.log.read(), &steered.predecessor);
     let count = steered.recalled;
     holds!(log.len() >= count && before.len() >= count, "{} of {count} things, before {}", log.len(), before.len());
