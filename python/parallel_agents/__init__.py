@@ -22,11 +22,16 @@ __all__ = [
     "AgentTypeError",
     "Budget",
     "CircuitBreaker",
+    "ContentTeam",
+    "DevTeam",
     "EventLoopError",
     "Gateway",
     "GatewayError",
     "InternalError",
+    "Join",
     "JournalError",
+    "MapReduce",
+    "MapReduceResult",
     "ModelError",
     "OptionError",
     "Orchestrator",
@@ -39,11 +44,13 @@ __all__ = [
     "Rehearsal",
     "ResearchTeam",
     "RetryPolicy",
+    "ReviewTeam",
     "RunInterrupted",
     "RunResults",
     "SpawnError",
     "Tier",
     "__version__",
+    "best",
     "collect_agent_results",
     "create_content_team",
     "create_custom_agent",
@@ -51,6 +58,7 @@ __all__ = [
     "create_meta_agent_workflow",
     "create_review_team",
     "demo_real_ai_agents",
+    "first",
     "get_agent_prompt",
     "get_agent_type",
     "journal_runs",
@@ -58,12 +66,15 @@ __all__ = [
     "load_agent_types",
     "parallel_spawn",
     "poll_until_complete",
+    "quorum",
+    "refine",
     "register_agent_type",
     "registry",
     "spawn_parallel_with_retry",
     "spawn_with_model_hierarchy",
     "spawn_with_retry",
     "validate_agent_type",
+    "vote",
 ]
 
 TYPE_CHECKING = False
@@ -93,6 +104,7 @@ if TYPE_CHECKING:
         RunInterrupted,
         SpawnError,
     )
+    from ._joins import Join, best, first, quorum, vote
     from ._options import (
         Budget,
         CircuitBreaker,
@@ -102,7 +114,7 @@ if TYPE_CHECKING:
         Tier,
     )
     from ._orchestrator import Orchestrator, journal_runs
-    from ._refinement import Refinement, RefinementRound
+    from ._refinement import Refinement, RefinementRound, refine
     from ._registry import registry
     from ._session import RunResults
     from ._task import (
@@ -127,7 +139,12 @@ if TYPE_CHECKING:
         demo_real_ai_agents,
     )
     from .builders import (
+        ContentTeam,
+        DevTeam,
+        MapReduce,
+        MapReduceResult,
         ResearchTeam,
+        ReviewTeam,
     )
     from .helpers import (
         collect_agent_results,
@@ -165,10 +182,11 @@ _HOME = {
         "RunInterrupted",
         "SpawnError",
     ),
+    "_joins": ("Join", "best", "first", "quorum", "vote"),
     "_options": ("Budget", "CircuitBreaker", "Gateway", "Rehearsal", "RetryPolicy", "Tier"),
     "_orchestrator": ("Orchestrator", "journal_runs"),
     "_session": ("RunResults",),
-    "_refinement": ("Refinement", "RefinementRound"),
+    "_refinement": ("Refinement", "RefinementRound", "refine"),
     "_registry": ("registry",),
     "_task": (
         "DEFAULT_AGENT_TIMEOUT",
@@ -191,7 +209,7 @@ _HOME = {
         "RealAIParallelOrchestrator",
         "demo_real_ai_agents",
     ),
-    "builders": ("ResearchTeam",),
+    "builders": ("ContentTeam", "DevTeam", "MapReduce", "MapReduceResult", "ResearchTeam", "ReviewTeam"),
     "helpers": (
         "collect_agent_results",
         "parallel_spawn",

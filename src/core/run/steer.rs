@@ -83,6 +83,13 @@ impl RunMachine {
         self.may_grow() && self.steering.as_ref().is_some_and(goes_on)
     }
 
+    /// Whether somebody outside is asked for a word.
+    pub fn awaits_word(&self) -> bool {
+        let is_asked =
+            |steering: &Steering| steering.enough.is_none() && (steering.strategy.waits() || steering.asked.is_some());
+        self.may_grow() && self.steering.as_ref().is_some_and(is_asked)
+    }
+
     /// Whether answers of completed tasks may yet be built on by tasks that are not there.
     pub(super) fn grows(&self) -> bool {
         self.steering.as_ref().is_some_and(|steering| steering.strategy.grows())
