@@ -1,5 +1,7 @@
 //! How a run grows, and what its strategy hears.
 
+use std::collections::VecDeque;
+
 use parallel_agents::core::action::Action;
 use parallel_agents::core::fact::Event;
 use parallel_agents::core::strategy::Word;
@@ -32,7 +34,7 @@ pub fn an_added_task_comes_once_and_as_it_was_wanted(view: &View<'_>, moment: &M
         }
         Moment::Settled(_) if book.may_grow() && !view.machine.is_finished() => {
             let wanted = book.steered.as_ref().map(|steered| &steered.wanted);
-            holds!(wanted.is_none_or(|wanted| wanted.is_empty()), "not added: {wanted:?}");
+            holds!(wanted.is_none_or(VecDeque::is_empty), "not added: {wanted:?}");
         }
         Moment::Input(_) | Moment::Action(_) | Moment::Settled(_) => {}
     }
