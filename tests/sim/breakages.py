@@ -714,7 +714,7 @@ MUTANTS = [
         "End::NeedsInput { .. } => true,\n            End::Skipped { .. } => false,",
     ),
     Mutant(
-        "a_strategy_hears_what_is_final_once_and_in_order",
+        "what_a_budget_kept_back_once_is_told_when_it_ends_for_good",
         "what a budget has kept back once is never told",
         RESTORE,
         "        self.keep_nothing_back();\n",
@@ -752,8 +752,8 @@ MUTANTS = [
         "a_run_waits_for_words_and_no_longer",
         "marks are not waited for",
         STEER,
-        "&& (steering.strategy.waits()",
-        "&& (false",
+        "&& (steering.strategy.waits()\n",
+        "&& (false\n",
     ),
     Mutant(
         "a_run_waits_for_words_and_no_longer",

@@ -89,6 +89,10 @@ pub fn a_run_waits_for_words_and_no_longer(view: &View<'_>, moment: &Moment<'_>)
         }
         Moment::Input(_) | Moment::Action(_) | Moment::Settled(_) => {}
     }
+    if let Moment::Settled(_) = moment {
+        let waits = view.machine.awaits_word();
+        holds!(view.machine.is_finished() || waits == book.awaits_word(), "whether it waits for a word: {waits}");
+    }
     // What is left then is to delete sessions.
     if let Moment::Settled(Input::Time | Input::Letter(_) | Input::Word(_)) = moment {
         let is_over = book.count_of_open_tasks() == 0 && !book.awaits_word() && book.is_durable();
