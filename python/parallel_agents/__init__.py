@@ -28,6 +28,7 @@ __all__ = [
     "Gateway",
     "GatewayError",
     "InternalError",
+    "Join",
     "JournalError",
     "MapReduce",
     "MapReduceResult",
@@ -49,6 +50,7 @@ __all__ = [
     "SpawnError",
     "Tier",
     "__version__",
+    "best",
     "collect_agent_results",
     "create_content_team",
     "create_custom_agent",
@@ -56,6 +58,7 @@ __all__ = [
     "create_meta_agent_workflow",
     "create_review_team",
     "demo_real_ai_agents",
+    "first",
     "get_agent_prompt",
     "get_agent_type",
     "journal_runs",
@@ -63,6 +66,7 @@ __all__ = [
     "load_agent_types",
     "parallel_spawn",
     "poll_until_complete",
+    "quorum",
     "refine",
     "register_agent_type",
     "registry",
@@ -70,6 +74,7 @@ __all__ = [
     "spawn_with_model_hierarchy",
     "spawn_with_retry",
     "validate_agent_type",
+    "vote",
 ]
 
 TYPE_CHECKING = False
@@ -99,6 +104,7 @@ if TYPE_CHECKING:
         RunInterrupted,
         SpawnError,
     )
+    from ._joins import Join, best, first, quorum, vote
     from ._options import (
         Budget,
         CircuitBreaker,
@@ -176,6 +182,7 @@ _HOME = {
         "RunInterrupted",
         "SpawnError",
     ),
+    "_joins": ("Join", "best", "first", "quorum", "vote"),
     "_options": ("Budget", "CircuitBreaker", "Gateway", "Rehearsal", "RetryPolicy", "Tier"),
     "_orchestrator": ("Orchestrator", "journal_runs"),
     "_session": ("RunResults",),

@@ -6,7 +6,7 @@ import threading
 
 from . import _core
 from ._errors import OptionError, PlanError, RunInterrupted
-from ._session import RunResults, Session, acall, call
+from ._session import Hooks, RunResults, Session, acall, call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+    from ._joins import Join
     from ._options import Budget, CircuitBreaker, Gateway, Rehearsal, RetryPolicy, Tier
     from ._refinement import Refinement
     from ._task import AgentResult, AgentTask
@@ -157,25 +158,40 @@ class Orchestrator:
             "total_time": 0.0,
         }
 
-    def run_parallel(self, tasks: Iterable[Task], callback: Callback | None = None) -> RunResults:
-        """Runs the tasks and waits for all of them, without holding the interpreter.
+    def run_parallel(
+        self, tasks: Iterable[Task], callback: Callback | None = None, *, until: str | Join | None = None
+    ) -> RunResults:
+        """Runs the tasks and waits for them, without holding the interpreter.
 
         Args:
             tasks: `AgentTask`s, or dicts of the same fields. An empty list gives an empty dict.
             callback: Called on this thread with each result, in order of completion, once per task. What it raises
                 is logged and ends nothing.
+            until: What is waited for: `"all"`, `"any"`, or `first(k)`, `quorum(k)`, `best(score)`, `vote(key)`, each
+                also as a text such as `"first(2)"`. What is no longer needed then is stopped and ends as cancelled, its
+                `error` naming the join. An answer that crosses the stop is kept. Default: all, and no `outcome`.
 
         Returns:
-            Task id to result, in the order of the tasks. Every task has exactly one, whatever became of it.
+            Task id to result, in the order of the tasks. Every task has exactly one, whatever became of it. With
+            `until` its `outcome` says what that came to, and `chosen` holds the results that count.
 
         Raises:
+            OptionError: `until` is none, or asks for more than there are tasks; nothing was started. (A `ValueError`.)
             PlanError: The tasks cannot be run; nothing was started. (A `ValueError`.)
             ModelError: The gateway knows none of the models; nothing was started.
             GatewayError: No gateway can be used; nothing was started.
             JournalError: The journal cannot be used; nothing was started.
             RunInterrupted: Ctrl-C. All agents were stopped; `.results` holds one result per task.
         """
-        return self._run(Session(self, _starting(tasks)), callback)
+        return self._run(self._session(tasks, until), callback)
+
+    def _session(self, tasks: Iterable[Task], until: str | Join | None) -> Session:
+        if until is None:
+            return Session(self, _starting(tasks))
+        from ._joins import joined
+
+        strategy, hooks = joined(until)
+        return Session(self, _starting(tasks, strategy), hooks)
 
     def _run(self, session: Session, callback: Callback | None) -> RunResults:
         if session.needs_loop:
@@ -194,13 +210,14 @@ class Orchestrator:
             raise
         return session.results()
 
-    def run_iter(self, tasks: Iterable[Task]) -> Generator[AgentResult, None, None]:
+    def run_iter(self, tasks: Iterable[Task], *, until: str | Join | None = None) -> Generator[AgentResult, None, None]:
         """Runs the tasks and yields each result as soon as its task has ended.
 
         The run goes on between two results. Leaving the loop early stops the agents that still run.
 
         Args:
             tasks: As for `run_parallel`.
+            until: As for `run_parallel`. What it stops comes as cancelled.
 
         Yields:
             Each task's result, in order of completion.
@@ -208,7 +225,7 @@ class Orchestrator:
         Raises:
             As `run_parallel`, when the first result is asked for.
         """
-        session = Session(self, _starting(tasks))
+        session = self._session(tasks, until)
         if session.needs_loop:
             yield from session.on_own_loop_iter(self._arun_iter(session))
             return
@@ -223,12 +240,15 @@ class Orchestrator:
         finally:
             session.stop("the iteration was left early")
 
-    async def arun(self, tasks: Iterable[Task], callback: Callback | None = None) -> RunResults:
+    async def arun(
+        self, tasks: Iterable[Task], callback: Callback | None = None, *, until: str | Join | None = None
+    ) -> RunResults:
         """The same as `run_parallel` for an event loop. Cancelling it stops all agents first.
 
         Args:
             tasks: As for `run_parallel`.
             callback: Called on the loop's thread with each result; may be `async def`.
+            until: As for `run_parallel`; its function may be `async def`.
 
         Returns:
             As `run_parallel`. After Ctrl-C `asyncio.run` raises a plain `KeyboardInterrupt`; the results are in
@@ -237,7 +257,7 @@ class Orchestrator:
         Raises:
             As `run_parallel`, and `asyncio.CancelledError` once the agents are stopped.
         """
-        return await self._arun(Session(self, _starting(tasks)), callback)
+        return await self._arun(self._session(tasks, until), callback)
 
     async def _arun(self, session: Session, callback: Callback | None) -> RunResults:
         from contextlib import aclosing
@@ -247,13 +267,13 @@ class Orchestrator:
                 await acall(callback, result)
         return session.results()
 
-    def arun_iter(self, tasks: Iterable[Task]) -> AsyncGenerator[AgentResult, None]:
+    def arun_iter(self, tasks: Iterable[Task], *, until: str | Join | None = None) -> AsyncGenerator[AgentResult, None]:
         """The same as `run_iter` for an event loop.
 
         Leaving the loop early stops the agents as soon as the iterator is closed: close it with
         `contextlib.aclosing`, since Python itself closes one only some time later.
         """
-        return self._arun_iter(Session(self, _starting(tasks)))
+        return self._arun_iter(self._session(tasks, until))
 
     def run_iterative_refinement(
         self,
@@ -382,6 +402,8 @@ class Orchestrator:
         journal: str | PathLike[str],
         answers: Mapping[str, str] | None = None,
         callback: Callback | None = None,
+        *,
+        until: str | Join | None = None,
         **options: Any,
     ) -> RunResults:
         """Goes on with a run of a journal, whatever its process died of, and waits for its end.
@@ -394,6 +416,8 @@ class Orchestrator:
             journal: The file that keeps it.
             answers: Task id to answer, for tasks that are `needs_input`: they go on with it.
             callback: As for `run_parallel`; also called with what had ended before.
+            until: The same as the run was started with, where a function says what its results count as: no journal
+                keeps that. It is not asked again about results that it has marked. Any other `until` is known.
             options: Options of `Orchestrator` in place of those the run was started with. `budget` counts what was
                 spent before, and starts what an earlier one did not bear. Injected `tools` must be given again.
 
@@ -403,11 +427,12 @@ class Orchestrator:
         Raises:
             JournalError: The journal cannot be used, does not hold the run, or another process runs it.
             PlanError: An answer to a task that asks nothing, or one that is no text or empty.
+            OptionError: `until` is missing where it is needed, or is another one.
             As `run_parallel` otherwise. After any of them but `RunInterrupted`, which ends a run, it can be resumed
                 again.
         """
-        orchestrator, start = cls._resuming(run_id, journal, answers, options)
-        return orchestrator._run(Session(orchestrator, start), callback)
+        orchestrator, start, hooks = cls._resuming(run_id, journal, answers, until, options)
+        return orchestrator._run(Session(orchestrator, start, hooks), callback)
 
     @classmethod
     async def aresume(
@@ -416,17 +441,24 @@ class Orchestrator:
         journal: str | PathLike[str],
         answers: Mapping[str, str] | None = None,
         callback: Callback | None = None,
+        *,
+        until: str | Join | None = None,
         **options: Any,
     ) -> RunResults:
         """The same as `resume` for an event loop. Cancelling it stops all agents first."""
-        orchestrator, start = cls._resuming(run_id, journal, answers, options)
-        return await orchestrator._arun(Session(orchestrator, start), callback)
+        orchestrator, start, hooks = cls._resuming(run_id, journal, answers, until, options)
+        return await orchestrator._arun(Session(orchestrator, start, hooks), callback)
 
     @staticmethod
     def _resuming(
-        run_id: str, journal: str | PathLike[str], answers: Mapping[str, str] | None, options: dict[str, Any]
-    ) -> tuple[Orchestrator, Start]:
-        """An orchestrator with the run's own options, and what takes the run up."""
+        run_id: str,
+        journal: str | PathLike[str],
+        answers: Mapping[str, str] | None,
+        until: str | Join | None,
+        options: dict[str, Any],
+    ) -> tuple[Orchestrator, Start, Hooks]:
+        """An orchestrator with the run's own options, what takes the run up, and what that asks its caller."""
+        from ._joins import rejoined
         from ._options import Gateway
         from ._tools import importable
 
@@ -447,6 +479,7 @@ class Orchestrator:
             fields = known.get("gateway")
             known["gateway"] = Gateway(**fields) if isinstance(fields, dict) else Gateway()
         strategy = known.pop("strategy", None)
+        hooks = rejoined(stored["id"], strategy, until)
         orchestrator = Orchestrator(**{**known, **options, "journal": path})
         if orchestrator._engine.runtime != stored["runtime"]:
             was, other = stored["runtime"], orchestrator._engine.runtime
@@ -454,9 +487,10 @@ class Orchestrator:
         replies = _replies(answers)
 
         def start(engine: _core.Engine, started: list[Any]) -> None:
-            engine.resume(stored["id"], replies, options.get("budget") is not None, started, strategy)
+            steered = None if strategy is None else (strategy, hooks.mark is not None)
+            engine.resume(stored["id"], replies, options.get("budget") is not None, started, steered)
 
-        return orchestrator, start
+        return orchestrator, start, hooks
 
     async def _arun_iter(self, session: Session) -> AsyncGenerator[AgentResult, None]:
         from contextlib import aclosing

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
 
+    from ._joins import Join
     from ._orchestrator import Callback, Task
 
 __all__ = [
@@ -172,12 +173,15 @@ class RealAIParallelOrchestrator(Orchestrator):
         """A copy of the live sessions of all current runs: task id to session key. From any thread or callback."""
         return self.active_sessions
 
-    def run_parallel(self, tasks: Iterable[Task], callback: Callback | None = None) -> RunResults:
+    def run_parallel(
+        self, tasks: Iterable[Task], callback: Callback | None = None, *, until: str | Join | None = None
+    ) -> RunResults:
         """Runs the tasks and waits for all of them.
 
         Args:
             tasks: `AgentTask`s, or dicts of the same fields. An empty list gives an empty dict.
             callback: Called with each result, once per task.
+            until: What is waited for, as for `Orchestrator.run_parallel`. Default: all tasks.
 
         Returns:
             Task id to result, in the order of the tasks. Without a runtime, or if it knows none of the models, each
@@ -189,7 +193,7 @@ class RealAIParallelOrchestrator(Orchestrator):
         """
         listed = task_list(tasks)
         try:
-            return super().run_parallel(listed, callback)
+            return super().run_parallel(listed, callback, until=until)
         except (GatewayError, ModelError) as error:
             # Both come before anything is started; the old module answered with results even then.
             results = [self._not_run(task_fields(task, index), index, error) for index, task in enumerate(listed)]

@@ -46,7 +46,11 @@ impl Finished {
     }
 
     pub fn exit_code(&self) -> i32 {
-        if self.interrupted { 130 } else { i32::from(self.completed() < self.reports.len()) }
+        if self.interrupted {
+            return 130;
+        }
+        let met = self.summary.outcome.as_ref().and_then(|outcome| outcome.get("met")?.as_bool());
+        i32::from(!met.unwrap_or(self.completed() == self.reports.len()))
     }
 
     /// `N of M tasks completed, ...`.
@@ -86,10 +90,13 @@ pub(super) fn print_document(finished: &Finished) -> Result<(), CliError> {
         }
         Value::Object(result_fields(task, report, finished.runtime))
     };
-    let document = json!({
+    let mut document = json!({
         "results": finished.reports.iter().map(result).collect::<Vec<_>>(),
         "summary": summary_fields(&finished.summary, finished.kept.as_ref().map(|kept| kept.id.as_str())),
     });
+    if let Some(outcome) = &finished.summary.outcome {
+        document["outcome"] = Value::clone(outcome);
+    }
     print(&format!("{document:#}"))
 }
 

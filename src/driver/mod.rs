@@ -64,6 +64,11 @@ impl Clock {
         }
     }
 
+    /// Whether it goes from event to event without waiting.
+    const fn jumps(&self) -> bool {
+        matches!(self, Self::Played { speed: None, .. })
+    }
+
     /// How long to wait, in real time, until it is `time`.
     fn until(&self, time: Time) -> Duration {
         let span = time.since(self.now());
@@ -144,7 +149,10 @@ pub async fn drive(
             machine.handle_time(now);
             continue;
         }
+        // A played time that jumps stands still while somebody is asked: nobody answers in no time at all.
+        let stands_still = clock.jumps() && machine.awaits_word();
         let wake = machine.next_deadline().into_iter().chain(runtime.next_time()).min();
+        let wake = wake.filter(|_| !stands_still);
         tokio::select! {
             biased;
             wish = wishes.recv(), if is_wanted => match wish {

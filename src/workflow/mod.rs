@@ -9,6 +9,7 @@ use crate::core::hierarchy::HierarchyError;
 use crate::core::plan::PlanError;
 use crate::core::retry::RetryError;
 use crate::core::task::TaskError;
+use crate::core::until::UntilError;
 use crate::journal::JournalError;
 use crate::runtime::gateway::GatewayError;
 use crate::runtime::rehearsal::RehearsalError;
@@ -59,6 +60,9 @@ pub enum InputError {
     /// The models are not a hierarchy.
     #[error(transparent)]
     Models(#[from] HierarchyError),
+    /// What the run waits for cannot be waited for.
+    #[error(transparent)]
+    Until(#[from] UntilError),
     /// The rehearsal cannot be played.
     #[error(transparent)]
     Rehearsal(#[from] RehearsalError),

@@ -1,6 +1,6 @@
 //! Starts a run on a thread of its own and tells what becomes of it. User code never runs on that thread.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -27,7 +27,7 @@ use crate::core::progress::Progress;
 use crate::core::report::TaskReport;
 use crate::core::run::{Reopening, RunMachine};
 use crate::core::settings::RunSettings;
-use crate::core::strategy::Strategy;
+use crate::core::strategy::{Strategy, Word};
 use crate::core::time::Time;
 use crate::driver::{Clock, NOBODY_WAITS, Recorder, Stepwise, Told, Wish, drive};
 use crate::journal::{Journal, NewRun, RunLog};
@@ -198,6 +198,13 @@ pub struct Resumed {
     pub stop: Option<String>,
 }
 
+impl Resumed {
+    /// Whether nothing is left to do of it.
+    pub fn is_over(&self) -> bool {
+        self.reopening.is_empty() && self.facts.last().is_some_and(|fact| matches!(fact.event, Event::RunEnded))
+    }
+}
+
 impl Origin {
     /// When something happened last.
     fn latest(&self) -> Time {
@@ -244,6 +251,19 @@ impl Job {
         let Steered { strategy, first } = steered(spec, &plan, maker)?;
         let plan = if plan.tasks().is_empty() { Arc::new(Plan::new(first)?) } else { plan };
         Ok(Self { plan, settings, strategy: Some(strategy), origin: Origin::New(None) })
+    }
+
+    /// The ids of tasks of which nobody need say any more what their results count as.
+    pub fn marked(&self) -> HashSet<Arc<str>> {
+        let Origin::Resumed(resumed) = &self.origin else { return HashSet::new() };
+        if resumed.is_over() {
+            return self.plan.tasks().iter().map(|task| task.id.clone()).collect();
+        }
+        let marked = |fact: &Fact| match &fact.event {
+            Event::WordGiven { word: Word::Mark { task, .. } } => Some(task.clone()),
+            _ => None,
+        };
+        resumed.facts.iter().filter_map(marked).collect()
     }
 
     /// Where it comes from.
@@ -464,10 +484,7 @@ fn fitted(strategy: Box<dyn Strategy>, known: Option<KnownModels>) -> Box<dyn St
 fn is_over(origin: &Origin) -> bool {
     match origin {
         Origin::New(_) => false,
-        Origin::Resumed(resumed) => {
-            resumed.reopening.is_empty()
-                && resumed.facts.last().is_some_and(|fact| matches!(fact.event, Event::RunEnded))
-        }
+        Origin::Resumed(resumed) => resumed.is_over(),
     }
 }
 
