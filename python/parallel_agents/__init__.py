@@ -29,6 +29,7 @@ __all__ = [
     "JournalError",
     "ModelError",
     "OptionError",
+    "Orchestration",
     "Orchestrator",
     "OutputFormat",
     "ParallelAgentsError",
@@ -56,6 +57,7 @@ __all__ = [
     "journal_runs",
     "list_available_agents",
     "load_agent_types",
+    "orchestrate",
     "parallel_spawn",
     "poll_until_complete",
     "register_agent_type",
@@ -100,6 +102,7 @@ if TYPE_CHECKING:
         RetryPolicy,
         Tier,
     )
+    from ._orchestration import Orchestration, orchestrate
     from ._orchestrator import Orchestrator, journal_runs
     from ._refinement import Refinement, RefinementRound
     from ._session import RunResults
@@ -164,6 +167,7 @@ _HOME = {
         "SpawnError",
     ),
     "_options": ("Budget", "CircuitBreaker", "Gateway", "Rehearsal", "RetryPolicy", "Tier"),
+    "_orchestration": ("Orchestration", "orchestrate"),
     "_orchestrator": ("Orchestrator", "journal_runs"),
     "_session": ("RunResults",),
     "_refinement": ("Refinement", "RefinementRound"),

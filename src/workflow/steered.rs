@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::InputError;
 use super::options::Reader;
+use super::orchestrate::orchestrate;
 use super::prepare::task;
 use crate::agents::Registry;
 use crate::core::hierarchy::ModelHierarchy;
@@ -51,8 +52,10 @@ impl TaskMaker {
 /// Reads the strategy of a run whose tasks are `given`: none, where it makes them itself.
 pub fn steered(spec: Map<String, Value>, given: &Plan, maker: TaskMaker) -> Result<Steered, InputError> {
     let mut reader = Reader { prefix: "strategy.", fields: spec };
-    let _ = (given, maker);
-    let kind = reader.choice("kind", &[("join", "join"), ("refine", "refine"), ("orchestrate", "orchestrate")])?;
-    let kind = Value::from(kind);
-    Err(reader.error("kind", &kind, "one that exists"))
+    let _ = given;
+    let kinds = [("join", "join"), ("refine", "refine"), ("orchestrate", "orchestrate")];
+    match reader.choice("kind", &kinds)? {
+        "orchestrate" => orchestrate(reader, maker),
+        kind => Err(reader.error("kind", &Value::from(kind), "one that exists")),
+    }
 }
