@@ -4,8 +4,9 @@
 //! and told the same again it says the same again: that is how it goes on after a death. It is told the end of a task only
 //! if that end is final: not of one that waits for a person's answer, for a larger budget, or for what did not complete.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -35,12 +36,49 @@ pub trait Strategy: Debug + Send {
     }
 
     /// What it all came to, when nothing is left to do. `kept_back` are the ends that it was not told.
-    fn outcome(&self, kept_back: &BTreeMap<Arc<str>, End>) -> Option<Value>;
+    fn outcome(&self, kept_back: &KeptBack) -> Option<Value>;
 
     /// What the agent of one of its tasks answers in a rehearsal, where the example of its type would not do.
     fn rehearse(&self, task: &Task) -> Option<Value> {
         let _ = task;
         None
+    }
+}
+
+/// The ends that a strategy was not told, by the id of their task: of what waits for a person's answer or a larger budget, of
+/// what was skipped, and of what the end of its run cut short.
+#[derive(Debug, Default)]
+pub struct KeptBack {
+    ends: BTreeMap<Arc<str>, End>,
+    over_budget: BTreeSet<Arc<str>>,
+}
+
+impl KeptBack {
+    /// A task ended so, and `over_budget` says whether because the budget did not bear it.
+    pub fn keep(&mut self, task: Arc<str>, end: End, over_budget: bool) {
+        if over_budget {
+            self.over_budget.insert(task.clone());
+        }
+        self.ends.insert(task, end);
+    }
+
+    /// The task is open again.
+    pub fn release(&mut self, task: &str) {
+        self.over_budget.remove(task);
+        self.ends.remove(task);
+    }
+
+    /// Whether the budget did not bear the task.
+    pub fn is_over_budget(&self, task: &str) -> bool {
+        self.over_budget.contains(task)
+    }
+}
+
+impl Deref for KeptBack {
+    type Target = BTreeMap<Arc<str>, End>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.ends
     }
 }
 

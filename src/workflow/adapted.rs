@@ -1,15 +1,13 @@
 //! A strategy whose tasks are fitted to the runtime of their run before they are added: to the models that a gateway knows,
 //! or to the prices and answers of a rehearsal.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::core::fact::End;
 use crate::core::plan::Task;
-use crate::core::strategy::{Ask, Next, Strategy, Word};
+use crate::core::strategy::{Ask, KeptBack, Next, Strategy, Word};
 
 /// A strategy, and what its tasks go through.
 pub(super) struct Adapted<F> {
@@ -62,7 +60,7 @@ impl<F: FnMut(&mut Task, &dyn Strategy) + Send> Strategy for Adapted<F> {
         self.inner.grows()
     }
 
-    fn outcome(&self, kept_back: &BTreeMap<Arc<str>, End>) -> Option<Value> {
+    fn outcome(&self, kept_back: &KeptBack) -> Option<Value> {
         self.inner.outcome(kept_back)
     }
 

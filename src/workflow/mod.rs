@@ -19,6 +19,7 @@ mod narrate;
 mod options;
 mod orchestrate;
 mod prepare;
+pub mod refine;
 mod result;
 mod resume;
 mod start;

@@ -1,13 +1,13 @@
 //! Between the machine and its strategy: ends and words go in, further tasks come out.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::RunMachine;
 use crate::core::fact::{End, Event, StopReason};
 use crate::core::plan::Task;
 use crate::core::record::{Record, State};
-use crate::core::strategy::{Ask, Next, Strategy, Word};
+use crate::core::strategy::{Ask, KeptBack, Next, Strategy, Word};
 use crate::core::time::Time;
 
 /// A strategy, and what lies between it and the machine.
@@ -16,10 +16,10 @@ pub(super) struct Steering {
     strategy: Box<dyn Strategy>,
     /// Ends that it is to be told.
     untold: VecDeque<(usize, End)>,
-    /// Tasks whose end is not the strategy's concern: a budget or the end of all starts keeps them back.
+    /// Tasks whose end is not the strategy's concern: the budget keeps them back.
     keeping_back: BTreeSet<usize>,
     /// Ends that it was not told.
-    kept_back: BTreeMap<Arc<str>, End>,
+    kept_back: KeptBack,
     /// What it asked and nobody has answered yet.
     asked: Option<Ask>,
     /// Why nothing more is needed, once that is so.
@@ -35,7 +35,7 @@ impl RunMachine {
             strategy,
             untold: VecDeque::new(),
             keeping_back: BTreeSet::new(),
-            kept_back: BTreeMap::new(),
+            kept_back: KeptBack::default(),
             asked: None,
             enough: None,
             wanted: VecDeque::new(),
@@ -100,14 +100,14 @@ impl RunMachine {
         if is_final {
             steering.untold.push_back((index, end.clone()));
         } else {
-            steering.kept_back.insert(self.plan.tasks()[index].id.clone(), end.clone());
+            steering.kept_back.keep(self.plan.tasks()[index].id.clone(), end.clone(), is_kept);
         }
     }
 
     /// A task that had ended is open again.
     pub(super) fn note_reopening(&mut self, index: usize) {
         if let Some(steering) = &mut self.steering {
-            steering.kept_back.remove(&self.plan.tasks()[index].id);
+            steering.kept_back.release(&self.plan.tasks()[index].id);
         }
     }
 
