@@ -22,8 +22,9 @@ class Orchestration:
         report: The agent's report, and below it a table of all tasks from the facts. Where no agent could report, it is
             compiled from the facts alone, and says so.
         plan: All planned tasks, those of later plans behind those of earlier ones: `task_id agent_type task_description
-            input_data dependencies priority target plan` (the number of their plan), `status`, `error`, `tasks` (the ids
-            of their results), `attempts` and `cost`.
+            input_data dependencies priority target plan` (the number of their plan), `status`, `error`, `score` and
+            `reached` (of those with a target), `task` (the id of their result; of those with a target, the beginning of
+            the ids), `output_task` (the id of the result that holds their output), `attempts` and `cost`.
         results: Results of all agents by the id of their task: `plan-1`, `step/` and the id of a planned task,
             `report`.
         replans: Why plans were made anew: `plan` (the number of the new one), `reason`, `complaints`.
@@ -104,11 +105,16 @@ def asks_for_approval(strategy: Mapping[str, Any] | None) -> bool:
 
 def _with_account(step: dict[str, Any], results: RunResults) -> dict[str, Any]:
     """A planned task with what its agents did and cost."""
-    own = [results[task_id].metadata for task_id in step["tasks"] if task_id in results]
+    own = [each.metadata for task_id, each in results.items() if _is_of(task_id, step["task"])]
     costs = [each["cost"] for each in own]
     known = None not in costs
     attempts = sum(len(each["attempts"]) for each in own)
     return {**step, "attempts": attempts, "cost": sum(costs) if known else None}
+
+
+def _is_of(task_id: str, step: str) -> bool:
+    # The tasks of a refinement have the step's id before their own part.
+    return task_id == step or task_id.startswith(f"{step}/")
 
 
 def orchestrate(

@@ -51,6 +51,10 @@ impl Clock {
         Self::Played { now: system_time(), at: Instant::now(), speed }
     }
 
+    const fn is_played(&self) -> bool {
+        matches!(self, Self::Played { .. })
+    }
+
     /// What time it is.
     pub fn now(&self) -> Time {
         match self {
@@ -139,12 +143,15 @@ pub async fn drive(
             return;
         }
         let now = clock.now();
-        if machine.next_deadline().is_some_and(|deadline| deadline <= now) {
+        // A played time stands still while a person thinks: nothing else would end the wait.
+        let stands = clock.is_played() && machine.waits_for_a_word();
+        let deadline = machine.next_deadline().filter(|_| !stands);
+        if deadline.is_some_and(|deadline| deadline <= now) {
             // Before any report: a flood of them must not hold deadlines back.
             machine.handle_time(now);
             continue;
         }
-        let wake = machine.next_deadline().into_iter().chain(runtime.next_time()).min();
+        let wake = deadline.into_iter().chain(runtime.next_time()).min();
         tokio::select! {
             biased;
             wish = wishes.recv(), if is_wanted => match wish {

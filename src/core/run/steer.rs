@@ -69,6 +69,11 @@ impl RunMachine {
         self.may_grow() && self.steering.as_ref().is_some_and(waits)
     }
 
+    /// Whether a word is all that it waits for.
+    pub fn waits_for_a_word(&self) -> bool {
+        !self.finished && self.unended == 0 && self.awaits_word()
+    }
+
     /// Whether answers of completed tasks may yet be built on by tasks that are not there.
     pub(super) fn grows(&self) -> bool {
         self.steering.as_ref().is_some_and(|steering| steering.strategy.grows())

@@ -11,6 +11,7 @@ use super::{Brief, ORCHESTRATOR, REPORT_ID, plan_id};
 use crate::core::output::{OutputFormat, abridged};
 use crate::core::plan::Task;
 use crate::core::prompt::cut;
+use crate::core::strategy::KeptBack;
 use crate::core::task::{TaskDraft, TaskError};
 use crate::workflow::steered::TaskMaker;
 
@@ -132,8 +133,13 @@ fn facts(steps: &[Step]) -> Map<String, Value> {
         let mut row = step.shown();
         row.retain(|name, _| matches!(name.as_str(), "task_id" | "agent_type" | "task_description" | "dependencies"));
         row.insert("task_description".to_owned(), json!(abridged(&step.planned.description, DESCRIPTION_CHARS)));
-        let (status, reason) = step.status(None);
+        let (status, reason) = step.status(&KeptBack::default());
         row.insert("status".to_owned(), json!(status.name()));
+        if let Some((score, is_reached)) = step.score() {
+            row.insert("score".to_owned(), json!(score));
+            row.insert("target".to_owned(), json!(step.planned.target));
+            row.insert("reached".to_owned(), json!(is_reached));
+        }
         if let Stage::Completed { output } = &step.stage {
             let text = output.as_str().map_or_else(|| output.to_string(), str::to_owned);
             row.insert("output".to_owned(), json!(cut(&text, share)));
@@ -193,7 +199,7 @@ fn plan_schema(brief: &Brief, may_be_empty: bool) -> Value {
 /// What the report of this run is checked against: it gives each step its true status, and no other step.
 fn report_schema(steps: &[Step]) -> Value {
     let statuses: Map<String, Value> =
-        steps.iter().map(|step| (step.id().to_owned(), json!({"const": step.status(None).0.name()}))).collect();
+        steps.iter().map(|step| (step.id().to_owned(), json!({"const": step.status(&KeptBack::default()).0.name()}))).collect();
     let ids: BTreeSet<&str> = steps.iter().map(Step::id).collect();
     json!({
         "type": "object",

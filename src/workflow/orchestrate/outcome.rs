@@ -1,6 +1,5 @@
 //! What an orchestration came to, and what a person is shown before it goes on: facts, told as JSON and as text.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -12,6 +11,7 @@ use super::strategy::Orchestrate;
 use crate::core::budget::Estimate;
 use crate::core::fact::End;
 use crate::core::output::abridged;
+use crate::core::strategy::KeptBack;
 
 /// How much of the request, of an output and of a reason a report of ours holds, in characters.
 const REQUEST_CHARS: usize = 500;
@@ -65,8 +65,8 @@ pub(super) struct Ending {
 }
 
 /// What an orchestration came to: `kind status error report plan replans`.
-pub(super) fn outcome(run: &Orchestrate, kept_back: &BTreeMap<Arc<str>, End>) -> Value {
-    let ending = run.ending().cloned().unwrap_or_else(|| cut_short(run, kept_back));
+pub(super) fn outcome(run: &Orchestrate, kept_back: &KeptBack) -> Value {
+    let ending = run.ending().cloned().unwrap_or_else(|| cut_short(kept_back));
     let steps: Vec<&Step> = run.steps.iter().chain(&run.proposed).collect();
     let plan: Vec<Value> = steps.iter().map(|step| row(step, kept_back)).collect();
     let replans: Vec<Value> = run
@@ -89,8 +89,8 @@ pub(super) fn outcome(run: &Orchestrate, kept_back: &BTreeMap<Arc<str>, End>) ->
 }
 
 /// The end of one that did not come to its own.
-fn cut_short(run: &Orchestrate, kept_back: &BTreeMap<Arc<str>, End>) -> Ending {
-    let is_over_budget = |id: &Arc<str>| run.over_budget.contains(id);
+fn cut_short(kept_back: &KeptBack) -> Ending {
+    let is_over_budget = |id: &Arc<str>| kept_back.is_over_budget(id);
     let first = |is: &dyn Fn(&Arc<str>, &End) -> bool| kept_back.iter().find(|(id, end)| is(id, end));
     let was_cut = |id: &Arc<str>, end: &End| {
         matches!(end, End::Cancelled { .. } | End::Timeout { .. }) && !is_over_budget(id)
@@ -112,13 +112,16 @@ fn cut_short(run: &Orchestrate, kept_back: &BTreeMap<Arc<str>, End>) -> Ending {
 }
 
 /// A step, and what became of it.
-fn row(step: &Step, kept_back: &BTreeMap<Arc<str>, End>) -> Value {
-    let (status, reason) = step.status(step.kept_end(kept_back));
+fn row(step: &Step, kept_back: &KeptBack) -> Value {
+    let (status, reason) = step.status(kept_back);
     let mut row = step.shown();
     row.insert("plan".to_owned(), json!(step.plan_no));
     row.insert("status".to_owned(), json!(status.name()));
     row.insert("error".to_owned(), json!(reason));
-    row.insert("tasks".to_owned(), json!(step.task_ids()));
+    row.insert("score".to_owned(), json!(step.score().map(|(score, _)| score)));
+    row.insert("reached".to_owned(), json!(step.score().map(|(_, is_reached)| is_reached)));
+    row.insert("task".to_owned(), json!(step.task_id()));
+    row.insert("output_task".to_owned(), json!(step.output_task().filter(|_| step.has_completed())));
     row.into()
 }
 
@@ -150,12 +153,17 @@ fn table(plan: &[Value]) -> String {
     if plan.is_empty() {
         return "No task was planned.".to_owned();
     }
-    let mut table = "| task | agent type | plan | status |\n|---|---|---|---|".to_owned();
+    let mut table = "| task | agent type | plan | status | score |\n|---|---|---|---|---|".to_owned();
     for row in plan {
         let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
         let plan_no = row.get("plan").and_then(Value::as_u64).unwrap_or_default();
+        let score = match (row.get("score").and_then(Value::as_f64), row.get("target").and_then(Value::as_f64)) {
+            (Some(score), Some(target)) => format!("{score} of {target}"),
+            _ => String::new(),
+        };
+        let (id, agent_type, status) = (text("task_id"), text("agent_type"), text("status"));
         // Writing to a String cannot fail.
-        let _ = write!(table, "\n| {} | {} | {plan_no} | {} |", text("task_id"), text("agent_type"), text("status"));
+        let _ = write!(table, "\n| {id} | {agent_type} | {plan_no} | {status} | {score} |");
     }
     table
 }

@@ -1,6 +1,6 @@
 //! Goes from the request to the report: a plan, its steps, another plan for what failed, and so on within the limits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use super::{Brief, REPORT_ID, plan_id};
 use crate::core::fact::End;
 use crate::core::output::abridged;
 use crate::core::plan::Task;
-use crate::core::strategy::{Ask, Next, Strategy, Word};
+use crate::core::strategy::{Ask, KeptBack, Next, Strategy, Word};
 use crate::core::task::TaskError;
 use crate::workflow::steered::TaskMaker;
 
@@ -37,8 +37,6 @@ pub(super) struct Orchestrate {
     pub(super) replans: Vec<Replan>,
     /// What went wrong beside single steps.
     trouble: Option<String>,
-    /// What the budget has kept back at some time.
-    pub(super) over_budget: BTreeSet<Arc<str>>,
 }
 
 /// Why a plan was made anew.
@@ -77,7 +75,6 @@ impl Orchestrate {
             rationale: String::new(),
             replans: Vec::new(),
             trouble: None,
-            over_budget: BTreeSet::new(),
         }
     }
 
@@ -178,7 +175,7 @@ impl Orchestrate {
             .steps
             .iter()
             .filter(|step| step.has_completed())
-            .map(|step| (step.id().to_owned(), step.output_task()))
+            .filter_map(|step| Some((step.id().to_owned(), step.output_task()?)))
             .collect();
         let mut add = Vec::new();
         for step in self.steps.iter_mut().filter(|step| step.is_waiting()) {
@@ -306,11 +303,7 @@ impl Strategy for Orchestrate {
         self.ending().is_none()
     }
 
-    fn over_budget(&mut self, task: &Task) {
-        self.over_budget.insert(task.id.clone());
-    }
-
-    fn outcome(&self, kept_back: &BTreeMap<Arc<str>, End>) -> Option<Value> {
+    fn outcome(&self, kept_back: &KeptBack) -> Option<Value> {
         Some(outcome(self, kept_back))
     }
 
@@ -321,7 +314,7 @@ impl Strategy for Orchestrate {
 
 /// A step that came to nothing, as a replan tells it.
 fn failure(step: &Step) -> String {
-    let (status, reason) = step.status(None);
+    let (status, reason) = step.status(&KeptBack::default());
     let reason = abridged(&reason.unwrap_or_default(), REASON_CHARS);
     format!("task `{}` is {}: {reason}", step.id(), status.name())
 }
