@@ -133,7 +133,9 @@ class Session:
             outcome: Any = self._hooks.approve and self._hooks.approve(subject)
             if hasattr(outcome, "__await__"):
                 outcome.close()
-                raise OptionError("`approve` is `async def`, and nothing awaits it here; use the call for an event loop")
+                raise OptionError(
+                    "`approve` is `async def`, and nothing awaits it here; use the call for an event loop"
+                )
             self._run.approve(*_verdict(outcome))
 
     async def aanswer(self) -> None:

@@ -16,8 +16,8 @@ from parallel_agents import (
     Rehearsal,
     RetryPolicy,
     RunInterrupted,
+    RunResults,
     Tier,
-    journal_runs,
     orchestrate,
 )
 
@@ -38,6 +38,18 @@ def run(planners: Planners, request: str = REQUEST, **more: Any) -> Orchestratio
 def steps(done: Orchestration) -> dict[str, str]:
     """Task id to status, of all that was planned."""
     return {row["task_id"]: row["status"] for row in done.plan}
+
+
+class Approver:
+    """Says one of these each time, and remembers what it was asked."""
+
+    def __init__(self, *verdicts: object) -> None:
+        self.verdicts = iter(verdicts)
+        self.asked: list[dict[str, Any]] = []
+
+    def __call__(self, asked: dict[str, Any]) -> object:
+        self.asked.append(asked)
+        return next(self.verdicts)
 
 
 class TestAPlanThatHolds:
@@ -106,7 +118,10 @@ class TestFailures:
         }
         (replan,) = done.replans
         assert replan["plan"] == 2
-        assert [text.split(":")[0] for text in replan["complaints"]] == ["task `broken` is failed", "task `after` is skipped"]
+        assert [text.split(":")[0] for text in replan["complaints"]] == [
+            "task `broken` is failed",
+            "task `after` is skipped",
+        ]
         asked = planners.plans_asked[1]
         assert [row["task_id"] for row in asked["results"]] == ["sound"]
         assert [row["status"] for row in asked["failures"]] == ["failed", "skipped"]
@@ -150,7 +165,10 @@ class TestAPlanThatDoesNotHold:
             {
                 "plan": 2,
                 "reason": "the plan does not hold",
-                "complaints": ["task `one`: it depends on itself", "task `two`: it depends on `nowhere`, which is no task"],
+                "complaints": [
+                    "task `one`: it depends on itself",
+                    "task `two`: it depends on `nowhere`, which is no task",
+                ],
             }
         ]
         assert planners.plans_asked[1]["complaints"] == done.replans[0]["complaints"]
@@ -218,7 +236,9 @@ class TestBudget:
         journal = tmp_path / "runs.sqlite"
         planners = Planners(plan(step("one", marks="[[garbage]]"), step("two", "one")), plan(step("instead")))
         retry = RetryPolicy(output_retries_max=0)
-        orchestrator, standin = team(planners, budget=Budget(attempts=4), journal=journal, retry=retry, max_concurrent=1)
+        orchestrator, standin = team(
+            planners, budget=Budget(attempts=4), journal=journal, retry=retry, max_concurrent=1
+        )
         done = orchestrator.orchestrate(REQUEST)
         assert (done.status, steps(done)["two"]) == ("budget", "skipped")
         tools = standin.tools(subagents=True, sessions=True)
@@ -227,10 +247,10 @@ class TestBudget:
         assert (again.status, steps(again)["instead"]) == ("completed", "completed")
 
     def test_costs_are_shown_where_prices_are_known(self) -> None:
-        seen: list[dict[str, Any]] = []
+        shown = Approver(True)
         models = [Tier("anthropic/claude-haiku-4-5", price={"input": 1, "output": 5})]
-        run(Planners(plan(step("one"), step("two"))), approve=lambda asked: seen.append(asked) or True, models=models)
-        (asked,) = seen
+        run(Planners(plan(step("one"), step("two"))), approve=shown, models=models)
+        (asked,) = shown.asked
         costs = [row["worst_cost"] for row in asked["steps"]]
         assert all(0.04 < cost < 0.06 for cost in costs)
         assert asked["worst_cost"] == pytest.approx(sum(costs))
@@ -240,14 +260,9 @@ class TestApproval:
     one = plan(step("one", input_data={"x": 1}))
 
     def test_lets_a_plan_run(self) -> None:
-        seen: list[dict[str, Any]] = []
-
-        def approve(asked: dict[str, Any]) -> bool:
-            seen.append(asked)
-            return True
-
+        approve = Approver(True)
         assert run(Planners(self.one), approve=approve).status == "completed"
-        (asked,) = seen
+        (asked,) = approve.asked
         assert (asked["request"], asked["plan"], asked["rationale"]) == (REQUEST, 1, "because")
         (row,) = asked["steps"]
         assert (row["task_id"], row["agent_type"], row["input_data"]) == ("one", "content_writer_creative", {"x": 1})
@@ -270,13 +285,12 @@ class TestApproval:
         assert error in done.report
 
     def test_is_asked_for_again_with_every_plan(self) -> None:
-        asked: list[int] = []
+        approve = Approver(True, False)
         first = plan(step("sound"), step("broken", marks=FAILS))
-        done = run(
-            Planners(first, plan(step("instead"))), approve=lambda about: asked.append(about["plan"]) or about["plan"] == 1
-        )
-        assert asked == [1, 2]
-        assert (done.status, steps(done)) == ("rejected", {"sound": "completed", "broken": "failed", "instead": "skipped"})
+        done = run(Planners(first, plan(step("instead"))), approve=approve)
+        assert [asked["plan"] for asked in approve.asked] == [1, 2]
+        assert done.status == "rejected"
+        assert steps(done) == {"sound": "completed", "broken": "failed", "instead": "skipped"}
 
     def test_may_be_awaited(self) -> None:
         async def approve(asked: dict[str, Any]) -> bool:
@@ -305,6 +319,7 @@ class TestApproval:
         orchestrator, _ = team(Planners(self.one))
         with pytest.raises(RunInterrupted) as caught:
             orchestrator.orchestrate(REQUEST, approve=lambda _: Raise(KeyboardInterrupt())())
+        assert isinstance(caught.value.results, RunResults)
         done = caught.value.results.orchestration
         assert done is not None
         assert (done.status, steps(done)) == ("cancelled", {"one": "skipped"})

@@ -66,8 +66,7 @@ pub(super) fn plan_task(
          quality: their output is then reviewed and refined until a reviewer gives it that score, so plan no tasks for \
          that; leave it out of all others."
     );
-    let listed: Vec<Value> =
-        types.iter().map(|(name, does)| json!({ "name": name, "description": does })).collect();
+    let listed: Vec<Value> = types.iter().map(|(name, does)| json!({ "name": name, "description": does })).collect();
     let mut input = Map::new();
     input.insert("mode".to_owned(), json!("plan"));
     input.insert("agent_types".to_owned(), listed.into());
@@ -174,7 +173,10 @@ fn plan_schema(brief: &Brief, may_be_empty: bool) -> Value {
         "priority": {"type": ["integer", "null"], "minimum": 0, "maximum": PRIORITY_MAX, "examples": [5]},
         "target": {"type": ["number", "null"], "minimum": 0, "maximum": TARGET_MAX, "examples": [null]},
     });
-    debug_assert!(FIELDS.iter().all(|name| fields.get(name).is_some()), "the compiler and the schema know the same fields");
+    debug_assert!(
+        FIELDS.iter().all(|name| fields.get(name).is_some()),
+        "the compiler and the schema know the same fields"
+    );
     json!({
         "type": "object",
         "required": ["mode", "tasks"],
@@ -198,8 +200,10 @@ fn plan_schema(brief: &Brief, may_be_empty: bool) -> Value {
 
 /// What the report of this run is checked against: it gives each step its true status, and no other step.
 fn report_schema(steps: &[Step]) -> Value {
-    let statuses: Map<String, Value> =
-        steps.iter().map(|step| (step.id().to_owned(), json!({"const": step.status(&KeptBack::default()).0.name()}))).collect();
+    let statuses: Map<String, Value> = steps
+        .iter()
+        .map(|step| (step.id().to_owned(), json!({"const": step.status(&KeptBack::default()).0.name()})))
+        .collect();
     let ids: BTreeSet<&str> = steps.iter().map(Step::id).collect();
     json!({
         "type": "object",

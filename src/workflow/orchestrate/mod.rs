@@ -57,8 +57,7 @@ struct Brief {
 /// The spec of an orchestration with the agent types of this moment, which a resumed run is to know again.
 pub fn orchestration(mut fields: Map<String, Value>, registry: &Registry) -> Map<String, Value> {
     let types = registry.list(None).filter(|each| *each.name != *ORCHESTRATOR);
-    let types: Vec<Value> =
-        types.map(|each| json!({ "name": *each.name, "description": *each.description })).collect();
+    let types: Vec<Value> = types.map(|each| json!({ "name": *each.name, "description": *each.description })).collect();
     fields.insert("kind".to_owned(), json!("orchestrate"));
     fields.insert("agent_types".to_owned(), types.into());
     fields

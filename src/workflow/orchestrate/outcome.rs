@@ -92,9 +92,8 @@ pub(super) fn outcome(run: &Orchestrate, kept_back: &KeptBack) -> Value {
 fn cut_short(kept_back: &KeptBack) -> Ending {
     let is_over_budget = |id: &Arc<str>| kept_back.is_over_budget(id);
     let first = |is: &dyn Fn(&Arc<str>, &End) -> bool| kept_back.iter().find(|(id, end)| is(id, end));
-    let was_cut = |id: &Arc<str>, end: &End| {
-        matches!(end, End::Cancelled { .. } | End::Timeout { .. }) && !is_over_budget(id)
-    };
+    let was_cut =
+        |id: &Arc<str>, end: &End| matches!(end, End::Cancelled { .. } | End::Timeout { .. }) && !is_over_budget(id);
     let asks = |_: &Arc<str>, end: &End| matches!(end, End::NeedsInput { .. });
     let found = first(&was_cut)
         .map(|found| (Verdict::Cancelled, found))
@@ -190,14 +189,15 @@ pub(super) fn proposal(brief: &Brief, plan_no: usize, steps: &[Step], rationale:
 
 /// The same for a terminal.
 pub fn shown_plan(proposal: &Value) -> String {
-    let text = |row: &Value, name: &str, max: usize| {
-        abridged(row.get(name).and_then(Value::as_str).unwrap_or_default(), max)
-    };
+    let text =
+        |row: &Value, name: &str, max: usize| abridged(row.get(name).and_then(Value::as_str).unwrap_or_default(), max);
     let steps = proposal.get("steps").and_then(Value::as_array).cloned().unwrap_or_default();
     let plan_no = proposal.get("plan").and_then(Value::as_u64).unwrap_or_default();
-    let mut shown = format!("Plan {plan_no}, {} tasks: {}", steps.len(), text(proposal, "rationale", DESCRIPTION_CHARS));
+    let mut shown =
+        format!("Plan {plan_no}, {} tasks: {}", steps.len(), text(proposal, "rationale", DESCRIPTION_CHARS));
     for step in &steps {
-        let cost = step.get("worst_cost").and_then(Value::as_f64).map(|cost| format!(", at most ${cost:.4} for a start"));
+        let cost =
+            step.get("worst_cost").and_then(Value::as_f64).map(|cost| format!(", at most ${cost:.4} for a start"));
         let target = step.get("target").and_then(Value::as_f64).map(|target| format!(", until it scores {target}"));
         let before: Vec<String> = step
             .get("dependencies")

@@ -243,7 +243,8 @@ fn drafts(planned: &Planned, dependencies: Vec<String>, maker: &TaskMaker) -> [T
 
 fn reviewer_of(planned: &Planned, maker: &TaskMaker) -> (&'static str, &'static str) {
     let category = maker.registry().get(&planned.agent_type).map(|agent_type| agent_type.category.clone());
-    let is_of = |whose: &str| whose == planned.agent_type || category.as_ref().is_ok_and(|category| **category == *whose);
+    let is_of =
+        |whose: &str| whose == planned.agent_type || category.as_ref().is_ok_and(|category| **category == *whose);
     let found = REVIEWERS.into_iter().find(|(whose, ..)| is_of(whose));
     found.map_or((PLAIN, "score"), |(_, reviewer, score)| (reviewer, score))
 }

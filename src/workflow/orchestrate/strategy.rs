@@ -208,7 +208,9 @@ impl Orchestrate {
 
     /// The first step that waits for one that came to nothing, and that one.
     fn waits_in_vain(&self) -> Option<(usize, String)> {
-        let is_dead = |id: &&String| !self.steps.iter().any(|step| step.id() == **id && (step.has_completed() || step.is_waiting()));
+        let is_dead = |id: &&String| {
+            !self.steps.iter().any(|step| step.id() == **id && (step.has_completed() || step.is_waiting()))
+        };
         let of = |(index, step): (usize, &Step)| {
             Some((index, step.is_waiting().then(|| step.planned.dependencies.iter().find(is_dead))??.clone()))
         };
