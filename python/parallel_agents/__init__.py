@@ -61,6 +61,7 @@ __all__ = [
     "parallel_spawn",
     "poll_until_complete",
     "register_agent_type",
+    "registry",
     "spawn_parallel_with_retry",
     "spawn_with_model_hierarchy",
     "spawn_with_retry",
@@ -105,6 +106,7 @@ if TYPE_CHECKING:
     from ._orchestration import Orchestration, orchestrate
     from ._orchestrator import Orchestrator, journal_runs
     from ._refinement import Refinement, RefinementRound
+    from ._registry import registry
     from ._session import RunResults
     from ._task import (
         DEFAULT_AGENT_TIMEOUT,
@@ -171,6 +173,7 @@ _HOME = {
     "_orchestrator": ("Orchestrator", "journal_runs"),
     "_session": ("RunResults",),
     "_refinement": ("Refinement", "RefinementRound"),
+    "_registry": ("registry",),
     "_task": (
         "DEFAULT_AGENT_TIMEOUT",
         "DEFAULT_MAX_CONCURRENT",

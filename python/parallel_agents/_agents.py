@@ -1,4 +1,4 @@
-"""The agent types: listing, lookup, and adding one's own."""
+"""The agent types: listing, lookup, and adding one's own for this process. `_registry` keeps them."""
 
 from __future__ import annotations
 
@@ -87,6 +87,7 @@ def register_agent_type(agent_type: AgentType, *, replace: bool = False) -> None
     fields = dict(vars(agent_type))
     prompt = fields.pop("prompt")
     _core.add_agent_type({name: value for name, value in fields.items() if value is not None}, prompt, replace)
+    prompts_changed()
 
 
 def load_agent_types(path: str | PathLike[str], *, replace: bool = False) -> list[str]:
@@ -94,7 +95,8 @@ def load_agent_types(path: str | PathLike[str], *, replace: bool = False) -> lis
 
     Args:
         path: The file or folder. Each file begins with front matter: `name`, `description`, and optionally
-            `category`, `timeout_seconds`, `output_schema`.
+            `category`, `timeout_seconds`, `output_schema`, and `replaces: built-in`, which takes the place of the
+            built-in type of that name.
         replace: Take the place of types of the same names.
 
     Returns:
@@ -103,8 +105,35 @@ def load_agent_types(path: str | PathLike[str], *, replace: bool = False) -> lis
     Raises:
         AgentTypeError: A file cannot be used; then none is added.
     """
-    return _core.load_agent_types(fspath(path), replace)
+    loaded = _core.load_agent_types(fspath(path), replace)
+    prompts_changed()
+    return loaded
 
 
-AGENT_PROMPTS: dict[str, str] = {each["name"]: each["prompt"] for each in _core.agent_types()}
-"""Agent type to prompt, as of the import of this name."""
+AGENT_PROMPTS: dict[str, str]
+"""Agent type to prompt. Made when it is first asked for; types that are added, loaded or removed later change it."""
+
+# As the core had them when it was last asked: what a program has put in beside them stays.
+_known: dict[str, str] = {}
+
+
+def prompts_changed() -> None:
+    """Brings `AGENT_PROMPTS` up to date, if anybody has asked for it."""
+    shown: dict[str, str] | None = globals().get("AGENT_PROMPTS")
+    if shown is None:
+        return
+    now = {each["name"]: each["prompt"] for each in _core.agent_types()}
+    for name in _known.keys() - now.keys():
+        shown.pop(name, None)
+    shown.update({name: prompt for name, prompt in now.items() if _known.get(name) != prompt})
+    _known.clear()
+    _known.update(now)
+
+
+def __getattr__(name: str) -> dict[str, str]:
+    if name != "AGENT_PROMPTS":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    prompts: dict[str, str] = {}
+    globals()["AGENT_PROMPTS"] = prompts
+    prompts_changed()
+    return prompts

@@ -38,7 +38,8 @@ class OutputFormat(str, Enum):
     TEXT = "text"
 
 
-def _new_id(agent_type: str) -> str:
+def new_id(agent_type: str) -> str:
+    """An id that no other task has."""
     import uuid
 
     return f"{agent_type}_{uuid.uuid4().hex[:8]}"
@@ -91,7 +92,7 @@ class AgentTask:
 
     def __post_init__(self) -> None:
         if self.task_id is None:
-            self.task_id = _new_id(str(self.agent_type))
+            self.task_id = new_id(str(self.agent_type))
         # What a program may still fill in is checked when a run starts.
         _core.check_task(
             {

@@ -1,12 +1,14 @@
 //! One agent type, read from Markdown with YAML front matter and checked.
 
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::AgentError;
+use super::{AgentError, design};
 use crate::core::output::{OutputFormat, STUCK_JSON, Schema, SchemaError, abridged, read};
 use crate::core::task::TIMEOUT_MAX;
 
@@ -17,11 +19,54 @@ pub const CATEGORIES: [&str; 6] = ["content", "development", "qa", "documentatio
 pub const PLAIN: &str = "plain";
 
 /// The category of a type that names none.
-const CATEGORY_DEFAULT: &str = "custom";
+pub(super) const CATEGORY_DEFAULT: &str = "custom";
 /// The time for one attempt where neither the task nor its type says: 120 s.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(120);
 /// The heading under which a prompt states what its answer looks like.
-const OUTPUT_HEADING: &str = "## Output";
+pub(super) const OUTPUT_HEADING: &str = "## Output";
+/// What `replaces` in front matter says of a type that takes the place of a built-in one.
+pub(super) const REPLACES_BUILT_IN: &str = "built-in";
+
+/// What a name must be.
+pub(super) const NAME_EXPECTED: &str = "lower-case letters, digits and underscores, a letter first, at most 64";
+
+/// Whether an agent type or a category can be called so.
+pub(super) fn is_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.chars().all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || each == '_')
+}
+
+/// Where an agent type comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// This program.
+    BuiltIn,
+    /// A file that was named, or a value, for this process: the file's path, or the type's name.
+    Given(String),
+    /// A file among the user's own agent types.
+    Kept(PathBuf),
+}
+
+impl Origin {
+    /// The file, if it is one of the user's own agent types.
+    pub fn kept(&self) -> Option<&Path> {
+        match self {
+            Self::Kept(path) => Some(path),
+            Self::BuiltIn | Self::Given(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BuiltIn => formatter.write_str("built-in"),
+            Self::Given(place) => formatter.write_str(place),
+            Self::Kept(path) => path.display().fmt(formatter),
+        }
+    }
+}
 
 /// A kind of agent: its prompt and what it promises to answer.
 #[derive(Debug)]
@@ -40,8 +85,12 @@ pub struct AgentType {
     pub contract: Arc<str>,
     /// The same, and how to ask when it is stuck: what agents are told. Empty without a contract.
     pub contract_told: Arc<str>,
-    /// Where it comes from: a path, or `built-in`.
-    pub origin: String,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Whether it says itself that it takes the place of the built-in type of its name.
+    pub replaces_built_in: bool,
+    /// What else the design said that it was made of.
+    design: Option<Map<String, Value>>,
     schema_source: Option<Value>,
     schema: OnceLock<Result<Option<Schema>, SchemaError>>,
 }
@@ -57,6 +106,10 @@ struct FrontMatter {
     timeout_seconds: Option<f64>,
     #[serde(default)]
     output_schema: Option<Value>,
+    #[serde(default)]
+    replaces: Option<String>,
+    #[serde(default)]
+    design: Option<Map<String, Value>>,
 }
 
 impl AgentType {
@@ -96,18 +149,12 @@ impl AgentType {
             value: abridged(value, 80),
             expected,
         };
-        let is_name = |name: &str| {
-            name.len() <= 64
-                && name.starts_with(|first: char| first.is_ascii_lowercase())
-                && name.chars().all(|each| each.is_ascii_lowercase() || each.is_ascii_digit() || each == '_')
-        };
-        let name_expected = "lower-case letters, digits and underscores, a letter first, at most 64";
         if !is_name(&front.name) {
-            return Err(error("name", &front.name, name_expected));
+            return Err(error("name", &front.name, NAME_EXPECTED));
         }
         let category = front.category.unwrap_or_else(|| CATEGORY_DEFAULT.to_owned());
         if !is_name(&category) {
-            return Err(error("category", &category, name_expected));
+            return Err(error("category", &category, NAME_EXPECTED));
         }
         if front.description.trim().is_empty() || front.description.contains('\n') {
             return Err(error("description", &front.description, "one line that is not empty"));
@@ -119,6 +166,9 @@ impl AgentType {
                 .filter(|timeout| !timeout.is_zero() && *timeout <= TIMEOUT_MAX)
                 .ok_or_else(|| error("timeout_seconds", &seconds.to_string(), "seconds above 0, at most 604800"))?,
         };
+        if let Some(replaces) = front.replaces.as_deref().filter(|replaces| *replaces != REPLACES_BUILT_IN) {
+            return Err(error("replaces", replaces, "built-in"));
+        }
         let (instructions, contract) = match body.find(&format!("\n{OUTPUT_HEADING}")) {
             Some(at) => (&body[..at], body[at..].trim()),
             None => (body, ""),
@@ -134,7 +184,9 @@ impl AgentType {
             instructions: instructions.trim().into(),
             contract: contract.into(),
             contract_told: if contract.is_empty() { "".into() } else { format!("{contract}\n\n{STUCK_JSON}").into() },
-            origin: place.to_owned(),
+            origin: Origin::Given(place.to_owned()),
+            replaces_built_in: front.replaces.is_some(),
+            design: front.design,
             schema_source: front.output_schema,
             schema: OnceLock::new(),
         })
@@ -150,15 +202,31 @@ impl AgentType {
             instructions: "".into(),
             contract: "".into(),
             contract_told: "".into(),
-            origin: "built-in".to_owned(),
+            origin: Origin::BuiltIn,
+            replaces_built_in: false,
+            design: None,
             schema_source: None,
             schema: OnceLock::new(),
         }
     }
 
+    /// The same type, from elsewhere.
+    pub(super) fn with_origin(self, origin: Origin) -> Self {
+        Self { origin, ..self }
+    }
+
     /// Whether its tasks are told their own text and nothing else.
     pub fn is_plain(&self) -> bool {
         self.instructions.is_empty()
+    }
+
+    /// Whether `other`, of the same name, takes its place without being told to: it says so itself, or is the same file.
+    pub(super) fn gives_way_to(&self, other: &Self) -> bool {
+        match &self.origin {
+            Origin::BuiltIn => other.replaces_built_in,
+            Origin::Kept(_) => self.origin == other.origin,
+            Origin::Given(_) => false,
+        }
     }
 
     /// That the schema is one and that the example in the prompt fits it.
@@ -199,8 +267,22 @@ impl AgentType {
             "timeout_seconds": self.timeout.as_secs_f64(),
             "output_schema": self.schema_source,
             "prompt": self.prompt(),
-            "origin": self.origin,
+            "origin": self.origin.to_string(),
         })
+    }
+
+    /// What it was designed as, in the shape that `agent_creator` answers in; of a type that was not made of a design,
+    /// what is known.
+    pub fn design(&self) -> Value {
+        let mut fields = Map::new();
+        fields.insert("agent_name".to_owned(), json!(*self.name));
+        fields.insert("system_prompt".to_owned(), json!(*self.instructions));
+        fields.extend(self.schema_source.clone().map(|schema| ("output_schema".to_owned(), schema)));
+        if let Some(more) = &self.design {
+            fields.insert("system_prompt".to_owned(), json!(design::unescaped(&self.instructions)));
+            fields.extend(more.clone());
+        }
+        Value::Object(fields)
     }
 
     /// The whole prompt, as its file has it.

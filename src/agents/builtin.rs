@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::AgentType;
+use super::{AgentType, Origin};
 
 macro_rules! files {
     ($($name:literal)*) => { [$(($name, include_str!(concat!("types/", $name, ".md")))),*] };
@@ -25,11 +25,15 @@ pub(super) fn types() -> Vec<Arc<AgentType>> {
     FILES
         .into_iter()
         .map(|(name, text)| {
-            let mut agent_type = AgentType::parse(text, name).expect("a built-in agent type is valid");
-            "built-in".clone_into(&mut agent_type.origin);
-            Arc::new(agent_type)
+            let agent_type = AgentType::parse(text, name).expect("a built-in agent type is valid");
+            Arc::new(agent_type.with_origin(Origin::BuiltIn))
         })
         .collect()
+}
+
+/// The one of that name.
+pub(super) fn one(name: &str) -> Option<Arc<AgentType>> {
+    types().into_iter().find(|agent_type| *agent_type.name == *name)
 }
 
 #[cfg(test)]

@@ -13,10 +13,14 @@ use crate::core::task;
 
 mod agent_type;
 mod builtin;
+mod design;
+mod kept;
 mod prompt;
 mod sample;
 
-pub use agent_type::{AgentType, CATEGORIES, PLAIN};
+pub use agent_type::{AgentType, CATEGORIES, Origin, PLAIN};
+pub use design::{DESCRIPTION_CHARS_MAX, DESIGN_BYTES_MAX, INSTRUCTIONS_BYTES_MAX, SCHEMA_BYTES_MAX, Wishes};
+pub use kept::{FILE_BYTES_MAX, FILES_MAX};
 pub use prompt::render;
 pub use sample::sample;
 
@@ -84,6 +88,104 @@ pub enum AgentError {
         /// Where the other comes from.
         origin: String,
     },
+    /// A file among the user's own types has a name that is taken.
+    #[error("agent type {place}: `{name}` exists already ({origin}); choose another name, or remove one of the two")]
+    TakenFile {
+        /// The file.
+        place: String,
+        /// The name.
+        name: Arc<str>,
+        /// Where the other comes from.
+        origin: String,
+    },
+    /// A file among the user's own types has the name of a built-in one and does not say that it means to.
+    #[error(
+        "agent type {place}: `{name}` is a built-in type; choose another name, or write `replaces: built-in` into its \
+         front matter"
+    )]
+    Shadows {
+        /// The file.
+        place: String,
+        /// The name.
+        name: Arc<str>,
+    },
+    /// A design that is none.
+    #[error("the design does not fit what `agent_creator` promises: {complaints}")]
+    Design {
+        /// What does not fit.
+        complaints: String,
+    },
+    /// A design whose name cannot be made into one of an agent type.
+    #[error(
+        "the design's `agent_name` is `{name}`, expected words of the letters a to z and digits, at most 64; name it: \
+         registry.add(design, name=\"...\")"
+    )]
+    DesignName {
+        /// The name.
+        name: String,
+    },
+    /// A part of a design, or a file, that is too large.
+    #[error("agent type {place}: `{field}` has {bytes} bytes, expected at most {max}")]
+    TooLarge {
+        /// The file or the name.
+        place: String,
+        /// The part.
+        field: &'static str,
+        /// How many it has.
+        bytes: usize,
+        /// How many it may have.
+        max: usize,
+    },
+    /// A design whose file would not mean the same.
+    #[error("agent type {place}: the design cannot be written so that it reads the same; simplify its schemas")]
+    Unwritable {
+        /// The name.
+        place: String,
+    },
+    /// A file that cannot be written or removed.
+    #[error(
+        "cannot change agent type file `{}`; choose another folder, or use register_agent_type for this process alone",
+        path.display()
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file that holds something else.
+    #[error("`{}` exists already and is not the file of agent type `{name}`; move it away", path.display())]
+    FileTaken {
+        /// The file.
+        path: PathBuf,
+        /// The name that the file would have held.
+        name: Arc<str>,
+    },
+    /// More files than are read.
+    #[error("`{}` holds more than {FILES_MAX} agent type files; those beyond are passed over", folder.display())]
+    TooMany {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// What is no file of its own.
+    #[error("agent type {place}: not a regular file; put the file itself there")]
+    NoFile {
+        /// The path.
+        place: String,
+    },
+    /// No folder for the user's own types.
+    #[error(
+        "no folder for your own agent types: none of OPENCLAW_STATE_DIR, OPENCLAW_HOME and HOME is set; pass folder=..."
+    )]
+    NoFolder,
+    /// A built-in type cannot be removed.
+    #[error(
+        "agent type `{name}` is built-in and cannot be removed; registry.add(design, replace=True) puts another in its place"
+    )]
+    BuiltIn {
+        /// The name.
+        name: Arc<str>,
+    },
     /// No such name.
     #[error("unknown agent type `{name}`{hint}; `parallel-agents agents list` shows all")]
     Unknown {
@@ -117,14 +219,14 @@ impl Registry {
     /// Adds a type. A name that exists is refused unless `replace` is said.
     pub fn add(&mut self, agent_type: AgentType, replace: bool) -> Result<Arc<AgentType>, AgentError> {
         let agent_type = Arc::new(agent_type);
+        let taken =
+            |other: &AgentType| AgentError::Taken { name: other.name.clone(), origin: other.origin.to_string() };
         if *agent_type.name == *PLAIN {
-            return Err(AgentError::Taken { name: PLAIN.into(), origin: self.plain.origin.clone() });
+            return Err(taken(&self.plain));
         }
         match self.types.iter_mut().find(|other| other.name == agent_type.name) {
-            Some(other) if replace => *other = agent_type.clone(),
-            Some(other) => {
-                return Err(AgentError::Taken { name: agent_type.name.clone(), origin: other.origin.clone() });
-            }
+            Some(other) if replace || other.gives_way_to(&agent_type) => *other = agent_type.clone(),
+            Some(other) => return Err(taken(other)),
             None => self.types.push(agent_type.clone()),
         }
         Ok(agent_type)
@@ -146,7 +248,9 @@ impl Registry {
             let text =
                 std::fs::read_to_string(&file).map_err(|source| AgentError::Read { path: file.clone(), source })?;
             let place = file.display().to_string();
-            added.push(candidate.add(AgentType::from_markdown(&text, &place)?, replace)?);
+            let agent_type = AgentType::from_markdown(&text, &place)?;
+            let kept = candidate.kept_at(&file);
+            added.push(candidate.add(kept.into_iter().fold(agent_type, AgentType::with_origin), replace)?);
         }
         *self = candidate;
         Ok(added)

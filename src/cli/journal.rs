@@ -230,6 +230,7 @@ fn go_on(
     say(&format!("run {id}: {} of {} tasks were done", done(&resumed.facts), plan.tasks().len()));
     let kept = journal_flag.kept(&id);
     let origin = Origin::Resumed(Box::new(resumed));
+    load_agents(&[])?;
     let job = Job::new(plan, &options, &registry())?.from(origin);
     play(job, options.runtime, Some(kept), interrupted, &|subject| ask(subject, interrupted), &say)
 }

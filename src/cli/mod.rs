@@ -13,9 +13,11 @@ use crate::agents::{AgentError, registry, registry_mut};
 use crate::core::task::TaskDraft;
 use crate::journal::JournalError;
 use crate::workflow::{self, InputError, Job, ResumeError, RunError, RunOptions, with_causes};
+use agents::AgentsCommand;
 use journal::{JournalFlag, KeepFlags, ResumeFlags};
 use orchestrate::OrchestrateFlags;
 
+mod agents;
 mod journal;
 mod orchestrate;
 mod run;
@@ -115,7 +117,7 @@ enum Command {
         #[arg(required = true, trailing_var_arg = true, value_name = "SCRIPT [ARGS]")]
         script: Vec<String>,
     },
-    /// Show the agent types
+    /// Show the agent types, and keep your own
     Agents {
         #[command(subcommand)]
         command: AgentsCommand,
@@ -154,33 +156,6 @@ pub struct Script {
     pub arguments: Vec<String>,
     /// The fields of the gateway that its `tools` use; those absent are found.
     pub gateway: Map<String, Value>,
-}
-
-#[derive(Debug, Subcommand)]
-enum AgentsCommand {
-    /// List the agent types
-    List {
-        /// Only those of this category
-        #[arg(long)]
-        category: Option<String>,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-        /// Further agent types: a Markdown file or a folder of them. May be repeated
-        #[arg(long = "agents", value_name = "PATH")]
-        agents: Vec<PathBuf>,
-    },
-    /// Show one agent type's prompt and output schema
-    Show {
-        /// Its name
-        name: String,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-        /// Further agent types: a Markdown file or a folder of them. May be repeated
-        #[arg(long = "agents", value_name = "PATH")]
-        agents: Vec<PathBuf>,
-    },
 }
 
 /// Options of a run. They come before those in the plan.
@@ -258,12 +233,12 @@ enum CleanupFlag {
 /// Why the command ends without results.
 #[derive(Debug, thiserror::Error)]
 enum CliError {
-    #[error("cannot read the plan `{path}`")]
-    Read { path: String, source: io::Error },
+    #[error("cannot read the {what} `{path}`")]
+    Read { what: &'static str, path: String, source: io::Error },
     #[error("cannot read the script `{path}`")]
     Script { path: String, source: io::Error },
-    #[error("the plan `{path}` is not valid JSON")]
-    Json { path: String, source: serde_json::Error },
+    #[error("the {what} `{path}` is not valid JSON")]
+    Json { what: &'static str, path: String, source: serde_json::Error },
     #[error("the plan is `{0}`, expected a list of tasks or an object with `tasks`")]
     Shape(String),
     #[error("no agent type is of category `{category}`, expected one of {known}")]
@@ -392,14 +367,7 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome,
             let options = RunOptions::from_json(options)?;
             run::demo(drafts(content_team(&topic))?, options, &real_command, interrupted)
         }
-        Command::Agents { command: AgentsCommand::List { category, json, agents } } => {
-            load_agents(&agents)?;
-            list(category.as_deref(), json)
-        }
-        Command::Agents { command: AgentsCommand::Show { name, json, agents } } => {
-            load_agents(&agents)?;
-            show(&name, json)
-        }
+        Command::Agents { command } => agents::run(command, interrupted),
     };
     code.map(Outcome::Code)
 }
@@ -471,6 +439,9 @@ impl RunFlags {
 }
 
 fn load_agents(paths: &[PathBuf]) -> Result<(), CliError> {
+    for line in workflow::read_own_types() {
+        say(&format!("warning: {line}"));
+    }
     for path in paths {
         registry_mut().load(path, false)?;
     }
@@ -479,10 +450,7 @@ fn load_agents(paths: &[PathBuf]) -> Result<(), CliError> {
 
 /// The tasks and the options of a plan.
 fn read_plan(path: &str, interrupted: &dyn Fn() -> bool) -> Result<(Vec<Value>, Map<String, Value>), CliError> {
-    let text = if path == "-" { read_input(interrupted) } else { fs::read_to_string(path) };
-    let text = text.map_err(|source| CliError::Read { path: path.to_owned(), source })?;
-    let plan = serde_json::from_str(&text).map_err(|source| CliError::Json { path: path.to_owned(), source })?;
-    match plan {
+    match read_json("plan", path, interrupted)? {
         Value::Array(tasks) => Ok((tasks, Map::new())),
         Value::Object(mut fields) => match fields.shift_remove("tasks") {
             Some(Value::Array(tasks)) => Ok((tasks, fields)),
@@ -491,6 +459,13 @@ fn read_plan(path: &str, interrupted: &dyn Fn() -> bool) -> Result<(Vec<Value>, 
         },
         other => Err(CliError::Shape(crate::core::output::abridged(&other.to_string(), 60))),
     }
+}
+
+/// The JSON of a file, or of standard input. `what` names it in errors.
+fn read_json(what: &'static str, path: &str, interrupted: &dyn Fn() -> bool) -> Result<Value, CliError> {
+    let text = if path == "-" { read_input(interrupted) } else { fs::read_to_string(path) };
+    let text = text.map_err(|source| CliError::Read { what, path: path.to_owned(), source })?;
+    serde_json::from_str(&text).map_err(|source| CliError::Json { what, path: path.to_owned(), source })
 }
 
 /// Standard input, whole. The library's own way to read it would go on after Ctrl-C.
@@ -523,44 +498,6 @@ fn content_team(topic: &str) -> Vec<Value> {
             "input_data": {"topic": topic, "platform": "bluesky"},
         })
     };
-    registry().list(Some("content")).map(|agent_type| task(&agent_type.name)).collect()
-}
-
-fn list(category: Option<&str>, json: bool) -> Result<i32, CliError> {
-    let registry = registry();
-    if let Some(category) = category
-        && registry.list(Some(category)).next().is_none()
-    {
-        let mut known: Vec<&str> = registry.list(None).map(|each| &*each.category).collect();
-        known.dedup();
-        return Err(CliError::Category { category: category.to_owned(), known: known.join(", ") });
-    }
-    let types = registry.list(category);
-    if json {
-        let rows: Vec<Value> = types
-            .map(|each| json!({"name": *each.name, "category": *each.category, "description": *each.description}))
-            .collect();
-        print(&format!("{:#}", Value::from(rows)))?;
-        return Ok(0);
-    }
-    for each in types {
-        print(&format!("{:13} {:30} {}", each.category, each.name, each.description))?;
-    }
-    Ok(0)
-}
-
-fn show(name: &str, json: bool) -> Result<i32, CliError> {
-    let agent_type = registry().get(name)?;
-    if json {
-        print(&format!("{:#}", agent_type.describe()))?;
-        return Ok(0);
-    }
-    print(&format!(
-        "{} ({}): {}\n\n{}",
-        agent_type.name,
-        agent_type.category,
-        agent_type.description,
-        agent_type.prompt()
-    ))?;
-    Ok(0)
+    let names = registry().list(Some("content")).map(|agent_type| agent_type.name.clone()).collect::<Vec<_>>();
+    names.iter().filter(|name| name.starts_with("content_writer_")).take(5).map(|name| task(name)).collect()
 }

@@ -5,7 +5,7 @@
 //!
 //! Reading order: [`task`] and [`plan`] (what to do), [`failure`], [`hierarchy`] and [`retry`] (what an end means and
 //! what follows), [`limit`], [`budget`], [`breaker`], [`output`], [`settings`], then [`run`], the machine that ties them together, [`strategy`], which makes
-//! runs grow, and what comes out of it: [`action`], [`fact`], [`progress`], [`report`].
+//! runs grow or end them early, [`join`] and [`until`], and what comes out of it: [`action`], [`fact`], [`progress`], [`report`].
 
 pub mod action;
 pub mod breaker;
@@ -14,6 +14,7 @@ mod complaints;
 pub mod fact;
 pub mod failure;
 pub mod hierarchy;
+pub mod join;
 pub mod limit;
 pub mod output;
 pub mod plan;
@@ -29,5 +30,6 @@ pub mod settings;
 pub mod strategy;
 pub mod task;
 pub mod time;
+pub mod until;
 pub mod usage;
 mod verdict;

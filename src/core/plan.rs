@@ -130,6 +130,7 @@ impl Plan {
     pub fn grow(&mut self, first: usize, tasks: &[Task]) {
         for task in tasks.iter().skip(self.tasks.len().saturating_sub(first)) {
             let index = self.tasks.len();
+            assert!(self.tasks.iter().all(|known| known.id != task.id), "an added task has an id of its own");
             let mut own: Vec<usize> = Vec::with_capacity(task.dependencies.len());
             for name in &task.dependencies {
                 let dependency = self.tasks.iter().position(|known| *known.id == **name);

@@ -85,11 +85,12 @@ impl Deref for KeptBack {
 /// What follows what a strategy has heard.
 #[derive(Debug, Default)]
 pub struct Next {
-    /// Tasks to add. Their ids are new, and their dependencies are tasks of the run or earlier ones of these.
+    /// Tasks to add. Their ids are new, and their dependencies are tasks of the run or earlier ones of these. One that
+    /// builds on what did not complete is skipped.
     pub add: Vec<Task>,
-    /// Why no other task is needed any more, if none is.
+    /// Why no other task is needed any more, if none is. Then nothing else is heeded, neither here nor later.
     pub enough: Option<String>,
-    /// What it wants to know before it goes on.
+    /// What it wants to know before it goes on. It asks for one approval at a time, and the budget once for each that it hears.
     pub ask: Option<Ask>,
 }
 

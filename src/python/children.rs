@@ -8,7 +8,7 @@ use pyo3::types::PyDict;
 
 use super::convert::{fields_from_py, to_py};
 use super::errors;
-use crate::agents::registry;
+use super::registry::agent_types;
 use crate::workflow::{ChildCall, ChildOrder, ChildQuery, RunError, RunOptions};
 
 /// The agents of one program on one gateway.
@@ -32,8 +32,8 @@ impl Children {
     fn spawn<'py>(&self, fields: &Bound<'py, PyDict>) -> PyResult<Bound<'py, PyAny>> {
         let py = fields.py();
         let fields = fields_from_py(fields).map_err(|error| errors::option_value(py, &error))?;
-        let order = ChildOrder::from_json(fields, &registry()).map_err(|error| errors::input(py, &error))?;
-        answer(py, self.children.spawn(order))
+        let order = ChildOrder::from_json(fields, &*agent_types(py)?);
+        answer(py, self.children.spawn(order.map_err(|error| errors::input(py, &error))?))
     }
 
     /// The answer of `sessions_list`.

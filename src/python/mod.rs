@@ -19,6 +19,7 @@ mod bridge;
 mod children;
 mod convert;
 mod errors;
+mod registry;
 mod results;
 mod run;
 mod tools;
@@ -45,8 +46,8 @@ mod _core {
 
     use super::convert::{fields_from_py, to_py};
     use super::errors;
+    use super::registry::agent_types;
     use super::run::task_label;
-    use crate::agents::{AgentType, registry, registry_mut};
     use crate::cli::{Outcome, Script};
     use crate::core::fact::Event;
     use crate::core::hierarchy::DEFAULT_MODELS;
@@ -56,6 +57,11 @@ mod _core {
 
     #[pymodule_export]
     use super::children::Children;
+    #[pymodule_export]
+    use super::registry::{
+        add_agent_type, agent_design, agent_folder, agent_names, agent_type, agent_types_listed, has_agent_type,
+        keep_agent_type, kept_agent_types, load_agent_types, load_kept_agent_types, remove_agent_type,
+    };
     #[pymodule_export]
     use super::results::{LazyField, Report};
     #[pymodule_export]
@@ -69,18 +75,6 @@ mod _core {
         module.add("DEFAULT_MODELS", DEFAULT_MODELS)
     }
 
-    /// All agent types, as dicts, in the order of the registry.
-    #[pyfunction]
-    fn agent_types(py: Python<'_>) -> PyResult<Vec<Bound<'_, PyAny>>> {
-        registry().list(None).map(|agent_type| to_py(py, &agent_type.describe())).collect()
-    }
-
-    /// Whether there is an agent type of that name.
-    #[pyfunction]
-    fn has_agent_type(name: &str) -> bool {
-        registry().get(name).is_ok()
-    }
-
     /// Checks one task in itself, and that its agent type exists.
     #[pyfunction]
     fn check_task(fields: &Bound<'_, PyDict>) -> PyResult<()> {
@@ -89,33 +83,8 @@ mod _core {
         let fields = fields_from_py(fields).map_err(|error| errors::task_value(py, &task, &error))?;
         let draft = TaskDraft::from_json(0, fields.into()).map_err(InputError::from);
         let draft = draft.map_err(|error| errors::input(py, &error))?;
-        registry().get(&draft.agent_type).map_err(|error| errors::agent(py, &error))?;
-        Ok(())
-    }
-
-    /// One agent type, as a dict with its prompt and schema.
-    #[pyfunction]
-    fn agent_type<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-        let agent_type = registry().get(name).map_err(|error| errors::agent(py, &error))?;
-        to_py(py, &agent_type.describe())
-    }
-
-    /// Adds an agent type from its fields.
-    #[pyfunction]
-    fn add_agent_type(fields: &Bound<'_, PyDict>, prompt: &str, replace: bool) -> PyResult<()> {
-        let py = fields.py();
-        let name = fields.get_item("name")?.map_or_else(|| "without a name".to_owned(), |name| name.to_string());
-        let fields = fields_from_py(fields).map_err(|error| errors::agent_value(py, &name, &error))?;
-        let agent_type = AgentType::new(fields.into(), prompt, &name).map_err(|error| errors::agent(py, &error))?;
-        registry_mut().add(agent_type, replace).map_err(|error| errors::agent(py, &error))?;
-        Ok(())
-    }
-
-    /// Adds the agent types of a Markdown file, or of all Markdown files of a folder. Returns their names.
-    #[pyfunction]
-    fn load_agent_types(py: Python<'_>, path: PathBuf, replace: bool) -> PyResult<Vec<String>> {
-        let added = registry_mut().load(&path, replace).map_err(|error| errors::agent(py, &error))?;
-        Ok(added.into_iter().map(|agent_type| agent_type.name.to_string()).collect())
+        let found = agent_types(py)?.get(&draft.agent_type);
+        found.map(drop).map_err(|error| errors::agent(py, &error))
     }
 
     /// How a run of the journal at `path` was started: its whole id, its options, the name of its runtime; and whether it

@@ -16,10 +16,10 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 
 use super::convert::{draft_from_task, fields_from_py, to_py};
+use super::registry::agent_types;
 use super::results::Results;
 use super::tools::{ToolRun, Toolbox};
 use super::{bridge, errors, lock};
-use crate::agents::registry;
 use crate::core::plan::Plan;
 use crate::core::strategy::Word;
 use crate::core::task::TaskDraft;
@@ -84,7 +84,7 @@ impl Engine {
     ) -> PyResult<()> {
         let plan = {
             // Reading a task may run foreign code, which may ask for agent types: the registry is not kept locked.
-            let registry = registry().clone();
+            let registry = agent_types(py)?.clone();
             let mut planner = Planner::new(&registry, self.options.hierarchy.clone());
             for task in &tasks {
                 let draft = match draft_from_task(task)? {
@@ -146,7 +146,7 @@ impl Engine {
             source["strategy"] = Value::Object(fields.clone());
             options.strategy = Some(fields);
         }
-        let registry = registry().clone();
+        let registry = agent_types(py)?.clone();
         let job = Job::new(plan, &options, &registry).map_err(|error| errors::input(py, &error))?;
         Ok((job, source))
     }

@@ -536,7 +536,8 @@ async fn connect(
     Ok((Arc::new(plan), runtime, Some(known)))
 }
 
-/// What the agent of `task` answers in a rehearsal: the example of its contract, each text marked as rehearsed.
+/// What the agent of `task` answers in a rehearsal: the example of its contract, each text marked as rehearsed but what
+/// names and describes an agent type.
 fn rehearsed_answer(task: &Task, strategy: Option<&dyn Strategy>) -> Arc<str> {
     const MARK: &str = "[rehearsal, no AI]";
     if let Some(value) = strategy.and_then(|strategy| strategy.rehearse(task)) {
@@ -566,7 +567,11 @@ fn mark(value: &mut serde_json::Value, with: &str) {
     match value {
         serde_json::Value::String(text) => *text = format!("{with} {text}"),
         serde_json::Value::Array(items) => items.iter_mut().for_each(|item| mark(item, with)),
-        serde_json::Value::Object(fields) => fields.values_mut().for_each(|field| mark(field, with)),
+        serde_json::Value::Object(fields) => {
+            // An agent type can be made of a rehearsed design, too.
+            let is_read = |name: &str| name == "agent_name" || name.ends_with("_schema");
+            fields.iter_mut().filter(|(name, _)| !is_read(name)).for_each(|(_, field)| mark(field, with));
+        }
         serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
     }
 }

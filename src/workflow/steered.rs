@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::InputError;
 use super::options::Reader;
 use super::orchestrate::orchestrate;
 use super::prepare::task;
+use super::{InputError, gather};
 use crate::agents::Registry;
 use crate::core::hierarchy::ModelHierarchy;
 use crate::core::plan::{Plan, Task};
@@ -52,10 +52,10 @@ impl TaskMaker {
 /// Reads the strategy of a run whose tasks are `given`: none, where it makes them itself.
 pub fn steered(spec: Map<String, Value>, given: &Plan, maker: TaskMaker) -> Result<Steered, InputError> {
     let mut reader = Reader { prefix: "strategy.", fields: spec };
-    let _ = given;
-    let kinds = [("join", "join"), ("refine", "refine"), ("orchestrate", "orchestrate")];
-    match reader.choice("kind", &kinds)? {
-        "orchestrate" => orchestrate(reader, maker),
-        kind => Err(reader.error("kind", &Value::from(kind), "one that exists")),
+    let kind = reader.text("kind")?;
+    match kind.as_deref() {
+        Some("gather") => gather::read(reader, given, maker),
+        Some("orchestrate") => orchestrate(reader, maker),
+        other => Err(reader.error("kind", &other.into(), "one of gather, orchestrate")),
     }
 }

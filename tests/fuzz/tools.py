@@ -75,7 +75,7 @@ def _within_itself(_: Any) -> dict[str, Any]:
 
 
 def _deep(of: Any) -> Any:
-    for _ in range(5_000):
+    for _ in range(1_200):
         of = {"details": of}
     return of
 

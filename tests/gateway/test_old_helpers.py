@@ -57,9 +57,9 @@ def test_the_old_orchestrator_the_researchers_and_a_refinement_get_answers(gatew
 
     entry = {"name": "sorter", "purpose": f"sorts mail {case}", "target": 9}
     refined = orchestrator.run_iterative_refinement([entry])["sorter"]
-    assert (refined.stopped_because, refined.error, len(refined.rounds)) == ("plateau", None, 2)
+    assert (refined.stopped_because, refined.error, len(refined.rounds)) == ("target", None, 3)
     assert refined.design["system_prompt"]
-    assert len(case.calls()) == 5 + 2 + 4
+    assert len(case.calls()) == 5 + 2 + 6
 
 
 def test_sessions_of_other_programs_are_polled_and_collected(gateway: Gateway, case: Case) -> None:

@@ -13,6 +13,9 @@ import pytest
 
 SECONDS_MAX = 30
 
+# Modules ask for agent types while they are collected: none may find those of whoever runs the tests.
+os.environ["OPENCLAW_STATE_DIR"] = os.path.join(os.path.dirname(__file__), "no-openclaw")  # noqa: PTH118, PTH120
+
 # What the scenarios assert is told as in a test module.
 pytest.register_assert_rewrite("conformance.scenarios")
 

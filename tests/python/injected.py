@@ -6,10 +6,25 @@ import asyncio
 import time
 from typing import Any
 
+import models
 from parallel_agents import AgentResult, AgentTask, Orchestrator
-from standin import StandIn
+from standin import Habits, StandIn
 
 HAIKU, K2P5, OPUS = "anthropic/claude-haiku-4-5", "kimi-coding/k2p5", "anthropic/claude-opus-4-5"
+
+
+def capable(**options: Any) -> tuple[Orchestrator, StandIn]:
+    """An orchestrator whose agents answer like capable models do: `models` in the roles that it knows.
+
+    Tokens in their tasks' own texts steer them, see `gateway/script.py`. `StandIn.children` has the prompts.
+    """
+    standin = StandIn(Habits(text_chars_max=10_000_000))
+    return Orchestrator(tools=standin.tools(), **options), standin
+
+
+def prompts_of(standin: StandIn, role: str) -> list[str]:
+    """What the agents of a role were told, in the order in which they were started."""
+    return [child.prompt for child in standin.children if models.read(child.prompt).role == role]
 
 
 def ask(task_id: str, marks: str = "", **fields: Any) -> dict[str, Any]:

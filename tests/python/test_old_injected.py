@@ -150,9 +150,9 @@ def test_researchers_and_a_refinement_run_on_injected_tools(standin: StandIn) ->
     results = ResearchTeam(["tea", "coffee"]).execute()
     assert all(result.success for result in results.values()), results
     (refined,) = RealAIParallelOrchestrator().run_iterative_refinement([{"name": "sorter"}]).values()
-    assert (refined.stopped_because, refined.error) == ("plateau", None)
-    # The scores in a prompt are those of the example that shows the form of an answer.
-    assert len(standin.spawns) == 2 + 2 + 2
+    assert (refined.stopped_because, refined.error) == ("target", None)
+    assert len(standin.spawns) == 2 + 2 * len(refined.rounds)
+    assert (refined.score, len(refined.rounds)) == (10, 3)
 
 
 PROGRAM = """

@@ -21,6 +21,7 @@ from parallel_agents import (
     AgentTask,
     Orchestrator,
     OutputFormat,
+    PlanError,
     create_content_team,
     create_custom_agent,
     create_dev_team,
@@ -66,7 +67,7 @@ def test_the_documented_names_are_public() -> None:
         AgentStatus OutputFormat DEFAULT_AGENT_TIMEOUT DEFAULT_MAX_CONCURRENT AGENT_PROMPTS MODEL_HIERARCHY
         list_available_agents get_agent_prompt validate_agent_type AgentTask AgentResult Orchestrator Gateway
         RunInterrupted PlanError create_content_team create_dev_team create_review_team create_meta_agent_workflow
-        create_custom_agent
+        create_custom_agent registry
     """
     assert set(documented.split()) <= set(parallel_agents.__all__)
 
@@ -251,9 +252,25 @@ class TestTeams:
         assert "logistics" in str(creators[1].input_data)
         assert "plan a load" in str(creators[1].input_data)
 
+    def test_reviewers_are_told_what_was_asked_for(self) -> None:
+        asked = {"name": "packer", "purpose": "packs", "domain": "logistics", "capabilities": ["plan a load"]}
+        creator, reviewer = create_meta_agent_workflow([asked])
+        assert creator.input_data == reviewer.input_data == asked
+
+    def test_ids_tell_what_the_tasks_are_about_and_are_unique(self) -> None:
+        tasks = create_meta_agent_workflow([{"name": "Data Analyzer\n💥", "purpose": "b"}])
+        assert [task.task_id.rpartition("_")[0] for task in tasks] == [
+            "agent_creator_data_analyzer",
+            "agent_design_reviewer_data_analyzer",
+        ]
+        again = create_custom_agent("data analyzer", "b", "", []) + create_custom_agent("x" * 1000, "b", "", [])
+        assert len({task.task_id for task in [*tasks, *again]}) == 6
+
     def test_custom_agent(self) -> None:
         tasks = create_custom_agent("packer", "packs", "logistics", ["plan a load"])
         assert self.types(tasks) == ["agent_creator", "agent_design_reviewer"]
+        generated = create_custom_agent("packer", "packs", "logistics", (each for each in ["plan", "load"]))
+        assert all(task.input_data["capabilities"] == ["plan", "load"] for task in generated)
 
     def test_teams_can_be_run_together(self) -> None:
         tasks = [*create_content_team("a"), *create_content_team("b"), *create_review_team("c")]
@@ -262,3 +279,38 @@ class TestTeams:
     def test_a_workflow_entry_without_a_name_is_refused(self) -> None:
         with pytest.raises(ValueError, match=r"agent_purposes\[1\].*name"):
             create_meta_agent_workflow([{"name": "a", "purpose": "b"}, {"purpose": "c"}])
+
+    def test_a_workflow_of_no_agents_has_no_tasks(self) -> None:
+        assert create_meta_agent_workflow([]) == create_meta_agent_workflow(iter(())) == []
+
+    @pytest.mark.parametrize(
+        ("purposes", "message"),
+        [
+            ("sorter", "`agent_purposes` is of type `str`, expected a list"),
+            ({"name": "a", "purpose": "b"}, "`agent_purposes` is of type `dict`, expected a list"),
+            (7, "`agent_purposes` is of type `int`"),
+            (["sorter"], r"agent_purposes\[0\]: is of type `str`, expected a dict"),
+            ([{"name": "a"}], r"agent_purposes\[0\]: `purpose` is missing"),
+            ([{"name": ["a"], "purpose": "b"}], r"agent_purposes\[0\]: `name` is `\['a'\]`, expected a text"),
+            ([{"name": "a", "purpose": 7}], "`purpose` is `7`"),
+            ([{"name": " ", "purpose": "b"}], "`name` is `' '`"),
+            ([{"name": "a", "purpose": "b", "domain": {"x": 1}}], "`domain` is `{'x': 1}`"),
+            ([{"name": "a", "purpose": "b", "capabilities": "sorts, packs"}], "`capabilities` is `'sorts, packs'`"),
+            ([{"name": "a", "purpose": "b", "capabilities": {"sorts": 1}}], "`capabilities` is .* expected a list of"),
+            ([{"name": "a", "purpose": "b", "capabilities": [1]}], r"`capabilities` is `\[1\]`"),
+            ([{"name": "a", "purpose": "b", "capabilities": 7}], "`capabilities` is `7`"),
+            (
+                [{"name": "a", "purpose": "b"}, {"name": "a", "purpose": "c"}],
+                r"agent_purposes\[1\]: `name` is `'a'` once more",
+            ),
+        ],
+    )
+    def test_a_workflow_that_cannot_be_meant_is_refused(self, purposes: Any, message: str) -> None:
+        with pytest.raises(PlanError, match=message):
+            create_meta_agent_workflow(purposes)
+
+    def test_an_error_shows_no_more_than_a_line_of_a_value(self) -> None:
+        with pytest.raises(PlanError) as caught:
+            create_custom_agent("a", "b", "c", "x\n" * 10_000)
+        assert len(str(caught.value)) < 200
+        assert "\n" not in str(caught.value)

@@ -23,6 +23,7 @@ mod invariants;
 mod scenarios;
 mod scene;
 mod simulation;
+mod steered;
 mod truth;
 mod world;
 

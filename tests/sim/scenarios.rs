@@ -17,20 +17,20 @@ use parallel_agents::core::settings::{Cleanup, RunSettings};
 use parallel_agents::core::time::Time;
 use parallel_agents::core::usage::Usage;
 
-const BEGIN: Time = Time::from_millis(1_000_000);
-const TIMEOUT: Duration = Duration::from_secs(60);
+pub const BEGIN: Time = Time::from_millis(1_000_000);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 const BUSY: &str = "the runtime takes no further agent now";
 
 /// A run whose world is the test itself.
-struct Run {
-    machine: RunMachine,
-    now: Time,
-    facts: Vec<Fact>,
-    actions: VecDeque<Action>,
+pub struct Run {
+    pub machine: RunMachine,
+    pub now: Time,
+    pub facts: Vec<Fact>,
+    pub actions: VecDeque<Action>,
 }
 
 /// A task of three tiers, 60 s, and any JSON.
-fn task(id: &str, dependencies: &[&str]) -> Task {
+pub fn task(id: &str, dependencies: &[&str]) -> Task {
     Task {
         id: id.into(),
         agent_type: "code_reviewer".into(),
@@ -53,13 +53,16 @@ impl Run {
     }
 
     fn with(tasks: Vec<Task>, settings: RunSettings, seed: u64) -> Self {
-        let machine = RunMachine::new(Plan::new(tasks).expect("a plan"), settings, seed, BEGIN);
-        let mut run = Self { machine, now: BEGIN, facts: Vec::new(), actions: VecDeque::new() };
+        Self::of(RunMachine::new(Plan::new(tasks).expect("a plan"), settings, seed, BEGIN), BEGIN)
+    }
+
+    pub fn of(machine: RunMachine, now: Time) -> Self {
+        let mut run = Self { machine, now, facts: Vec::new(), actions: VecDeque::new() };
         run.poll();
         run
     }
 
-    fn poll(&mut self) {
+    pub fn poll(&mut self) {
         while let Some(fact) = self.machine.poll_fact() {
             self.facts.push(fact);
         }
@@ -68,26 +71,26 @@ impl Run {
         }
     }
 
-    fn tell(&mut self, report: Report) {
+    pub fn tell(&mut self, report: Report) {
         self.machine.handle_report(report, self.now);
         self.poll();
     }
 
-    fn accept(&mut self, attempt: AttemptRef) {
+    pub fn accept(&mut self, attempt: AttemptRef) {
         let session = Session { key: format!("{attempt:?}").into(), run_id: "run".into() };
         self.tell(Report::Spawned { attempt, session });
     }
 
-    fn start(&mut self, attempt: AttemptRef) {
+    pub fn start(&mut self, attempt: AttemptRef) {
         self.accept(attempt);
         self.tell(Report::Started { attempt, since: self.now });
     }
 
-    fn end(&mut self, attempt: AttemptRef, ending: Ending) {
+    pub fn end(&mut self, attempt: AttemptRef, ending: Ending) {
         self.tell(Report::Ended { attempt, ending, usage: Usage::default(), model_used: None, partial: None });
     }
 
-    fn reply(&mut self, attempt: AttemptRef, text: &str) {
+    pub fn reply(&mut self, attempt: AttemptRef, text: &str) {
         self.end(attempt, Ending::Replied(text.to_owned()));
     }
 
@@ -95,18 +98,18 @@ impl Run {
         self.end(attempt, Ending::Failed { message: message.to_owned() });
     }
 
-    fn refuse(&mut self, attempt: AttemptRef) {
+    pub fn refuse(&mut self, attempt: AttemptRef) {
         let (code, message) = ("UNAVAILABLE".to_owned(), BUSY.to_owned());
         self.end(attempt, Ending::Refused(Refusal { code, message, retryable: true, ..Refusal::default() }));
     }
 
-    fn cancel(&mut self) {
+    pub fn cancel(&mut self) {
         self.machine.handle_cancel("enough", self.now);
         self.poll();
     }
 
     /// Lets time pass, as a driver does: from deadline to deadline.
-    fn pass(&mut self, span: Duration) {
+    pub fn pass(&mut self, span: Duration) {
         let until = self.now + span;
         while let Some(next) = self.machine.next_deadline().filter(|next| *next < until) {
             self.now = self.now.max(next);
@@ -120,14 +123,14 @@ impl Run {
     }
 
     /// The next action, which must be an order.
-    fn order(&mut self) -> SpawnOrder {
+    pub fn order(&mut self) -> SpawnOrder {
         match self.actions.pop_front() {
             Some(Action::Spawn(order)) => order,
             other => panic!("expected an order, not {other:?}"),
         }
     }
 
-    fn end_of(&self, index: usize) -> &End {
+    pub fn end_of(&self, index: usize) -> &End {
         let mut ends = self.facts.iter().filter_map(|fact| match &fact.event {
             Event::TaskEnded { task_index, end } if *task_index == index => Some(end),
             _ => None,

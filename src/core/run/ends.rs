@@ -152,8 +152,8 @@ impl RunMachine {
             self.release_held();
         }
         self.make_ready(attempt.task_index);
-        if self.cancelled.is_some() {
-            self.end_cancelled(attempt.task_index, self.cancelled, now);
+        if let Some(why) = self.ends_all() {
+            self.end_cancelled(attempt.task_index, Some(why), now);
         } else if self.records[attempt.task_index].deadline.is_some_and(|deadline| deadline <= now) {
             self.task_deadline(attempt.task_index, now);
         } else if let Some(reason) = self.starts_stopped.clone() {
@@ -191,8 +191,8 @@ impl RunMachine {
     }
 
     fn fail(&mut self, index: usize, unread: Unread, now: Time) {
-        if self.cancelled.is_some() && unread.failure.kind != FailureKind::Question {
-            return self.end_cancelled(index, self.cancelled, now);
+        if let Some(why) = self.ends_all().filter(|_| unread.failure.kind != FailureKind::Question) {
+            return self.end_cancelled(index, Some(why), now);
         }
         let Unread { failure, answer } = unread;
         let is_repeated = self.note_unusable(index, &failure, answer.as_deref());
@@ -317,6 +317,11 @@ impl RunMachine {
         self.end_task(index, end, now);
     }
 
+    /// Why every task ends by now, if all do.
+    fn ends_all(&self) -> Option<StopReason> {
+        self.cancelled.or(self.enough().map(|_| StopReason::Unneeded))
+    }
+
     /// Why the run ends before it is done, if it does.
     fn why_early(&self) -> &str {
         match &self.starts_stopped {
@@ -412,7 +417,7 @@ impl RunMachine {
     /// How a task ends that builds on task `index`, which ended as `end`.
     pub(super) fn skipped(&self, index: usize, end: &End) -> End {
         if let End::Cancelled { reason, .. } = end
-            && self.cancelled.is_some()
+            && self.ends_all().is_some()
         {
             return End::Cancelled { reason: reason.clone(), raw: None };
         }
@@ -454,7 +459,7 @@ impl RunMachine {
 
     /// No agent is started any more: what has none ends, what runs goes on.
     pub(super) fn stop_starting(&mut self, reason: &str, now: Time) {
-        if self.starts_stopped.is_some() || self.unended == 0 {
+        if self.starts_stopped.is_some() || self.is_winding_up() {
             return;
         }
         self.starts_stopped = Some(reason.to_owned());

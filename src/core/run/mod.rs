@@ -28,6 +28,8 @@ use super::time::Time;
 
 mod ends;
 #[cfg(test)]
+mod enough;
+#[cfg(test)]
 mod likeness;
 mod restore;
 mod starts;
@@ -425,7 +427,7 @@ impl RunMachine {
 
     /// Whether only sessions are left to delete.
     fn is_winding_up(&self) -> bool {
-        self.unended == 0 && !self.awaits_word()
+        self.unended == 0 && !self.may_go_on()
     }
 
     fn is_current(&self, attempt: AttemptRef) -> bool {

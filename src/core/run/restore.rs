@@ -151,9 +151,6 @@ impl RunMachine {
             }
         }
         self.reopen(&past, &open, reopening, now);
-        if stop.is_none() {
-            self.steer_on(now);
-        }
         self.drop_answers(0..self.records.len());
         self.skip_what_waits_in_vain(&past, &open, now);
         for (index, (outcome, answer, stopping)) in std::mem::take(&mut past.unfollowed) {
@@ -172,8 +169,10 @@ impl RunMachine {
         if let Some(why) = self.cancelled {
             self.end_all(why, now);
         }
-        if let Some(reason) = stop {
-            self.end_early(StopReason::Cancel, reason, now);
+        match stop {
+            Some(reason) => self.end_early(StopReason::Cancel, reason, now),
+            // Not before all agents are adopted: it may want them stopped.
+            None => self.steer_on(now),
         }
         self.handle_time(now);
     }
@@ -408,6 +407,7 @@ impl RunMachine {
     /// The time in which nobody ran it does not count. One that was over begins anew: neither the time it has had counts,
     /// nor what had ended it early.
     fn recall_resumption(&mut self, past: &mut Past, idle: Duration, at: Time) {
+        self.keep_nothing_back();
         past.begun = past.begun + idle;
         (past.boot, past.taken_up) = (None, at);
         for record in &mut self.records {
@@ -453,6 +453,9 @@ impl RunMachine {
 
     fn recall_reopening(&mut self, past: &mut Past, index: usize, answer: Option<&Arc<str>>) {
         let Some(end) = past.ends.remove(&index) else { return };
+        // Whoever opened it wanted the run to go on.
+        self.cancelled = None;
+        self.cancel_reason.clear();
         self.mark_open(index, &end, answer);
         let is_open = |dependency: &&usize| !matches!(past.ends.get(*dependency), Some(End::Completed { .. }));
         let dependencies = self.plan.dependencies(index).iter().filter(is_open).count();

@@ -272,11 +272,11 @@ impl RunMachine {
     }
 
     pub(super) fn finish(&mut self, now: Time) {
-        self.tell_outcome(now);
         let reason = self.sessions.reason_left().to_owned();
         for (attempt, session) in self.sessions.left() {
             self.fact(now, Event::SessionLeft { attempt, session, reason: reason.clone() });
         }
+        self.tell_outcome(now);
         self.finished = true;
         self.timers.clear();
         self.actions.clear();

@@ -1,12 +1,14 @@
 //! Between the machine and its strategy: ends and words go in, further tasks come out.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::RunMachine;
 use crate::core::fact::{End, Event, StopReason};
 use crate::core::plan::Task;
-use crate::core::record::{Record, State};
+use crate::core::record::Record;
 use crate::core::strategy::{Ask, KeptBack, Next, Strategy, Word};
 use crate::core::time::Time;
 
@@ -20,8 +22,12 @@ pub(super) struct Steering {
     keeping_back: BTreeSet<usize>,
     /// Ends that it was not told.
     kept_back: KeptBack,
-    /// What it asked and nobody has answered yet.
-    asked: Option<Ask>,
+    /// How tasks ended that nothing can build on.
+    in_vain: BTreeMap<usize, End>,
+    /// What it wants a person to approve, until somebody answers.
+    asked: Option<Arc<Value>>,
+    /// Tasks of which it wants to know whether the budget bears them.
+    counting: Option<Arc<[Task]>>,
     /// Why nothing more is needed, once that is so.
     enough: Option<String>,
     /// Tasks that it wants and no fact has added yet: while facts are recalled.
@@ -36,7 +42,9 @@ impl RunMachine {
             untold: VecDeque::new(),
             keeping_back: BTreeSet::new(),
             kept_back: KeptBack::default(),
+            in_vain: BTreeMap::new(),
             asked: None,
+            counting: None,
             enough: None,
             wanted: VecDeque::new(),
         });
@@ -47,8 +55,9 @@ impl RunMachine {
     pub fn handle_word(&mut self, word: &Word, now: Time) {
         let expected = match (&self.steering, word) {
             (None, _) | (Some(_), Word::Budget { .. }) => false,
-            (Some(steering), Word::Approval { .. }) => matches!(steering.asked, Some(Ask::Approval(_))),
-            (Some(steering), Word::Mark { .. }) => steering.strategy.waits() && steering.enough.is_none(),
+            (Some(steering), _) if steering.enough.is_some() => false,
+            (Some(steering), Word::Approval { .. }) => steering.asked.is_some(),
+            (Some(steering), Word::Mark { .. }) => steering.strategy.waits(),
         };
         if expected && !self.finished && self.may_grow() {
             self.tell(word, now);
@@ -61,12 +70,17 @@ impl RunMachine {
         self.steering.as_ref()?.enough.as_deref()
     }
 
-    /// Whether the run stays open for a word though no task is left.
-    pub(super) fn awaits_word(&self) -> bool {
-        let waits = |steering: &Steering| {
-            steering.enough.is_none() && (steering.strategy.waits() || matches!(steering.asked, Some(Ask::Approval(_))))
+    /// Whether the run stays open though no task is left: for a word, or for what its strategy has yet to hear or to do.
+    pub(super) fn may_go_on(&self) -> bool {
+        let goes_on = |steering: &Steering| {
+            steering.enough.is_none()
+                && (steering.strategy.waits()
+                    || steering.asked.is_some()
+                    || steering.counting.is_some()
+                    || !steering.untold.is_empty()
+                    || !steering.wanted.is_empty())
         };
-        self.may_grow() && self.steering.as_ref().is_some_and(waits)
+        self.may_grow() && self.steering.as_ref().is_some_and(goes_on)
     }
 
     /// Whether a word is all that it waits for.
@@ -90,16 +104,24 @@ impl RunMachine {
         }
     }
 
+    /// A budget that is another one by now has kept nothing back.
+    pub(super) fn keep_nothing_back(&mut self) {
+        if let Some(steering) = &mut self.steering {
+            steering.keeping_back.clear();
+        }
+    }
+
     /// A task has ended: its end is told, unless it is not for good.
     pub(super) fn note_end(&mut self, index: usize, end: &End) {
         let is_open = self.may_grow();
         let Some(steering) = &mut self.steering else { return };
         let is_kept = steering.keeping_back.remove(&index);
+        if end.output().is_none() {
+            steering.in_vain.insert(index, end.clone());
+        }
         let is_final = match end {
             End::Completed { .. } => true,
-            End::Failed { .. } | End::Timeout { .. } | End::Cancelled { .. } => {
-                is_open && !is_kept && steering.enough.is_none()
-            }
+            End::Failed { .. } | End::Timeout { .. } | End::Cancelled { .. } => is_open && !is_kept,
             End::NeedsInput { .. } | End::Skipped { .. } => false,
         };
         if is_final {
@@ -113,61 +135,71 @@ impl RunMachine {
     pub(super) fn note_reopening(&mut self, index: usize) {
         if let Some(steering) = &mut self.steering {
             steering.kept_back.release(&self.plan.tasks()[index].id);
+            steering.in_vain.remove(&index);
         }
     }
 
-    /// Tells the strategy what has ended, and does what it says.
+    /// Tells the strategy what has ended, in the order of the facts, and does what it says.
     pub(super) fn steer(&mut self, now: Time) {
-        while let Some((index, end)) = self.steering.as_mut().and_then(|steering| steering.untold.pop_front()) {
-            let task = &self.plan.tasks()[index];
-            let Some(steering) = &mut self.steering else { return };
-            let next = steering.strategy.ended(task, &end);
-            self.carry_out(next, now);
+        loop {
+            while let Some(next) = self.tell_end() {
+                self.carry_out(next, now);
+            }
+            // After all ends: so it hears in the order of the facts, whoever tells it.
+            let counting = self.steering.as_mut().and_then(|steering| steering.counting.take());
+            let Some(tasks) = counting.filter(|_| self.may_grow()) else { return };
+            let complaint = self.complaint(&tasks);
+            self.tell(&Word::Budget { complaint: complaint.map(Into::into) }, now);
         }
+    }
+
+    /// Tells the next end. Once enough is done, only answers are news.
+    fn tell_end(&mut self) -> Option<Next> {
+        let steering = self.steering.as_mut()?;
+        while let Some((index, end)) = steering.untold.pop_front() {
+            let task = &self.plan.tasks()[index];
+            if steering.enough.is_none() || end.output().is_some() {
+                return Some(steering.strategy.ended(task, &end));
+            }
+            steering.kept_back.keep(task.id.clone(), end, false);
+        }
+        None
     }
 
     fn tell(&mut self, word: &Word, now: Time) {
         self.fact(now, Event::WordGiven { word: word.clone() });
-        if let Some(steering) = &mut self.steering {
-            steering.asked = None;
-            let next = steering.strategy.told(word);
-            self.carry_out(next, now);
-        }
+        let next = self.steering.as_mut().map(|steering| steering.hear(word));
+        self.carry_out(next.unwrap_or_default(), now);
     }
 
     fn carry_out(&mut self, next: Next, now: Time) {
-        if !self.may_grow() {
+        if !self.may_grow() || self.enough().is_some() {
             return;
         }
         let Next { add, enough, ask } = next;
+        if let Some(reason) = enough {
+            return self.need_no_more(reason, now);
+        }
         if !add.is_empty() {
             self.add(&add.into(), now);
         }
-        if let Some(reason) = enough {
-            self.need_no_more(reason, now);
-        }
-        if let Some(ask) = ask {
-            self.ask(ask, now);
+        match (ask, &mut self.steering) {
+            (Some(Ask::Approval(subject)), Some(steering)) => {
+                steering.asked = Some(subject.clone());
+                self.fact(now, Event::ApprovalAsked { subject });
+            }
+            (Some(Ask::Budget(tasks)), Some(steering)) => steering.counting = Some(tasks),
+            (None, _) | (Some(_), None) => {}
         }
     }
 
-    fn ask(&mut self, ask: Ask, now: Time) {
-        match &ask {
-            Ask::Approval(subject) => {
-                self.fact(now, Event::ApprovalAsked { subject: subject.clone() });
-                if let Some(steering) = &mut self.steering {
-                    steering.asked = Some(ask);
-                }
-            }
-            Ask::Budget(tasks) => {
-                let needed = |task: &Task| {
-                    let bytes = task.instructions.len() + task.brief.len() + task.contract.len();
-                    self.ledger.worst_case(task, &task.hierarchy.tiers()[0], bytes, &self.settings.estimate)
-                };
-                let complaint = self.ledger.complaint(&tasks.iter().map(needed).collect::<Vec<_>>());
-                self.tell(&Word::Budget { complaint: complaint.map(Into::into) }, now);
-            }
-        }
+    /// Why the budget does not bear these tasks, if it does not.
+    fn complaint(&self, tasks: &[Task]) -> Option<String> {
+        let needed = |task: &Task| {
+            let bytes = task.instructions.len() + task.brief.len() + task.contract.len();
+            self.ledger.worst_case(task, &task.hierarchy.tiers()[0], bytes, &self.settings.estimate)
+        };
+        self.ledger.complaint(&tasks.iter().map(needed).collect::<Vec<_>>())
     }
 
     fn add(&mut self, tasks: &Arc<[Task]>, now: Time) {
@@ -199,21 +231,21 @@ impl RunMachine {
 
     /// Ends an added task that builds on one that ended without an answer.
     fn skip_if_in_vain(&mut self, index: usize, now: Time) {
-        let in_vain = |&&dependency: &&usize| {
-            let record = &self.records[dependency];
-            matches!(record.state, State::Ended) && !record.has_completed()
-        };
-        if let Some(&because) = self.plan.dependencies(index).iter().find(in_vain) {
-            let because_of = self.plan.tasks()[because].id.clone();
-            let reason = format!("task `{because_of}` did not complete");
-            self.end_task(index, End::Skipped { reason, because_of }, now);
+        let Some(steering) = &self.steering else { return };
+        let ends = self
+            .plan
+            .dependencies(index)
+            .iter()
+            .filter_map(|&because| Some((because, steering.in_vain.get(&because)?)));
+        if let Some(skipped) = ends.map(|(because, end)| self.skipped(because, end)).next() {
+            self.end_task(index, skipped, now);
         }
     }
 
     /// Ends all tasks that have not ended.
     fn need_no_more(&mut self, reason: String, now: Time) {
         let Some(steering) = &mut self.steering else { return };
-        steering.enough = Some(reason);
+        steering.need_no_more(reason);
         self.end_all(StopReason::Unneeded, now);
     }
 
@@ -227,20 +259,15 @@ impl RunMachine {
 
     /// The strategy hears again what it has heard, and what it wants is kept until a fact says that it was done.
     pub(super) fn recall_strategy(&mut self) {
-        while let Some((index, end)) = self.steering.as_mut().and_then(|steering| steering.untold.pop_front()) {
-            let task = &self.plan.tasks()[index];
-            let Some(steering) = &mut self.steering else { return };
-            let next = steering.strategy.ended(task, &end);
-            steering.want(next);
+        while let Some(next) = self.tell_end() {
+            self.want(next);
         }
     }
 
     /// A word that was given.
     pub(super) fn recall_word(&mut self, word: &Word) {
-        if let Some(steering) = &mut self.steering {
-            steering.asked = None;
-            let next = steering.strategy.told(word);
-            steering.want(next);
+        if let Some(next) = self.steering.as_mut().map(|steering| steering.hear(word)) {
+            self.want(next);
         }
     }
 
@@ -251,24 +278,47 @@ impl RunMachine {
         }
     }
 
+    fn want(&mut self, next: Next) {
+        let Some(steering) = self.steering.as_mut().filter(|steering| steering.enough.is_none()) else { return };
+        let Next { add, enough, ask } = next;
+        if let Some(reason) = enough {
+            return steering.need_no_more(reason);
+        }
+        steering.wanted.extend(add);
+        match ask {
+            Some(Ask::Approval(subject)) => steering.asked = Some(subject),
+            Some(Ask::Budget(tasks)) => steering.counting = Some(tasks),
+            None => {}
+        }
+    }
+
     /// Does what the strategy wanted when the earlier process died.
     pub(super) fn steer_on(&mut self, now: Time) {
         let Some(steering) = &mut self.steering else { return };
-        steering.keeping_back.clear();
         let next = Next {
             add: std::mem::take(&mut steering.wanted).into(),
             enough: steering.enough.take(),
-            ask: steering.asked.take(),
+            ask: steering.asked.take().map(Ask::Approval),
         };
         self.carry_out(next, now);
     }
 }
 
 impl Steering {
-    fn want(&mut self, next: Next) {
-        let Next { add, enough, ask } = next;
-        self.wanted.extend(add);
-        self.enough = enough.or(self.enough.take());
-        self.asked = ask.or(self.asked.take());
+    /// What it says to a word.
+    fn hear(&mut self, word: &Word) -> Next {
+        match word {
+            Word::Approval { .. } => self.asked = None,
+            Word::Budget { .. } => self.counting = None,
+            Word::Mark { .. } => {}
+        }
+        self.strategy.told(word)
+    }
+
+    fn need_no_more(&mut self, reason: String) {
+        self.enough = Some(reason);
+        self.asked = None;
+        self.counting = None;
+        self.wanted.clear();
     }
 }
