@@ -381,16 +381,16 @@ class Orchestrator:
         The plan is checked before anything of it is run: known agent types, no cycle, within the limits and the budget.
         One that does not hold goes back to its agent, and so does what failed once nothing else can proceed, for
         substitutes. Nothing that agents write can raise a limit, a budget or a permission; what one writes reaches
-        others as data. The report is held to the facts. All of it is one run: its journal, budget, models and limits are
-        those of this orchestrator.
+        others as data. The report is held to the facts. All of it is one run: its journal, budget, models and limits
+        are those of this orchestrator.
 
         Args:
             request: What is to be achieved.
             approve: Called on this thread with each plan before anything of it is run: a dict of `request plan
                 rationale steps worst_cost currency`, each step a dict of `task_id agent_type task_description
                 input_data dependencies priority target worst_cost` (US dollars that first attempts may take, where
-                prices are known). `True` lets it run; anything else does not, and a text is told as the reason. What it raises
-                ends the run. Absent: plans are run as they are.
+                prices are known). `True` lets it run; anything else does not, and a text is told as the reason. What it
+                raises ends the run. Absent: plans are run as they are.
             tasks_max: Tasks of one plan, from 1 to 200.
             replans_max: How often a plan is made anew, from 0 to 10.
             timeout_seconds: Time for one attempt at a plan or at the report; tasks have the time of their agent type.

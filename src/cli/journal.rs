@@ -188,6 +188,7 @@ pub(super) fn stop(
         }
     }
     // Nobody runs it: it is taken up to stop what its process has left.
+    load_agents(&[])?;
     let finished = go_on(journal, &id, &Answers::new(), Map::new(), None, Some(reason), interrupted)?;
     say(&format!("run {id} is stopped"));
     Ok(if finished.exit_code() == 130 { 130 } else { 0 })
@@ -230,7 +231,6 @@ fn go_on(
     say(&format!("run {id}: {} of {} tasks were done", done(&resumed.facts), plan.tasks().len()));
     let kept = journal_flag.kept(&id);
     let origin = Origin::Resumed(Box::new(resumed));
-    load_agents(&[])?;
     let job = Job::new(plan, &options, &registry())?.from(origin);
     play(job, options.runtime, Some(kept), interrupted, &|subject| ask(subject, interrupted), &say)
 }

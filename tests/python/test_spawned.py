@@ -45,7 +45,7 @@ def test_one_is_told_as_a_session_that_ends_with_its_report() -> None:
 
 
 def test_one_that_runs_is_told_as_running_and_can_be_stopped() -> None:
-    own = orchestrations(speed=0.01)
+    own = orchestrations(speed=1.0)
     spawned = own.find(own.spawn(REQUEST)["sessionKey"])
     assert spawned is not None
     assert spawned.row()["status"] == "running"
@@ -65,7 +65,7 @@ def test_one_has_the_time_that_it_was_given() -> None:
 
 
 def test_the_end_of_the_program_stops_those_that_run() -> None:
-    own = orchestrations(speed=0.01)
+    own = orchestrations(speed=1.0)
     first, second = (own.find(own.spawn(REQUEST)["sessionKey"]) for _ in range(2))
     assert own.close() == 2
     assert [each.row()["status"] for each in (first, second) if each] == ["killed", "killed"]

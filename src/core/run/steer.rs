@@ -85,7 +85,7 @@ impl RunMachine {
 
     /// Whether a word is all that it waits for.
     pub fn waits_for_a_word(&self) -> bool {
-        !self.finished && self.unended == 0 && self.awaits_word()
+        !self.finished && self.unended == 0 && self.may_go_on()
     }
 
     /// Whether answers of completed tasks may yet be built on by tasks that are not there.

@@ -22,6 +22,8 @@ mod outcome;
 mod rehearsal;
 mod step;
 mod strategy;
+#[cfg(test)]
+mod tests;
 
 pub use outcome::{printable, shown_plan};
 
