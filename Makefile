@@ -17,7 +17,7 @@ TARGETS ?=
 MERGE ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build lint rust-test python-test gateway-test mutants fuzz bench wheel clean
+.PHONY: help demo test build lint rust-test python-test gateway-test snapshots mutants fuzz bench wheel clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -61,6 +61,9 @@ python-test: build ## the Python surface, the command, the examples and the docu
 
 gateway-test: build ## a real OpenClaw gateway with a scripted provider; installs both once
 	$(BIN)/pytest tests/gateway
+
+snapshots: build ## write what the examples print into examples/output, which the tests compare with
+	RENEW_SNAPSHOTS=1 $(BIN)/pytest tests/python/test_examples.py -k snapshot
 
 mutants: ## break the machine on purpose, once per invariant, and see that the simulated runs notice
 	$(PYTHON) tests/sim/mutants.py

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from parallel_agents import AgentResult, Orchestrator, ParallelAgentsError, create_content_team
+from parallel_agents import AgentResult, ContentTeam, ParallelAgentsError
 
 
 def main() -> int:
@@ -20,26 +20,20 @@ def main() -> int:
 
     if not given.gateway:
         print("A rehearsal: no AI is called.\n")
-    orchestrator = Orchestrator(max_concurrent=5, rehearsal=not given.gateway)
-    results = orchestrator.run_parallel(create_content_team(given.topic), callback=show)
+    results = ContentTeam(given.topic, rehearsal=not given.gateway).execute(callback=show)
 
     done = sum(result.success for result in results.values())
-    print(f"{done} of {len(results)} posts written, {sum_of_costs(results)}")
+    cost = results.report["cost"]
+    print(f"{done} of {len(results)} posts written, {'cost unknown' if cost is None else f'${cost:.2f}'}")
     return 0 if done == len(results) else 1
 
 
 def show(result: AgentResult) -> None:
     """Called as soon as one writer is done, while the others still write."""
-    style = result.agent_type.removeprefix("content_writer_")
     if result.success:
-        print(f"{style}: {result.output['caption']}\n  {' '.join(result.output['hashtags'])}\n")
+        print(f"{result.task_id}: {result.output['caption']}\n  {' '.join(result.output['hashtags'])}\n")
     else:
-        print(f"{style}: {result.status.value}, {result.error}\n")
-
-
-def sum_of_costs(results: dict[str, AgentResult]) -> str:
-    costs = [result.metadata["cost"] for result in results.values()]
-    return "cost unknown" if None in costs else f"${sum(costs):.4f}"
+        print(f"{result.task_id}: {result.status.value}, {result.error}\n")
 
 
 if __name__ == "__main__":

@@ -22,11 +22,15 @@ __all__ = [
     "AgentTypeError",
     "Budget",
     "CircuitBreaker",
+    "ContentTeam",
+    "DevTeam",
     "EventLoopError",
     "Gateway",
     "GatewayError",
     "InternalError",
     "JournalError",
+    "MapReduce",
+    "MapReduceResult",
     "ModelError",
     "OptionError",
     "Orchestration",
@@ -40,6 +44,7 @@ __all__ = [
     "Rehearsal",
     "ResearchTeam",
     "RetryPolicy",
+    "ReviewTeam",
     "RunInterrupted",
     "RunResults",
     "SpawnError",
@@ -130,7 +135,12 @@ if TYPE_CHECKING:
         demo_real_ai_agents,
     )
     from .builders import (
+        ContentTeam,
+        DevTeam,
+        MapReduce,
+        MapReduceResult,
         ResearchTeam,
+        ReviewTeam,
     )
     from .helpers import (
         collect_agent_results,
@@ -195,7 +205,7 @@ _HOME = {
         "RealAIParallelOrchestrator",
         "demo_real_ai_agents",
     ),
-    "builders": ("ResearchTeam",),
+    "builders": ("ContentTeam", "DevTeam", "MapReduce", "MapReduceResult", "ResearchTeam", "ReviewTeam"),
     "helpers": (
         "collect_agent_results",
         "parallel_spawn",

@@ -146,6 +146,7 @@ class Orchestrator:
         self._runs: set[_core.Run | _core.ToolRun] = set()
         # Reentrant: a signal handler may call `cancel` while this thread holds it.
         self._lock = threading.RLock()
+        # How often it was cancelled, for who makes several runs of one job.
         self.max_concurrent = max_concurrent
         self.results: dict[str, AgentResult] = {}
         self._latest: _core.Run | _core.ToolRun | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._errors import PlanError
 from ._task import AgentTask
+from ._teams import text_of
 
 TIMEOUT_SECONDS = 300
 """Time for one attempt: looking things up takes longer than writing."""
@@ -51,18 +51,18 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
-def research_task(topic: object, **fields: Any) -> AgentTask:
+def research_task(topic: object, place: str = "topic", /, **fields: Any) -> AgentTask:
     """A task whose agent answers with `summary`, `key_points`, `sources` and `open_questions`.
 
     Args:
         topic: What to research.
+        place: How an error names it.
         fields: Further fields of the task.
 
     Raises:
         PlanError: There is no topic.
     """
-    if not isinstance(topic, str) or not topic.strip():
-        raise PlanError(f"`topic` is `{topic!r}`, expected what to research")
+    text = text_of(place, topic).strip()
     fields.setdefault("timeout_seconds", TIMEOUT_SECONDS)
     fields.setdefault("output_schema", _SCHEMA)
-    return AgentTask("plain", _PROMPT + topic.strip(), **fields)
+    return AgentTask("plain", _PROMPT + text, **fields)

@@ -50,8 +50,9 @@ class RunResults(dict[str, "AgentResult"]):
         """Task id to question, of the agents that wait for an answer: see `Orchestrator.resume`."""
         from ._task import AgentStatus
 
-        asking = ((task_id, each) for task_id, each in self.items() if each.status == AgentStatus.NEEDS_INPUT)
-        return {task_id: each.error or "" for task_id, each in asking}
+        # A team keys its results by other names; an answer goes to a task.
+        asking = (each for each in self.values() if each.status == AgentStatus.NEEDS_INPUT)
+        return {each.task_id: each.error or "" for each in asking}
 
 
 class Hooks:

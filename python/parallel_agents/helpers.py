@@ -21,7 +21,7 @@ from ._tools import importable, is_async
 from ._watch import Watch
 
 if TYPE_CHECKING:
-    from ._task import AgentResult, AgentTask
+    from ._task import AgentResult
 
 __all__ = [
     "MAX_CONCURRENT",
@@ -180,9 +180,11 @@ def poll_until_complete(
         What each agent wrote last, in the order of the keys; `None` for one that has not ended or wrote nothing.
 
     Raises:
-        PlanError: A key cannot be used. (A `ValueError`.)
+        PlanError: A key or the time cannot be used. (A `ValueError`.)
         GatewayError: There is no runtime. (A `ConnectionError`.)
     """
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or timeout != timeout:
+        raise PlanError(f"`timeout` is `{timeout!r}`, expected seconds, for example 120")
     keys = _keys(session_keys)
     texts: dict[str, str | None] = {key: _texts[key] for key in keys if key in _texts}
     awaited = [key for key in keys if key is not None and key not in texts]
@@ -374,7 +376,7 @@ def _keys(session_keys: Iterable[str | None]) -> list[str | None]:
     return keys
 
 
-def _entry_task(index: int, entry: object) -> AgentTask | dict[str, Any]:
+def _entry_task(index: int, entry: object) -> dict[str, Any]:
     if not isinstance(entry, Mapping):
         raise PlanError(f"entries[{index}] is of type `{type(entry).__name__}`, expected a dict with `type`")
     fields = dict(entry)
@@ -388,10 +390,15 @@ def _entry_task(index: int, entry: object) -> AgentTask | dict[str, Any]:
     if kind == "research":
         if "task_description" in fields:
             raise PlanError(f"entries[{index}] has a `task`, expected research to have a `topic` alone")
-        return research_task(topic, **fields)
+        task = research_task(topic, f"entries[{index}].topic")
+        described = ("agent_type", "task_description", "timeout_seconds", "output_schema")
+        return {**{name: getattr(task, name) for name in described}, **fields}
     if topic is not None:
         fields.setdefault("task_description", f"Your topic is {topic}.")
-        fields["input_data"] = {"topic": topic, **fields.get("input_data", {})}
+        data = fields.get("input_data")
+        # Data of another kind stays for the core to judge.
+        if data is None or isinstance(data, Mapping):
+            fields["input_data"] = {"topic": topic, **(data or {})}
     if kind is None:
         if topic is not None:
             raise PlanError(f"entries[{index}] has a `topic` and no `type`, expected for example `research`")

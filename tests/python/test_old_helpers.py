@@ -341,7 +341,9 @@ class TestParallelSpawn:
         [
             ({"type": "resaerch", "topic": "tea"}, AgentTypeError, "resaerch"),
             ({"type": "research"}, PlanError, "topic"),
-            ({"type": "research", "topic": " "}, PlanError, "topic"),
+            ({"type": "research", "topic": " "}, PlanError, r"entries\[1\].topic"),
+            ({"type": "research", "topic": "tea", "tsak_id": "a"}, PlanError, "tsak_id"),
+            ({"type": "content_writer_funny", "topic": "tea", "input_data": 5}, PlanError, "input_data"),
             ({"type": "research", "topic": "tea", "task": "Look."}, PlanError, "task"),
             ({"topic": "tea"}, PlanError, "type"),
             ({"type": "code_reviewer"}, PlanError, "task_description"),
@@ -358,6 +360,17 @@ class TestParallelSpawn:
         with pytest.raises(error, match=said):
             helpers.parallel_spawn([{"type": "research", "topic": "tea"}, entry])
         assert rehearsed.attempts == 0
+
+    def test_no_data_beside_a_topic_are_the_topic(self, rehearse: Callable[..., Rehearsed]) -> None:
+        rehearsed = rehearse()
+        helpers.parallel_spawn([{"type": "content_writer_funny", "topic": "tea", "input_data": None}])
+        assert rehearsed.tasks[0]["input_data"] == {"topic": "tea"}
+
+    def test_equal_entries_have_a_result_each_and_a_failed_one_costs_no_other(self) -> None:
+        entry = {"type": "research", "topic": "tea"}
+        results = helpers.parallel_spawn([entry, {**entry, "timeout_seconds": 0.001}, entry], rehearsal=True)
+        assert [result.status.value for result in results] == ["completed", "timeout", "completed"]
+        assert helpers.parallel_spawn([], rehearsal=True) == []
 
     def test_one_entry_is_no_list(self) -> None:
         with pytest.raises(PlanError, match=r"entries.*dict"):
@@ -571,6 +584,11 @@ class TestPolling:
     def test_no_keys_need_no_runtime(self) -> None:
         assert helpers.poll_until_complete([]) == helpers.collect_agent_results([]) == []
         assert helpers.poll_until_complete([None]) == helpers.collect_agent_results([None]) == [None]
+
+    @pytest.mark.parametrize("bad", [None, "soon", True, float("nan")])
+    def test_a_time_that_is_none_is_refused(self, bad: Any) -> None:
+        with pytest.raises(PlanError, match="timeout"):
+            helpers.poll_until_complete(["a"], bad)
 
     @pytest.mark.parametrize("bad", ["key", [5], [""], {"a": 1}, 5])
     def test_keys_that_are_none_are_refused(self, bad: Any) -> None:
