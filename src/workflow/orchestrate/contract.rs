@@ -79,7 +79,8 @@ pub(super) fn plan_task(
         input.insert("complaints".to_owned(), json!(complaints));
     }
     if !steps.is_empty() {
-        input.extend(facts(steps));
+        // What a later plan has made up for is over.
+        input.extend(facts(steps, |step| step.is_open));
     }
     let schema = plan_schema(brief, matches!(cause, Cause::Failures) || !steps.is_empty());
     task(&plan_id(plan_no), description, input, schema, brief, maker)
@@ -95,7 +96,7 @@ pub(super) fn report_task(brief: &Brief, steps: &[Step], maker: &TaskMaker) -> R
     );
     let mut input = Map::new();
     input.insert("mode".to_owned(), json!("report"));
-    input.extend(facts(steps));
+    input.extend(facts(steps, |_| true));
     task(REPORT_ID, description, input, report_schema(steps), brief, maker)
 }
 
@@ -122,8 +123,8 @@ fn task(
     })
 }
 
-/// What became of the steps so far: `results` and `failures`.
-fn facts(steps: &[Step]) -> Map<String, Value> {
+/// What became of the steps so far: `results`, and those of the `failures` that matter.
+fn facts(steps: &[Step], matters: impl Fn(&Step) -> bool) -> Map<String, Value> {
     let completed = steps.iter().filter(|step| step.has_completed()).count();
     let share = OUTPUT_BYTES_MAX.min(OUTPUTS_BYTES_MAX / completed.max(1));
     let mut results = Vec::new();
@@ -146,7 +147,7 @@ fn facts(steps: &[Step]) -> Map<String, Value> {
                 row.insert("output_cut".to_owned(), json!(cut_note(share, text.len())));
             }
             results.push(Value::Object(row));
-        } else {
+        } else if matters(step) {
             row.insert("reason".to_owned(), json!(abridged(&reason.unwrap_or_default(), REASON_CHARS)));
             failures.push(Value::Object(row));
         }
