@@ -28,6 +28,7 @@ __all__ = [
     "Gateway",
     "GatewayError",
     "InternalError",
+    "Join",
     "JournalError",
     "MapReduce",
     "MapReduceResult",
@@ -50,6 +51,7 @@ __all__ = [
     "SpawnError",
     "Tier",
     "__version__",
+    "best",
     "collect_agent_results",
     "create_content_team",
     "create_custom_agent",
@@ -57,6 +59,7 @@ __all__ = [
     "create_meta_agent_workflow",
     "create_review_team",
     "demo_real_ai_agents",
+    "first",
     "get_agent_prompt",
     "get_agent_type",
     "journal_runs",
@@ -65,12 +68,15 @@ __all__ = [
     "orchestrate",
     "parallel_spawn",
     "poll_until_complete",
+    "quorum",
+    "refine",
     "register_agent_type",
     "registry",
     "spawn_parallel_with_retry",
     "spawn_with_model_hierarchy",
     "spawn_with_retry",
     "validate_agent_type",
+    "vote",
 ]
 
 TYPE_CHECKING = False
@@ -100,6 +106,7 @@ if TYPE_CHECKING:
         RunInterrupted,
         SpawnError,
     )
+    from ._joins import Join, best, first, quorum, vote
     from ._options import (
         Budget,
         CircuitBreaker,
@@ -110,7 +117,7 @@ if TYPE_CHECKING:
     )
     from ._orchestration import Orchestration, orchestrate
     from ._orchestrator import Orchestrator, journal_runs
-    from ._refinement import Refinement, RefinementRound
+    from ._refinement import Refinement, RefinementRound, refine
     from ._registry import registry
     from ._session import RunResults
     from ._task import (
@@ -178,11 +185,12 @@ _HOME = {
         "RunInterrupted",
         "SpawnError",
     ),
+    "_joins": ("Join", "best", "first", "quorum", "vote"),
     "_options": ("Budget", "CircuitBreaker", "Gateway", "Rehearsal", "RetryPolicy", "Tier"),
     "_orchestration": ("Orchestration", "orchestrate"),
     "_orchestrator": ("Orchestrator", "journal_runs"),
     "_session": ("RunResults",),
-    "_refinement": ("Refinement", "RefinementRound"),
+    "_refinement": ("Refinement", "RefinementRound", "refine"),
     "_registry": ("registry",),
     "_task": (
         "DEFAULT_AGENT_TIMEOUT",

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+    from ._joins import Join
     from ._options import Budget, CircuitBreaker, Gateway, Rehearsal, RetryPolicy, Tier
     from ._orchestration import Approve, Orchestration
+    from ._refinement import Refinement
     from ._task import AgentResult, AgentTask
     from ._tools import Tools
 
@@ -157,25 +159,40 @@ class Orchestrator:
             "total_time": 0.0,
         }
 
-    def run_parallel(self, tasks: Iterable[Task], callback: Callback | None = None) -> RunResults:
-        """Runs the tasks and waits for all of them, without holding the interpreter.
+    def run_parallel(
+        self, tasks: Iterable[Task], callback: Callback | None = None, *, until: str | Join | None = None
+    ) -> RunResults:
+        """Runs the tasks and waits for them, without holding the interpreter.
 
         Args:
             tasks: `AgentTask`s, or dicts of the same fields. An empty list gives an empty dict.
             callback: Called on this thread with each result, in order of completion, once per task. What it raises
                 is logged and ends nothing.
+            until: What is waited for: `"all"`, `"any"`, or `first(k)`, `quorum(k)`, `best(score)`, `vote(key)`, each
+                also as a text such as `"first(2)"`. What is no longer needed then is stopped and ends as cancelled, its
+                `error` naming the join. An answer that crosses the stop is kept. Default: all, and no `outcome`.
 
         Returns:
-            Task id to result, in the order of the tasks. Every task has exactly one, whatever became of it.
+            Task id to result, in the order of the tasks. Every task has exactly one, whatever became of it. With
+            `until` its `outcome` says what that came to, and `chosen` holds the results that count.
 
         Raises:
+            OptionError: `until` is none, or asks for more than there are tasks; nothing was started. (A `ValueError`.)
             PlanError: The tasks cannot be run; nothing was started. (A `ValueError`.)
             ModelError: The gateway knows none of the models; nothing was started.
             GatewayError: No gateway can be used; nothing was started.
             JournalError: The journal cannot be used; nothing was started.
             RunInterrupted: Ctrl-C. All agents were stopped; `.results` holds one result per task.
         """
-        return self._run(Session(self, _starting(tasks)), callback)
+        return self._run(self._session(tasks, until), callback)
+
+    def _session(self, tasks: Iterable[Task], until: str | Join | None) -> Session:
+        if until is None:
+            return Session(self, _starting(tasks))
+        from ._joins import joined
+
+        strategy, hooks = joined(until)
+        return Session(self, _starting(tasks, strategy), hooks)
 
     def _run(self, session: Session, callback: Callback | None) -> RunResults:
         if session.needs_loop:
@@ -194,13 +211,14 @@ class Orchestrator:
             raise
         return session.results()
 
-    def run_iter(self, tasks: Iterable[Task]) -> Generator[AgentResult, None, None]:
+    def run_iter(self, tasks: Iterable[Task], *, until: str | Join | None = None) -> Generator[AgentResult, None, None]:
         """Runs the tasks and yields each result as soon as its task has ended.
 
         The run goes on between two results. Leaving the loop early stops the agents that still run.
 
         Args:
             tasks: As for `run_parallel`.
+            until: As for `run_parallel`. What it stops comes as cancelled.
 
         Yields:
             Each task's result, in order of completion.
@@ -208,7 +226,7 @@ class Orchestrator:
         Raises:
             As `run_parallel`, when the first result is asked for.
         """
-        session = Session(self, _starting(tasks))
+        session = self._session(tasks, until)
         if session.needs_loop:
             yield from session.on_own_loop_iter(self._arun_iter(session))
             return
@@ -223,12 +241,15 @@ class Orchestrator:
         finally:
             session.stop("the iteration was left early")
 
-    async def arun(self, tasks: Iterable[Task], callback: Callback | None = None) -> RunResults:
+    async def arun(
+        self, tasks: Iterable[Task], callback: Callback | None = None, *, until: str | Join | None = None
+    ) -> RunResults:
         """The same as `run_parallel` for an event loop. Cancelling it stops all agents first.
 
         Args:
             tasks: As for `run_parallel`.
             callback: Called on the loop's thread with each result; may be `async def`.
+            until: As for `run_parallel`; its function may be `async def`.
 
         Returns:
             As `run_parallel`. After Ctrl-C `asyncio.run` raises a plain `KeyboardInterrupt`; the results are in
@@ -237,7 +258,7 @@ class Orchestrator:
         Raises:
             As `run_parallel`, and `asyncio.CancelledError` once the agents are stopped.
         """
-        return await self._arun(Session(self, _starting(tasks)), callback)
+        return await self._arun(self._session(tasks, until), callback)
 
     async def _arun(self, session: Session, callback: Callback | None) -> RunResults:
         from contextlib import aclosing
@@ -247,13 +268,133 @@ class Orchestrator:
                 await acall(callback, result)
         return session.results()
 
-    def arun_iter(self, tasks: Iterable[Task]) -> AsyncGenerator[AgentResult, None]:
+    def arun_iter(self, tasks: Iterable[Task], *, until: str | Join | None = None) -> AsyncGenerator[AgentResult, None]:
         """The same as `run_iter` for an event loop.
 
         Leaving the loop early stops the agents as soon as the iterator is closed: close it with
         `contextlib.aclosing`, since Python itself closes one only some time later.
         """
-        return self._arun_iter(Session(self, _starting(tasks)))
+        return self._arun_iter(self._session(tasks, until))
+
+    def run_iterative_refinement(
+        self,
+        agents: Iterable[Mapping[str, Any]],
+        target: float = 8.5,
+        iterations_max: int = 3,
+        callback: Callback | None = None,
+    ) -> dict[str, Refinement]:
+        """Designs agents, or improves designs, until their reviewer's score is good enough.
+
+        A design is made where there is none, then reviewed, improved by the review's objections and reviewed again. All
+        agents share one run, each at its own pace: a slow one holds nobody back. The reviewers are told neither which
+        score is wanted nor which was given before, the refiners no score at all, and the best version is kept.
+
+        Args:
+            agents: Dicts with `name` and optionally `purpose`, `design` (the design to start from), `target` (this
+                agent's own), `current_score` (an agent that has its target is left alone; any other is scored anew),
+                `domain` and `capabilities` for a new design. Without a `design` it is looked up: an agent type of that
+                name, then the latest design of that name in `results`; if there is none, it is made.
+            target: The score that is good enough, from 0 to 10.
+            iterations_max: How often a design is improved at the most, up to 100. 0: it is only reviewed.
+            callback: As for `run_parallel`.
+
+        Returns:
+            Name to `Refinement`. A failed agent ends its own refinement and no other's. The tasks are in `results`:
+            `{name}/create`, `{name}/review-1`, `{name}/refine-2`, `{name}/review-2` and so on. What stopped for want of
+            an answer or of budget goes on with `resume`, which has them in `RunResults.refinements`.
+
+        Raises:
+            PlanError: An entry cannot be used; nothing was started. (A `ValueError`.)
+            As `run_parallel` otherwise.
+
+        Example:
+            >>> refined = Orchestrator(rehearsal=True).run_iterative_refinement(
+            ...     [{"name": "mail_sorter", "purpose": "sorts mail by urgency"}]
+            ... )["mail_sorter"]
+            >>> refined.stopped_because, [each.score for each in refined.rounds]
+            ('target', [7.1, 8.2, 8.8])
+        """
+        session = self._refining_agents(agents, target, iterations_max)
+        return self._run(session, callback).refinements
+
+    async def arun_iterative_refinement(
+        self,
+        agents: Iterable[Mapping[str, Any]],
+        target: float = 8.5,
+        iterations_max: int = 3,
+        callback: Callback | None = None,
+    ) -> dict[str, Refinement]:
+        """The same as `run_iterative_refinement` for an event loop. Cancelling it stops all agents first."""
+        session = self._refining_agents(agents, target, iterations_max)
+        return (await self._arun(session, callback)).refinements
+
+    def _refining_agents(self, agents: Iterable[Mapping[str, Any]], target: float, iterations_max: int) -> Session:
+        from ._refinement import agents_spec
+
+        with self._lock:
+            known = dict(self.results)
+        return Session(self, _starting([], agents_spec(agents, target, iterations_max, known)))
+
+    def refine(
+        self,
+        task: Task,
+        reviewer: str | Task,
+        target: float = 8.5,
+        iterations_max: int = 3,
+        score: str = "overall_score",
+        callback: Callback | None = None,
+    ) -> Refinement:
+        """Has a task done, reviewed, improved by the objections and reviewed again, until its score is good enough.
+
+        The reviewer gets the task and what came of it as data; it is told neither the wanted score nor earlier ones.
+        Who improves gets the best version and the objections to it, without scores.
+
+        Args:
+            task: What is to be done.
+            reviewer: Who reviews it: an agent type such as `"code_reviewer"`, or a task whose type, models, data and
+                `task_description` the reviews take over.
+            target: The score that is good enough, from 0 to 10.
+            iterations_max: How often the output is improved at the most, up to 100. 0: it is only reviewed.
+            score: The number in the review that counts, from 0 to 10, such as `"score"` of a `code_reviewer`. A
+                reviewer whose type promises no such number is asked for a small review: that number and `objections`.
+            callback: As for `run_parallel`.
+
+        Returns:
+            What became of it, the best version in `output`.
+
+        Raises:
+            As `run_iterative_refinement`.
+
+        Example:
+            >>> task = {"agent_type": "backend_developer", "task_description": "Build a service that sorts mail"}
+            >>> refined = Orchestrator(rehearsal=True).refine(task, reviewer="code_reviewer", score="score", target=8)
+            >>> refined.reached, refined.score, [each.score for each in refined.rounds]
+            (True, 8.2, [7.1, 8.2])
+        """
+        session = self._refining_task(task, reviewer, target, iterations_max, score)
+        (refined,) = self._run(session, callback).refinements.values()
+        return refined
+
+    async def arefine(
+        self,
+        task: Task,
+        reviewer: str | Task,
+        target: float = 8.5,
+        iterations_max: int = 3,
+        score: str = "overall_score",
+        callback: Callback | None = None,
+    ) -> Refinement:
+        """The same as `refine` for an event loop. Cancelling it stops all agents first."""
+        session = self._refining_task(task, reviewer, target, iterations_max, score)
+        (refined,) = (await self._arun(session, callback)).refinements.values()
+        return refined
+
+    def _refining_task(
+        self, task: Task, reviewer: str | Task, target: float, iterations_max: int, score: str
+    ) -> Session:
+        from ._refinement import task_spec
+
+        return Session(self, _starting([], task_spec(task, reviewer, target, iterations_max, score)))
 
     @classmethod
     def resume(
@@ -264,6 +405,7 @@ class Orchestrator:
         callback: Callback | None = None,
         *,
         approve: Approve | None = None,
+        until: str | Join | None = None,
         **options: Any,
     ) -> RunResults:
         """Goes on with a run of a journal, whatever its process died of, and waits for its end.
@@ -277,6 +419,8 @@ class Orchestrator:
             answers: Task id to answer, for tasks that are `needs_input`: they go on with it.
             callback: As for `run_parallel`; also called with what had ended before.
             approve: As for `orchestrate`: needed again by an orchestration that was started with one and is not over.
+            until: The same as the run was started with, where a function says what its results count as: no journal
+                keeps that. It is not asked again about results that it has marked. Any other `until` is known.
             options: Options of `Orchestrator` in place of those the run was started with. `budget` counts what was
                 spent before, and starts what an earlier one did not bear. Injected `tools` must be given again.
 
@@ -287,11 +431,12 @@ class Orchestrator:
             OptionError: An option, or `approve`, is missing or is not what it may be. (A `ValueError`.)
             JournalError: The journal cannot be used, does not hold the run, or another process runs it.
             PlanError: An answer to a task that asks nothing, or one that is no text or empty.
+            OptionError: `until` is missing where it is needed, or is another one.
             As `run_parallel` otherwise. After any of them but `RunInterrupted`, which ends a run, it can be resumed
                 again.
         """
-        orchestrator, start = cls._resuming(run_id, journal, answers, approve, options)
-        return orchestrator._run(Session(orchestrator, start, Hooks(approve=approve)), callback)
+        orchestrator, start, hooks = cls._resuming(run_id, journal, answers, approve, until, options)
+        return orchestrator._run(Session(orchestrator, start, hooks), callback)
 
     @classmethod
     async def aresume(
@@ -302,11 +447,12 @@ class Orchestrator:
         callback: Callback | None = None,
         *,
         approve: Approve | None = None,
+        until: str | Join | None = None,
         **options: Any,
     ) -> RunResults:
         """The same as `resume` for an event loop. Cancelling it stops all agents first."""
-        orchestrator, start = cls._resuming(run_id, journal, answers, approve, options)
-        return await orchestrator._arun(Session(orchestrator, start, Hooks(approve=approve)), callback)
+        orchestrator, start, hooks = cls._resuming(run_id, journal, answers, approve, until, options)
+        return await orchestrator._arun(Session(orchestrator, start, hooks), callback)
 
     @staticmethod
     def _resuming(
@@ -314,9 +460,11 @@ class Orchestrator:
         journal: str | PathLike[str],
         answers: Mapping[str, str] | None,
         approve: Approve | None,
+        until: str | Join | None,
         options: dict[str, Any],
-    ) -> tuple[Orchestrator, Start]:
-        """An orchestrator with the run's own options, and what takes the run up."""
+    ) -> tuple[Orchestrator, Start, Hooks]:
+        """An orchestrator with the run's own options, what takes the run up, and what that asks its caller."""
+        from ._joins import rejoined
         from ._options import Gateway
         from ._orchestration import asks_for_approval, check_approve
         from ._tools import importable
@@ -345,6 +493,8 @@ class Orchestrator:
                 f"run `{stored['id']}` asks for approval before a plan is run, and nobody is there to be asked; pass "
                 "approve=..."
             )
+        hooks = rejoined(stored["id"], strategy, until)
+        hooks.approve = approve
         orchestrator = Orchestrator(**{**known, **options, "journal": path})
         if orchestrator._engine.runtime != stored["runtime"]:
             was, other = stored["runtime"], orchestrator._engine.runtime
@@ -352,9 +502,10 @@ class Orchestrator:
         replies = _replies(answers)
 
         def start(engine: _core.Engine, started: list[Any]) -> None:
-            engine.resume(stored["id"], replies, options.get("budget") is not None, started, strategy)
+            steered = None if strategy is None else (strategy, hooks.mark is not None)
+            engine.resume(stored["id"], replies, options.get("budget") is not None, started, steered)
 
-        return orchestrator, start
+        return orchestrator, start, hooks
 
     async def _arun_iter(self, session: Session) -> AsyncGenerator[AgentResult, None]:
         from contextlib import aclosing

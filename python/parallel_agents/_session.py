@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ._orchestration import Orchestration
     from ._orchestrator import Orchestrator
     from ._pump import Pump
+    from ._refinement import Refinement
     from ._task import AgentResult
 
     Callback = Callable[[AgentResult], object]
@@ -31,7 +32,9 @@ class RunResults(dict[str, "AgentResult"]):
             resumed cost currency budget sessions_left`. Costs in US dollars, `None` once one attempt's is unknown.
             `budget` holds what was `spent` of each `cap`, the `overrun` (what attempts used above what was reserved for
             them) and `not_started`: the tasks that it did not bear, with what they would have taken at the most.
-        outcome: What its strategy came to; `None` for a run without one.
+        outcome: What its `until` came to, `None` for a run without one: `until`, whether it is `met`, the ids of the
+            `chosen` tasks, and, by its kind, how many `completed`, the `scores`, or the `tally` of a vote with its
+            `leaders`; `unmarked` are the completed tasks without a score or a vote.
     """
 
     run_id: str | None = None
@@ -46,6 +49,13 @@ class RunResults(dict[str, "AgentResult"]):
         return orchestration_of(self)
 
     @property
+    def chosen(self) -> dict[str, AgentResult]:
+        """Task id to result, of those that its `until` chose; all that completed for a run without one."""
+        if self.outcome is None or "chosen" not in self.outcome:
+            return {task_id: result for task_id, result in self.items() if result.success}
+        return {task_id: self[task_id] for task_id in self.outcome["chosen"]}
+
+    @property
     def questions(self) -> dict[str, str]:
         """Task id to question, of the agents that wait for an answer: see `Orchestrator.resume`."""
         from ._task import AgentStatus
@@ -53,6 +63,13 @@ class RunResults(dict[str, "AgentResult"]):
         # A team keys its results by other names; an answer goes to a task.
         asking = (each for each in self.values() if each.status == AgentStatus.NEEDS_INPUT)
         return {each.task_id: each.error or "" for each in asking}
+
+    @property
+    def refinements(self) -> dict[str, Refinement]:
+        """Name to what became of it, of what the run refined; empty for other runs."""
+        from ._refinement import refinements
+
+        return refinements(self)
 
 
 class Hooks:
@@ -62,11 +79,14 @@ class Hooks:
         self,
         approve: Callable[[dict[str, Any]], object] | None = None,
         mark: Callable[[AgentResult], object] | None = None,
+        read: Callable[[Any], object] | None = None,
     ) -> None:
         self.approve = approve
         """Whether a plan may be run: `True`, or why not. May be `async def` where the run is awaited."""
         self.mark = mark
-        """What a completed result counts as."""
+        """What a completed result counts as. May be `async def` where the run is awaited."""
+        self.read = read
+        """Makes a mark of what it gives; raises, if that is none."""
 
 
 class Session:
@@ -77,6 +97,9 @@ class Session:
         self._start = start
         self._hooks = hooks or Hooks()
         self._asked: dict[str, Any] | None = None
+        self._marks: list[tuple[AgentResult, Any]] = []
+        self._awaits = False
+        self._stopping = False
         self._started: list[_core.Run | _core.ToolRun] = []
         self._counted = {"agents_completed": 0, "agents_failed": 0, "total_time": 0.0}
         self._pump: Pump | None = None
@@ -145,9 +168,21 @@ class Session:
             subject, self._asked = self._asked, None
             outcome: Any = self._hooks.approve and self._hooks.approve(subject)
             self._run.approve(*_verdict(await outcome if hasattr(outcome, "__await__") else outcome))
+        while self._marks:
+            result, mark = self._marks.pop(0)
+            if self._stopping or self.ended:
+                _discard(mark)
+                continue
+            try:
+                mark = await mark
+            except Exception:
+                _log_mark(result, "raised")
+                mark = None
+            self._tell_mark(result, mark)
 
     async def stream(self) -> AsyncGenerator[AgentResult, None]:
         """All results, as they come."""
+        self._awaits = True
         if isinstance(self._run, _core.Run):
             while not self.ended:
                 for result in self.poll():
@@ -174,6 +209,7 @@ class Session:
     def stop(self, reason: str) -> RunResults:
         """Ends the run early and waits for its end. A second Ctrl-C ends it at once."""
         insist = False
+        self._stopping = True
         while self._started and not self.ended:
             self._run.cancel(reason, insist)
             try:
@@ -191,6 +227,7 @@ class Session:
         reason = "the caller was cancelled or left early"
         try:
             if self._started and not self.ended:
+                self._stopping = True
                 self._run.cancel(reason, False)
                 async for _ in self.stream():
                     pass
@@ -306,8 +343,8 @@ class Session:
             "agents_failed": int(result.failed),
             "total_time": result.execution_time,
         }
-        if self._hooks.mark is not None and result.success:
-            self._run.mark(task_id, {"mark": _mark(self._hooks.mark, result)})
+        if self._hooks.mark is not None and result.success and not self._stopping and self._run.wants_mark(task_id):
+            self._mark(result)
         # Runs in several threads share these sums.
         with orchestrator._lock:
             orchestrator.results[task_id] = result
@@ -315,6 +352,34 @@ class Session:
                 self._counted[name] += count
                 orchestrator.stats[name] += count
         return result
+
+    def _mark(self, result: AgentResult) -> None:
+        """Lets the caller's function say what a completed result counts as."""
+        try:
+            mark: Any = self._hooks.mark and self._hooks.mark(result)
+        except Exception:
+            _log_mark(result, "raised")
+            mark = None
+        if not hasattr(mark, "__await__"):
+            self._tell_mark(result, mark)
+        elif self._awaits:
+            self._marks.append((result, mark))
+        else:
+            _discard(mark)
+            _log_mark(result, "is `async def`, and nobody awaits it here: use arun,")
+            self._tell_mark(result, None)
+
+    def _tell_mark(self, result: AgentResult, mark: Any) -> None:
+        try:
+            if mark is not None and self._hooks.read is not None:
+                mark = self._hooks.read(mark)
+            self._run.mark(result.task_id, {"mark": mark})
+        except Exception:
+            _log_mark(result, "gave nothing that can count")
+            self._run.mark(result.task_id, {"mark": None})
+        else:
+            if mark is None:
+                _log_mark(result, "gave nothing")
 
     def _end(self, totals: dict[str, Any] | None = None) -> None:
         self.ended = True
@@ -334,12 +399,18 @@ def _verdict(outcome: object) -> tuple[bool, str]:
     return outcome is True, outcome if isinstance(outcome, str) else ""
 
 
-def _mark(mark: Callable[[AgentResult], object], result: AgentResult) -> object:
-    try:
-        return mark(result)
-    except Exception:
-        _log_callback(result)
-        return None
+def _discard(awaitable: Any) -> None:
+    """Nobody awaits it any more."""
+    if hasattr(awaitable, "close"):
+        awaitable.close()
+
+
+def _log_mark(result: AgentResult, what: str) -> None:
+    import logging
+    import sys
+
+    text = "the function of `until` %s for task `%s`, whose result does not count"
+    logging.getLogger("parallel_agents").warning(text, what, result.task_id, exc_info=sys.exc_info()[0] is not None)
 
 
 async def _aclose(results: AsyncGenerator[AgentResult, None]) -> None:

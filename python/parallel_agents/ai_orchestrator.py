@@ -5,12 +5,13 @@ New programs import the same from `parallel_agents` and use `Orchestrator`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ._agents import AGENT_PROMPTS, get_agent_prompt, list_available_agents, validate_agent_type
 from ._errors import GatewayError, ModelError, OptionError, ParallelAgentsError
 from ._orchestrator import Orchestrator
-from ._refinement import ITERATIONS_MAX, TARGET, Refinement, RefinementRound, refine
+from ._refinement import ITERATIONS_MAX, TARGET, Refinement, RefinementRound, not_run
 from ._session import RunResults, call
 from ._task import (
     DEFAULT_AGENT_TIMEOUT,
@@ -31,10 +32,10 @@ from ._teams import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from os import PathLike
     from pathlib import Path
 
+    from ._joins import Join
     from ._orchestrator import Callback, Task
 
 __all__ = [
@@ -172,12 +173,15 @@ class RealAIParallelOrchestrator(Orchestrator):
         """A copy of the live sessions of all current runs: task id to session key. From any thread or callback."""
         return self.active_sessions
 
-    def run_parallel(self, tasks: Iterable[Task], callback: Callback | None = None) -> RunResults:
+    def run_parallel(
+        self, tasks: Iterable[Task], callback: Callback | None = None, *, until: str | Join | None = None
+    ) -> RunResults:
         """Runs the tasks and waits for all of them.
 
         Args:
             tasks: `AgentTask`s, or dicts of the same fields. An empty list gives an empty dict.
             callback: Called with each result, once per task.
+            until: What is waited for, as for `Orchestrator.run_parallel`. Default: all tasks.
 
         Returns:
             Task id to result, in the order of the tasks. Without a runtime, or if it knows none of the models, each
@@ -189,7 +193,7 @@ class RealAIParallelOrchestrator(Orchestrator):
         """
         listed = task_list(tasks)
         try:
-            return super().run_parallel(listed, callback)
+            return super().run_parallel(listed, callback, until=until)
         except (GatewayError, ModelError) as error:
             # Both come before anything is started; the old module answered with results even then.
             results = [self._not_run(task_fields(task, index), index, error) for index, task in enumerate(listed)]
@@ -227,35 +231,19 @@ class RealAIParallelOrchestrator(Orchestrator):
         return result
 
     def run_iterative_refinement(
-        self, agents: Iterable[Mapping[str, Any]], target: float = TARGET, iterations_max: int = ITERATIONS_MAX
+        self,
+        agents: Iterable[Mapping[str, Any]],
+        target: float = TARGET,
+        iterations_max: int = ITERATIONS_MAX,
+        callback: Callback | None = None,
     ) -> dict[str, Refinement]:
-        """Designs agents, or improves designs, until their reviewer's score is good enough.
-
-        A design is made where there is none, then reviewed, improved by the review's objections and reviewed again.
-        All agents of a round share one run. The reviewers are not told which score is wanted or which was given
-        before, and the best version is kept.
-
-        Args:
-            agents: Dicts with `name` and optionally `purpose`, `design` (the design to start from), `target` (this
-                agent's own), `current_score` (an agent that has its target is left alone; any other is scored anew),
-                `domain` and `capabilities` for a new design.
-            target: The score that is good enough, from 0 to 10.
-            iterations_max: How often a design is improved at the most. 0: it is only reviewed.
-
-        Returns:
-            Name to `Refinement`. A failed agent ends its own refinement and no other's.
-
-        Raises:
-            PlanError: An entry cannot be used; nothing was started. (A `ValueError`.)
-
-        Example:
-            >>> refined = RealAIParallelOrchestrator(rehearsal=True).run_iterative_refinement(
-            ...     [{"name": "mail_sorter", "purpose": "sorts mail by urgency", "target": 9}]
-            ... )
-            >>> refined["mail_sorter"].stopped_because, len(refined["mail_sorter"].rounds)
-            ('plateau', 2)
-        """
-        return refine(self.run_parallel, agents, target, iterations_max)
+        """As `Orchestrator.run_iterative_refinement`; without a runtime every refinement is `failed` and says why."""
+        listed = list(agents) if isinstance(agents, Iterable) and not isinstance(agents, (str, Mapping)) else agents
+        try:
+            return super().run_iterative_refinement(listed, target, iterations_max, callback)
+        except (GatewayError, ModelError) as error:
+            # Both come before anything is started, and after every entry was checked.
+            return {entry["name"]: not_run(entry, target, error) for entry in listed}
 
 
 def demo_real_ai_agents(topic: str = "Monday motivation") -> dict[str, AgentResult]:

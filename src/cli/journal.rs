@@ -226,7 +226,11 @@ fn go_on(
     let options = RunOptions::from_json(options)?;
     let durability = durability_of(durability.as_ref().and_then(Value::as_str))?;
     let journal = Journal::open_existing(path, durability)?;
-    let Recalled { id, plan, mut resumed } = recall(journal, run, answers, has_new_budget)?;
+    let recalled = recall(journal, run, answers, has_new_budget)?;
+    if stop.is_none() {
+        recalled.check_marks(options.strategy.as_ref())?;
+    }
+    let Recalled { id, plan, mut resumed } = recalled;
     resumed.stop = stop.map(str::to_owned);
     say(&format!("run {id}: {} of {} tasks were done", done(&resumed.facts), plan.tasks().len()));
     let kept = journal_flag.kept(&id);

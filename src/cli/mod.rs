@@ -23,8 +23,8 @@ mod orchestrate;
 mod run;
 
 const EXIT_CODES: &str = "Exit codes:
-  0    every task completed
-  1    at least one task did not; standard output says which and why
+  0    every task completed, or what --until waits for is met
+  1    at least one task did not, or it is not met; standard output says which and why
   2    the input or the command line is wrong; nothing was started
   3    no gateway can be used, or it knows none of the models; nothing was started
   4    a defect of this program
@@ -60,6 +60,10 @@ enum Command {
     Run {
         /// A JSON file, or - for standard input: a list of tasks, or {"tasks": [...]} with options of a run beside it
         plan: String,
+        /// What is waited for: all, any, first(K), quorum(K), best(FIELD), best(FIELD, enough=SCORE) or vote(FIELD). The
+        /// rest is stopped [default: all]
+        #[arg(long, value_name = "JOIN")]
+        until: Option<String>,
         #[command(flatten)]
         flags: RunFlags,
         #[command(flatten)]
@@ -342,10 +346,14 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome,
             load_agents(&agents)?;
             return exec(gateway_url, script).map(Outcome::Script);
         }
-        Command::Run { plan, flags, keep } => {
+        Command::Run { plan, until, flags, keep } => {
             load_agents(&flags.agents)?;
             let (tasks, mut options) = read_plan(&plan, interrupted)?;
             flags.apply(&mut options);
+            let planned = options.shift_remove("until").filter(|until| !until.is_null());
+            if let Some(until) = until.map(Value::from).or(planned) {
+                options.insert("strategy".to_owned(), json!({"kind": "join", "until": until}));
+            }
             let checked = RunOptions::from_json(options.clone())?;
             let plan = workflow::plan(drafts(tasks)?, &registry(), checked.hierarchy.clone())?;
             let (origin, kept) = keep.origin(&options)?;

@@ -53,11 +53,11 @@ impl Finished {
         if self.interrupted {
             return 130;
         }
-        let is_done = match self.orchestration() {
-            Some(outcome) => outcome.get("status").and_then(Value::as_str) == Some("completed"),
-            None => self.completed() == self.reports.len(),
+        let is_met = match self.orchestration() {
+            Some(outcome) => Some(outcome.get("status").and_then(Value::as_str) == Some("completed")),
+            None => self.summary.outcome.as_ref().and_then(|outcome| outcome.get("met")?.as_bool()),
         };
-        i32::from(!is_done)
+        i32::from(!is_met.unwrap_or(self.completed() == self.reports.len()))
     }
 
     /// What it came to, if it was an orchestration.
@@ -104,8 +104,8 @@ pub(super) fn print_document(finished: &Finished) -> Result<(), CliError> {
         "results": finished.reports.iter().map(result).collect::<Vec<_>>(),
         "summary": summary_fields(&finished.summary, finished.kept.as_ref().map(|kept| kept.id.as_str())),
     });
-    if let Some(outcome) = finished.orchestration() {
-        document["orchestration"] = outcome.clone();
+    if let Some(outcome) = &finished.summary.outcome {
+        document["outcome"] = Value::clone(outcome);
     }
     print(&format!("{document:#}"))
 }
@@ -190,15 +190,12 @@ pub(super) fn play(
             }
             Ok(RunEvent::TasksAdded { first, tasks }) => Arc::make_mut(&mut plan).grow(first, &tasks),
             Ok(RunEvent::ApprovalAsked(subject)) => {
-                let wish = match ask(&subject) {
-                    Some((approved, reason)) => Wish::Tell(Word::Approval { approved, reason: reason.into() }),
-                    None => {
-                        was_interrupted = true;
-                        Wish::End(INTERRUPTED.to_owned())
-                    }
-                };
+                let answer = ask(&subject);
+                was_interrupted |= answer.is_none();
+                let word = |(approved, reason): (bool, String)| Word::Approval { approved, reason: reason.into() };
+                let ended = || Wish::End(INTERRUPTED.to_owned());
                 // A run that is over asks nothing any more.
-                let _ = wishes.send(wish);
+                let _ = wishes.send(answer.map_or_else(ended, |answer| Wish::Tell(word(answer))));
             }
             Ok(RunEvent::Ended(summary)) => break *summary,
             Ok(RunEvent::Failed(error)) => return Err(error.into()),

@@ -93,6 +93,10 @@ impl Join {
     }
 
     fn complete(&mut self, index: usize, output: &Value) {
+        if self.places[index].stand == Stand::Lost {
+            // Somebody opened it again.
+            self.open += 1;
+        }
         self.completed.push(index);
         let mark = match &self.until {
             Until::Best { by, .. } | Until::Vote { by } => match by {
@@ -144,10 +148,9 @@ impl Join {
     fn enough(&self) -> Option<String> {
         let (count, open) = (self.completed.len(), self.open);
         match self.until {
-            Until::All => None,
             Until::Any => (count >= 1).then(|| "has its result".to_owned()),
             Until::First(k) | Until::Quorum(k) if count >= k => Some(format!("has its {k} results")),
-            Until::First(_) => None,
+            Until::All | Until::First(_) => None,
             Until::Quorum(k) => (count + open < k)
                 .then(|| format!("can no longer be reached ({count} completed, {open} may still complete)")),
             Until::Best { enough, .. } => {
@@ -164,17 +167,14 @@ impl Join {
             places.filter(|(_, place)| wanted(place.stand)).map(|(index, _)| index).collect::<Vec<_>>()
         };
         match self.until {
-            Until::All => self.completed.clone(),
+            Until::All => with(&|stand| stand == Stand::Done),
             Until::Any => self.completed.iter().take(1).copied().collect(),
             Until::First(k) | Until::Quorum(k) => self.completed.iter().take(k).copied().collect(),
             Until::Best { .. } => {
                 let is_top = |stand| matches!((stand, self.top), (Stand::Scored(score), Some(top)) if score >= top);
                 with(&is_top).into_iter().take(1).collect()
             }
-            Until::Vote { .. } => {
-                let leaders = self.votes.leaders();
-                with(&|stand| matches!(stand, Stand::Voted(ballot) if leaders.contains(&ballot)))
-            }
+            Until::Vote { .. } => with(&|stand| matches!(stand, Stand::Voted(ballot) if self.votes.leads(ballot))),
         }
     }
 
@@ -205,7 +205,11 @@ impl Votes {
 
     /// What most say; several, if as many say each of them.
     fn leaders(&self) -> Vec<usize> {
-        (0..self.ballots.len()).filter(|&ballot| self.ballots[ballot].count == self.most).collect()
+        (0..self.ballots.len()).filter(|&ballot| self.leads(ballot)).collect()
+    }
+
+    fn leads(&self, ballot: usize) -> bool {
+        self.ballots[ballot].count == self.most
     }
 
     /// Whether the leader stays alone at the front, whatever `open` others say.
@@ -390,9 +394,9 @@ mod tests {
         for (index, step) in steps.chars().enumerate() {
             let id = scene.plan.tasks()[index].id.clone();
             if step == '+' {
-                scene.completed(&id, json!({}))
+                scene.completed(&id, json!({}));
             } else {
-                scene.failed(&id)
+                scene.failed(&id);
             }
             if scene.enough.is_some() && enough_after.is_none() {
                 enough_after = Some(index + 1);
@@ -525,9 +529,9 @@ mod tests {
             for (index, vote) in votes.iter().enumerate() {
                 let id = scene.plan.tasks()[index].id.clone();
                 if *vote == "-" {
-                    scene.failed(&id)
+                    scene.failed(&id);
                 } else {
-                    scene.completed(&id, json!({"answer": vote}))
+                    scene.completed(&id, json!({"answer": vote}));
                 }
                 if scene.enough.is_some() && settled.is_none() {
                     settled = Some(index + 1);

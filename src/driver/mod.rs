@@ -51,10 +51,6 @@ impl Clock {
         Self::Played { now: system_time(), at: Instant::now(), speed }
     }
 
-    const fn is_played(&self) -> bool {
-        matches!(self, Self::Played { .. })
-    }
-
     /// What time it is.
     pub fn now(&self) -> Time {
         match self {
@@ -66,6 +62,11 @@ impl Clock {
                 Time::from_millis(now.as_millis().saturating_add(u64::try_from(passed).unwrap_or(u64::MAX)))
             }
         }
+    }
+
+    /// Whether it goes from event to event without waiting.
+    const fn jumps(&self) -> bool {
+        matches!(self, Self::Played { speed: None, .. })
     }
 
     /// How long to wait, in real time, until it is `time`.
@@ -143,15 +144,15 @@ pub async fn drive(
             return;
         }
         let now = clock.now();
-        // A played time stands still while a person thinks: nothing else would end the wait.
-        let stands = clock.is_played() && machine.waits_for_a_word();
-        let deadline = machine.next_deadline().filter(|_| !stands);
-        if deadline.is_some_and(|deadline| deadline <= now) {
+        if machine.next_deadline().is_some_and(|deadline| deadline <= now) {
             // Before any report: a flood of them must not hold deadlines back.
             machine.handle_time(now);
             continue;
         }
-        let wake = deadline.into_iter().chain(runtime.next_time()).min();
+        // A played time that jumps stands still while somebody is asked: nobody answers in no time at all.
+        let stands_still = clock.jumps() && machine.awaits_word();
+        let wake = machine.next_deadline().into_iter().chain(runtime.next_time()).min();
+        let wake = wake.filter(|_| !stands_still);
         tokio::select! {
             biased;
             wish = wishes.recv(), if is_wanted => match wish {

@@ -27,7 +27,8 @@ const TRIES_MAX: u32 = 10_000;
 /// SQLite's 1,000 that costs a large run nearly half of its journal's time; with this it comes every 60,000 facts or so.
 const LOG_PAGES: u32 = 8_000;
 
-/// Format 2, whose tables are those of format 1. `sqlite3 FILE` shows a run with `SELECT * FROM log` and its results with `SELECT * FROM results`.
+/// Format 2, whose tables are those of format 1. `sqlite3 FILE` shows a run with `SELECT * FROM log` and its results with
+/// `SELECT * FROM results`.
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// SQLite holds its locks through descriptors of the file, and closing any other descriptor of it in the same process

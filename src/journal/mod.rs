@@ -249,19 +249,20 @@ fn is_held(path: &Path) -> Result<bool, JournalError> {
     Lock::is_held(path).map_err(|source| JournalError::Lock { path: path.to_owned(), source })
 }
 
-/// One record of a fact, read, then written and read once more. For tests that stand outside this room, fuzzers above all.
+/// One record of a fact of a run with these tasks, read, then written and read once more. For tests that stand outside this
+/// room, fuzzers above all.
 ///
 /// # Panics
 /// If what is written of a fact cannot be read.
 #[doc(hidden)]
-pub fn reread(kind: &str, task: Option<usize>, body: &str) -> Result<(Event, Event), String> {
+pub fn reread(kind: &str, task: Option<usize>, body: &str, tasks: &[Task]) -> Result<(Event, Event), String> {
     let told = |error: Unreadable| match error {
         Unreadable::Database(error) => error.to_string(),
         Unreadable::Content(text) => text,
     };
     let mut none = |_: &str| Ok(None);
     let record = Record::read(kind, body).map_err(told)?;
-    let event = record.event(task, &[], &mut TextsIn::new(&mut none)).map_err(told)?;
+    let event = record.event(task, tasks, &mut TextsIn::new(&mut none)).map_err(told)?;
     let (mut texts, mut written) = (TextsOut::default(), Vec::new());
     let (record, task) = Record::of(&event, &mut texts);
     let (kind, written) = (record.kind(), record.write(&mut written).map(|()| written));
@@ -269,7 +270,8 @@ pub fn reread(kind: &str, task: Option<usize>, body: &str) -> Result<(Event, Eve
     let stored: HashMap<Arc<str>, Arc<str>> = texts.texts.into_iter().collect();
     let mut find = |hash: &str| Ok(stored.get(hash).map(ToString::to_string));
     let written = String::from_utf8(written).expect("JSON is text");
-    let again = Record::read(kind, &written).and_then(|record| record.event(task, &[], &mut TextsIn::new(&mut find)));
+    let mut texts = TextsIn::new(&mut find);
+    let again = Record::read(kind, &written).and_then(|record| record.event(task, tasks, &mut texts));
     Ok((event, again.map_err(told).expect("what is written can be read")))
 }
 

@@ -33,8 +33,10 @@ pub(super) fn input(py: Python<'_>, error: &InputError) -> PyErr {
             | TaskError::Schema { .. }
             | TaskError::TooLarge { .. },
         )
-        | InputError::Plan(_) => "PlanError",
+        | InputError::Plan(_)
+        | InputError::Goal(_) => "PlanError",
         InputError::Retry(_)
+        | InputError::Until(_)
         | InputError::Rehearsal(_)
         | InputError::Address(_)
         | InputError::Option { .. }
@@ -69,6 +71,7 @@ pub(super) fn resume(py: Python<'_>, error: &ResumeError) -> PyErr {
     match error {
         ResumeError::Journal(error) => journal(py, error),
         ResumeError::Input(error) => input(py, error),
+        ResumeError::NoMarks { .. } => exception(py, "OptionError", &error.to_string()),
         ResumeError::NoTask { .. } | ResumeError::NoQuestion { .. } | ResumeError::NoAnswer { .. } => {
             exception(py, "PlanError", &error.to_string())
         }

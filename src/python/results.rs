@@ -1,5 +1,6 @@
 //! The results of a run, made into Python objects only where somebody asks.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::PyAttributeError;
@@ -12,7 +13,7 @@ use super::convert::to_py;
 use super::lock;
 use crate::core::plan::{Plan, Task};
 use crate::core::report::TaskReport;
-use crate::workflow::result_field;
+use crate::workflow::{Job, result_field};
 
 /// What the core knows of a task's end. Its fields become Python objects when they are read.
 #[pyclass(frozen, module = "parallel_agents._core")]
@@ -72,14 +73,21 @@ impl LazyField {
 pub(super) struct Results {
     plan: Mutex<Arc<Plan>>,
     runtime: &'static str,
+    /// Tasks whose results need no mark of the caller's.
+    marked: HashSet<Arc<str>>,
     ended: Mutex<Vec<Option<Arc<TaskReport>>>>,
 }
 
 impl Results {
     /// None yet.
-    pub fn new(plan: Arc<Plan>, runtime: &'static str) -> Self {
-        let ended = Mutex::new(vec![None; plan.tasks().len()]);
-        Self { plan: Mutex::new(plan), runtime, ended }
+    pub fn new(job: &Job, runtime: &'static str) -> Self {
+        let ended = Mutex::new(vec![None; job.plan.tasks().len()]);
+        Self { plan: Mutex::new(job.plan.clone()), runtime, marked: job.marked(), ended }
+    }
+
+    /// Whether the caller's function is yet to say what the result of a task counts as.
+    pub fn wants_mark(&self, task_id: &str) -> bool {
+        !self.marked.contains(task_id)
     }
 
     /// The tasks, those that were added among them.

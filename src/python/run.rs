@@ -109,7 +109,7 @@ impl Engine {
 
     /// Goes on with a run of the journal and puts it into `started`. `answers` are those to its agents' questions, by task
     /// id; with `has_new_budget` what an earlier budget kept from starting is started; `strategy` is what it was started
-    /// with.
+    /// with, and whether the caller can say what results count as.
     #[pyo3(signature = (run_id, answers, has_new_budget, started, strategy=None))]
     fn resume(
         &self,
@@ -118,7 +118,7 @@ impl Engine {
         answers: Answers,
         has_new_budget: bool,
         started: &Bound<'_, PyList>,
-        strategy: Option<&Bound<'_, PyDict>>,
+        strategy: Option<(Bound<'_, PyDict>, bool)>,
     ) -> PyResult<()> {
         let Some((path, durability)) = &self.journal else {
             return Err(errors::run(py, &RunError::Internal("a run was to be resumed without its journal".to_owned())));
@@ -126,9 +126,15 @@ impl Engine {
         let opened = py.detach(|| Journal::open_existing(path, *durability));
         let journal = opened.map_err(|error| errors::journal(py, &error))?;
         let recalled = py.detach(|| recall(journal, run_id, &answers, has_new_budget));
-        let Recalled { id, plan, resumed } = recalled.map_err(|error| errors::resume(py, &error))?;
-        let (job, _) = self.job(py, plan, strategy)?;
-        self.begin(py, job.from(Origin::Resumed(Box::new(resumed))), Some(id), started)
+        let recalled = recalled.map_err(|error| errors::resume(py, &error))?;
+        if let Some((strategy, false)) = &strategy {
+            let fields = fields_from_py(strategy)?;
+            recalled.check_marks(Some(&fields)).map_err(|error| errors::resume(py, &error))?;
+        }
+        let strategy = strategy.as_ref().map(|(strategy, _)| strategy);
+        let Recalled { id, plan, resumed } = recalled;
+        let job = self.job(py, plan, strategy)?.0.from(Origin::Resumed(Box::new(resumed)));
+        self.begin(py, job, Some(id), started)
     }
 }
 
@@ -157,7 +163,7 @@ impl Engine {
             let run = ToolRun::start(py, job, toolbox.clone_ref(py), id)?;
             return started.append(Py::new(py, run)?);
         }
-        let (runtime, plan) = (self.options.runtime.name(), job.plan.clone());
+        let results = Results::new(&job, self.options.runtime.name());
         let (waiter, waker) = wait_pair()?;
         let ready = Arc::new(Notify::new());
         let wake = {
@@ -175,7 +181,7 @@ impl Engine {
             ready,
             wishes,
             is_cancelled: AtomicBool::new(false),
-            results: Results::new(plan, runtime),
+            results,
             live,
             id,
             last: Mutex::default(),
@@ -313,6 +319,11 @@ impl Run {
     fn mark(&self, task_id: &str, mark: &Bound<'_, PyDict>) -> PyResult<()> {
         let _ = self.wishes.send(Wish::Tell(mark_word(task_id, mark)?));
         Ok(())
+    }
+
+    /// Whether its strategy is yet to hear what the result of a task counts as: not, if an earlier process told it.
+    fn wants_mark(&self, task_id: &str) -> bool {
+        self.results.wants_mark(task_id)
     }
 
     /// Sessions that stay behind, once the run is over: `task_id session_key reason`.

@@ -154,10 +154,10 @@ mod tests {
     }
 
     fn end(completes: bool) -> End {
-        match completes {
-            true => End::Completed { output: Arc::new(json!("done")), raw: "done".into() },
-            false => End::Failed { reason: "it broke".to_owned(), raw: None },
+        if completes {
+            return End::Completed { output: Arc::new(json!("done")), raw: "done".into() };
         }
+        End::Failed { reason: "it broke".to_owned(), raw: None }
     }
 
     fn told(plan: &Plan, strategy: &mut dyn Strategy, ends: &[(&str, bool)]) -> Vec<Task> {

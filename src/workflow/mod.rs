@@ -9,12 +9,14 @@ use crate::core::hierarchy::HierarchyError;
 use crate::core::plan::PlanError;
 use crate::core::retry::RetryError;
 use crate::core::task::TaskError;
+use crate::core::until::UntilError;
 use crate::journal::JournalError;
 use crate::runtime::gateway::GatewayError;
 use crate::runtime::rehearsal::RehearsalError;
 
 mod adapted;
 mod children;
+mod example;
 mod gather;
 mod narrate;
 mod options;
@@ -60,12 +62,18 @@ pub enum InputError {
     /// The models are not a hierarchy.
     #[error(transparent)]
     Models(#[from] HierarchyError),
+    /// What the run waits for cannot be waited for.
+    #[error(transparent)]
+    Until(#[from] UntilError),
     /// The rehearsal cannot be played.
     #[error(transparent)]
     Rehearsal(#[from] RehearsalError),
     /// The gateway's address cannot be used.
     #[error("{0}")]
     Address(String),
+    /// Something that cannot be refined.
+    #[error(transparent)]
+    Goal(#[from] refine::GoalError),
     /// An option has a value it does not take.
     #[error("`{field}` is `{value}`, expected {expected}")]
     Option {

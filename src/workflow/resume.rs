@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::InputError;
 use super::start::Resumed;
 use crate::core::fact::{Event, Fact, Status};
+use crate::core::output::{NAME_CHARS, abridged};
 use crate::core::plan::Plan;
 use crate::core::run::Reopening;
 use crate::core::task::hint;
@@ -45,6 +47,17 @@ pub enum ResumeError {
         /// Where it stands.
         status: &'static str,
     },
+    /// Nobody can say what its results count as.
+    #[error(
+        "run `{run}` goes by what a function of its program makes of each result (`until`: {until}); resume it from Python \
+         with the same one: Orchestrator.resume(\"{run}\", journal=..., until=...)"
+    )]
+    NoMarks {
+        /// The run.
+        run: String,
+        /// What it waits for.
+        until: String,
+    },
     /// An empty answer.
     #[error("the answer to task `{task}` is empty, expected what its agent is to know")]
     NoAnswer {
@@ -62,6 +75,20 @@ pub struct Recalled {
     pub plan: Arc<Plan>,
     /// What happened, and what is opened again.
     pub resumed: Resumed,
+}
+
+impl Recalled {
+    /// That it goes on without a function of the caller's which says what results count as. `strategy` is the run's own.
+    pub fn check_marks(&self, strategy: Option<&Map<String, Value>>) -> Result<(), ResumeError> {
+        let text = |name| strategy?.get(name)?.as_str();
+        match text("caller") {
+            Some(caller) if !self.resumed.is_over() => {
+                let until = format!("{}(<{}>)", text("until").unwrap_or_default(), caller.trim_matches(['<', '>']));
+                Err(ResumeError::NoMarks { run: self.id.to_string(), until: abridged(&until, NAME_CHARS) })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
 }
 
 /// Takes the run `id` out of its journal, which this process holds from now on. Tasks with an answer are opened again;
@@ -111,6 +138,10 @@ impl Ends {
                     ends.status.insert(*task_index, end.status());
                 }
                 Event::BudgetReached { task_index, .. } => ends.over_budget.push(*task_index),
+                // A later budget bore it.
+                Event::AttemptPlanned { attempt, .. } => {
+                    ends.over_budget.retain(|index| *index != attempt.task_index);
+                }
                 Event::TaskReopened { task_index, .. } => {
                     ends.status.remove(task_index);
                     ends.over_budget.retain(|index| index != task_index);
@@ -119,7 +150,6 @@ impl Ends {
                 | Event::RunResumed { .. }
                 | Event::RunEnded
                 | Event::RuntimeMet { .. }
-                | Event::AttemptPlanned { .. }
                 | Event::AttemptAccepted { .. }
                 | Event::AttemptStarted { .. }
                 | Event::AttemptRefused { .. }

@@ -1,6 +1,6 @@
 //! Starts a run on a thread of its own and tells what becomes of it. User code never runs on that thread.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -12,22 +12,22 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use serde_json::Value;
 
 use super::adapted::Adapted;
+use super::example::{MARK, example};
 use super::narrate::{LiveSessions, Narrator};
 use super::options::RunOptions;
 use super::steered::{Steered, TaskMaker, steered};
 use super::{InputError, RunError, lock};
-use crate::agents::{Registry, registry, sample};
+use crate::agents::Registry;
 use crate::core::action::SpawnOrder;
 use crate::core::budget::{Cap, Ledger, Reservation};
 use crate::core::fact::{Event, Fact};
 use crate::core::hierarchy::ModelHierarchy;
-use crate::core::output::OutputFormat;
 use crate::core::plan::{Plan, Task};
 use crate::core::progress::Progress;
 use crate::core::report::TaskReport;
 use crate::core::run::{Reopening, RunMachine};
 use crate::core::settings::RunSettings;
-use crate::core::strategy::Strategy;
+use crate::core::strategy::{Strategy, Word};
 use crate::core::time::Time;
 use crate::driver::{Clock, NOBODY_WAITS, Recorder, Stepwise, Told, Wish, drive};
 use crate::journal::{Journal, NewRun, RunLog};
@@ -198,6 +198,13 @@ pub struct Resumed {
     pub stop: Option<String>,
 }
 
+impl Resumed {
+    /// Whether nothing is left to do of it.
+    pub fn is_over(&self) -> bool {
+        self.reopening.is_empty() && self.facts.last().is_some_and(|fact| matches!(fact.event, Event::RunEnded))
+    }
+}
+
 impl Origin {
     /// When something happened last.
     fn latest(&self) -> Time {
@@ -244,6 +251,19 @@ impl Job {
         let Steered { strategy, first } = steered(spec, &plan, maker)?;
         let plan = if plan.tasks().is_empty() { Arc::new(Plan::new(first)?) } else { plan };
         Ok(Self { plan, settings, strategy: Some(strategy), origin: Origin::New(None) })
+    }
+
+    /// The ids of tasks of which nobody need say any more what their results count as.
+    pub fn marked(&self) -> HashSet<Arc<str>> {
+        let Origin::Resumed(resumed) = &self.origin else { return HashSet::new() };
+        if resumed.is_over() {
+            return self.plan.tasks().iter().map(|task| task.id.clone()).collect();
+        }
+        let marked = |fact: &Fact| match &fact.event {
+            Event::WordGiven { word: Word::Mark { task, .. } } => Some(task.clone()),
+            _ => None,
+        };
+        resumed.facts.iter().filter_map(marked).collect()
     }
 
     /// Where it comes from.
@@ -464,10 +484,7 @@ fn fitted(strategy: Box<dyn Strategy>, known: Option<KnownModels>) -> Box<dyn St
 fn is_over(origin: &Origin) -> bool {
     match origin {
         Origin::New(_) => false,
-        Origin::Resumed(resumed) => {
-            resumed.reopening.is_empty()
-                && resumed.facts.last().is_some_and(|fact| matches!(fact.event, Event::RunEnded))
-        }
+        Origin::Resumed(resumed) => resumed.is_over(),
     }
 }
 
@@ -536,42 +553,8 @@ async fn connect(
     Ok((Arc::new(plan), runtime, Some(known)))
 }
 
-/// What the agent of `task` answers in a rehearsal: the example of its contract, each text marked as rehearsed but what
-/// names and describes an agent type.
+/// What the agent of `task` answers in a rehearsal.
 fn rehearsed_answer(task: &Task, strategy: Option<&dyn Strategy>) -> Arc<str> {
-    const MARK: &str = "[rehearsal, no AI]";
-    if let Some(value) = strategy.and_then(|strategy| strategy.rehearse(task)) {
-        return value.as_str().map_or_else(|| value.to_string().into(), Into::into);
-    }
-    let text = match task.format {
-        OutputFormat::Json => {
-            let agent_type = registry().get(&task.agent_type).ok();
-            let own = agent_type.as_ref().and_then(|agent_type| agent_type.schema_source());
-            let wanted = task.schema.as_ref().map(crate::core::output::Schema::source);
-            let example = agent_type.as_ref().filter(|_| own == wanted).and_then(|agent_type| agent_type.example());
-            let plain = example.unwrap_or_else(|| wanted.map_or_else(|| serde_json::json!({}), sample));
-            let mut marked = plain.clone();
-            mark(&mut marked, MARK);
-            let fits = task.schema.as_ref().is_none_or(|schema| schema.complaints(&marked).is_empty());
-            if fits { marked.to_string() } else { plain.to_string() }
-        }
-        OutputFormat::Code => format!("```\n// {MARK}\n```"),
-        OutputFormat::Markdown | OutputFormat::Text => {
-            format!("{MARK} The answer of {} would stand here.", task.agent_type)
-        }
-    };
-    text.into()
-}
-
-fn mark(value: &mut serde_json::Value, with: &str) {
-    match value {
-        serde_json::Value::String(text) => *text = format!("{with} {text}"),
-        serde_json::Value::Array(items) => items.iter_mut().for_each(|item| mark(item, with)),
-        serde_json::Value::Object(fields) => {
-            // An agent type can be made of a rehearsed design, too.
-            let is_read = |name: &str| name == "agent_name" || name.ends_with("_schema");
-            fields.iter_mut().filter(|(name, _)| !is_read(name)).for_each(|(_, field)| mark(field, with));
-        }
-        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
-    }
+    let value = strategy.and_then(|strategy| strategy.rehearse(task)).unwrap_or_else(|| example(task, MARK));
+    value.as_str().map_or_else(|| value.to_string().into(), Into::into)
 }

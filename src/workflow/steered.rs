@@ -9,12 +9,15 @@ use serde_json::{Map, Value};
 use super::options::Reader;
 use super::orchestrate::orchestrate;
 use super::prepare::task;
+use super::refine::{Refinements, goals};
 use super::{InputError, gather};
 use crate::agents::Registry;
 use crate::core::hierarchy::ModelHierarchy;
+use crate::core::join::Join;
 use crate::core::plan::{Plan, Task};
 use crate::core::strategy::Strategy;
 use crate::core::task::{TaskDraft, TaskError};
+use crate::core::until::{Spelling, Until};
 
 /// A strategy, and the tasks that its run begins with if nobody gives it any.
 #[derive(Debug)]
@@ -54,8 +57,31 @@ pub fn steered(spec: Map<String, Value>, given: &Plan, maker: TaskMaker) -> Resu
     let mut reader = Reader { prefix: "strategy.", fields: spec };
     let kind = reader.text("kind")?;
     match kind.as_deref() {
+        Some("join") => join(reader, given),
         Some("gather") => gather::read(reader, given, maker),
+        Some("refine") => Refinements::steered(goals(reader.fields)?, &maker),
         Some("orchestrate") => orchestrate(reader, maker),
-        other => Err(reader.error("kind", &other.into(), "one of gather, orchestrate")),
+        other => Err(reader.error("kind", &other.into(), "one of join, gather, refine, orchestrate")),
     }
+}
+
+/// `until` as a text, such as `first(2)`; or the join's name, and what stands in its brackets by `k`, `by`, `caller` (the name
+/// of the caller's function) and `enough`.
+fn join(mut reader: Reader, given: &Plan) -> Result<Steered, InputError> {
+    let name = match reader.take("until").unwrap_or_default() {
+        Value::String(name) => name,
+        other => other.to_string(),
+    };
+    let arguments = Spelling {
+        k: reader.take("k"),
+        by: reader.take("by"),
+        caller: reader.text("caller")?,
+        enough: reader.take("enough"),
+        name: String::new(),
+    };
+    reader.done(&["until", "k", "by", "caller", "enough"])?;
+    let is_text = arguments == Spelling::default();
+    let spelling = if is_text { Spelling::of(&name)? } else { Spelling { name, ..arguments } };
+    let until = Until::new(&spelling, given.tasks().len())?;
+    Ok(Steered { strategy: Box::new(Join::new(until, given)), first: Vec::new() })
 }

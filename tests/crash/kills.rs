@@ -5,12 +5,13 @@ use std::thread;
 
 use fastrand::Rng;
 use rusqlite::Connection;
+use serde_json::json;
 
 use parallel_agents::core::fact::{Event, Status};
 
 use crate::accounts::{Results, audit, knows_every_agent, read};
 use crate::player::{Death, Exit};
-use crate::scene::{CAPPED, FAILING, Scene};
+use crate::scene::{CAPPED, FAILING, GROWING, Scene};
 use crate::world::World;
 
 /// Each is mostly two processes that wait for each other.
@@ -51,7 +52,7 @@ fn survive(scene: Scene, death: Death, seed: u64) -> (World, Results) {
     let mut world = World::new(scene, random.u64(..));
     let exit = world.start(death);
     if let Death::Durable(no) = death {
-        keep_facts(&world, no);
+        keep_facts(&world, &scene, no);
     }
     if exit == Exit::Killed {
         knows_every_agent(&world.copy(), &world.books());
@@ -70,9 +71,15 @@ fn survive(scene: Scene, death: Death, seed: u64) -> (World, Results) {
 /// Facts are made durable in groups, and a process that dies once one is durable has made the rest of its group durable
 /// too. Without that rest the journal is as facts that are committed one by one would have left it: no action rests on
 /// the rest yet.
-fn keep_facts(world: &World, no: u64) {
+fn keep_facts(world: &World, scene: &Scene, no: u64) {
     let connection = Connection::open(world.journal()).expect("a journal");
     connection.execute("DELETE FROM facts WHERE no > ?1", [no.cast_signed()]).expect("cuts");
+    // Tasks that are added are committed with the fact that says so.
+    let added = "SELECT coalesce(sum(json_extract(body, '$.count')), 0) FROM facts WHERE kind = 'tasks_added'";
+    let added: i64 = connection.query_row(added, [], |row| row.get(0)).expect("a sum");
+    let tasks = added + i64::try_from(scene.given).expect("a few");
+    connection.execute("DELETE FROM tasks WHERE task >= ?1", [tasks]).expect("cuts");
+    connection.execute("UPDATE runs SET tasks = ?1", [tasks]).expect("cuts");
 }
 
 /// A run that nobody disturbs: what comes of it, and how many facts and actions it makes.
@@ -94,6 +101,27 @@ fn a_run_that_is_killed_anywhere_comes_to_the_same() {
     side_by_side(&cases, |seed, &death| {
         let (_, results) = survive(FAILING, death, seed);
         assert_eq!(results, expected, "{death:?}");
+    });
+}
+
+#[test]
+fn a_run_that_grows_and_is_killed_anywhere_comes_to_the_same_as_one_that_was_given_all() {
+    let (expected, ..) = undisturbed(FAILING);
+    let (_, facts, actions) = undisturbed(GROWING);
+    let after_facts = (1..=facts).step_by(5).flat_map(|no| [Death::Durable(no), Death::Fact(no + 2)]);
+    let cases: Vec<Death> = after_facts.chain((1..=actions).step_by(5).map(Death::Action)).collect();
+    side_by_side(&cases, |seed, &death| {
+        let (world, results) = survive(GROWING, death, seed);
+        assert_eq!(results, expected, "{death:?}");
+        let stored = read(&world.journal());
+        let count = |is_it: &dyn Fn(&Event) -> bool| stored.facts.iter().filter(|fact| is_it(&fact.event)).count();
+        let given = count(&|event| matches!(event, Event::WordGiven { .. }));
+        assert_eq!(given, 1, "{death:?}: the approval is given once");
+        let final_ends = [Status::Completed, Status::Failed, Status::Timeout];
+        let told = count(&|event| matches!(event, Event::TaskEnded { end, .. } if final_ends.contains(&end.status())));
+        let [.., outcome, end] = &stored.facts[..] else { panic!("{death:?}: there are facts") };
+        assert!(matches!(end.event, Event::RunEnded), "{death:?}: {end:?}");
+        assert_eq!(outcome.event, Event::OutcomeReached { outcome: json!(told).into() }, "{death:?}");
     });
 }
 

@@ -19,12 +19,13 @@ use tokio::sync::mpsc::unbounded_channel;
 use parallel_agents::core::action::{Action, AttemptRef, Report, Session};
 use parallel_agents::core::fact::Event;
 use parallel_agents::core::run::RunMachine;
+use parallel_agents::core::strategy::Word;
 use parallel_agents::core::time::Time;
-use parallel_agents::driver::{Clock, Recorder, Told, drive};
+use parallel_agents::driver::{Clock, Recorder, Told, Wish, drive};
 use parallel_agents::journal::{Durability, Journal, NewRun, RunLog};
 use parallel_agents::runtime::Runtime;
 
-use crate::scene::{RUN, Scene, plan};
+use crate::scene::{RUN, Scene};
 use crate::wire::{Line, ending_of, order_line, text, usage_of};
 
 /// Longer than any run of these tests takes.
@@ -137,11 +138,15 @@ async fn run(role: &Value) {
     let (machine, log) = begin(&path, &scene, seed, role["resumes"] == true, clock.now());
     let stream = UnixStream::connect(text(role, "agents")).await.expect("the agents");
     let mut agents = Agents { line: Line::new(stream).await, attempts: BTreeMap::new(), doom: doom.clone() };
-    let (_cancel, mut cancels) = unbounded_channel();
+    let (wishes, mut wished) = unbounded_channel();
     let tell = &mut |told| match told {
         Told::Fact(fact) => {
             if let Event::TaskEnded { task_index, end } = &fact.event {
                 say(format_args!("{task_index} {}: {:?} {:?}", end.status().name(), end.output(), end.reason()));
+            }
+            if let Event::ApprovalAsked { .. } = &fact.event {
+                let word = Word::Approval { approved: true, reason: "".into() };
+                wishes.send(Wish::Tell(word)).expect("the run listens");
             }
             doom.fact(&path);
         }
@@ -150,7 +155,7 @@ async fn run(role: &Value) {
             doom.complained();
         }
     };
-    drive(machine, &mut agents, clock, &mut cancels, Recorder::new(Some(log)), tell).await;
+    drive(machine, &mut agents, clock, &mut wished, Recorder::new(Some(log)), tell).await;
 }
 
 #[expect(clippy::print_stdout, reason = "a process tells the one that waits for it")]
@@ -162,11 +167,12 @@ fn begin(path: &Path, scene: &Scene, seed: u64, resumes: bool, now: Time) -> (Ru
     let journal = Journal::open(path, Durability::Process).expect("a journal");
     if resumes {
         let (stored, log) = journal.resume(RUN).expect("the run");
-        return (RunMachine::restore(stored.plan, scene.settings(), stored.facts, &[], seed, now), log);
+        let (settings, strategy, how) = (scene.settings(), scene.strategy(), (&[][..], None));
+        return (RunMachine::restore_steered(stored.plan, settings, strategy, stored.facts, how, seed, now), log);
     }
-    let (plan, options) = (plan(), json!({}));
+    let (plan, options) = (scene.plan(), json!({}));
     let log = journal.create(NewRun { id: RUN, options: &options, plan: &plan, runtime: "crash", started: now });
-    (RunMachine::new(plan, scene.settings(), seed, now), log.expect("the run"))
+    (RunMachine::steered(plan, scene.settings(), scene.strategy(), seed, now), log.expect("the run"))
 }
 
 /// When it is over, and how far it is.

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use parallel_agents::core::breaker::BreakerPolicy;
 use parallel_agents::core::budget::Budget;
+use parallel_agents::core::fact::End;
 use parallel_agents::core::hierarchy::{ModelHierarchy, Tier};
 use parallel_agents::core::output::OutputFormat;
 use parallel_agents::core::plan::{Plan, Task};
 use parallel_agents::core::retry::RetryPolicy;
 use parallel_agents::core::settings::RunSettings;
+use parallel_agents::core::strategy::{Ask, KeptBack, Next, Strategy, Word};
 use parallel_agents::runtime::rehearsal::{RehearsalModel, estimate, price};
 
 /// The id of each run, in a journal of its own.
@@ -27,18 +29,33 @@ pub struct Scene {
     /// US dollars.
     pub cap: Option<f64>,
     concurrency_max: usize,
+    /// How many of its tasks it begins with; a strategy adds the others.
+    pub given: usize,
 }
 
 /// Agents fail in every way.
-pub const FAILING: Scene = Scene { name: "failing", failure_rate: 0.4, cap: None, concurrency_max: 8 };
+pub const FAILING: Scene = Scene { name: "failing", failure_rate: 0.4, cap: None, concurrency_max: 8, given: TASKS };
+/// The same, but it begins with a few tasks, and others are added as they end.
+pub const GROWING: Scene = Scene { name: "growing", given: 12, ..FAILING };
 /// There is money for some of the tasks only.
-pub const CAPPED: Scene = Scene { name: "capped", failure_rate: 0.3, cap: Some(0.005), concurrency_max: 8 };
+pub const CAPPED: Scene =
+    Scene { name: "capped", failure_rate: 0.3, cap: Some(0.005), concurrency_max: 8, given: TASKS };
 /// All agents answer.
-pub const SOUND: Scene = Scene { name: "sound", failure_rate: 0.0, cap: None, concurrency_max: 5 };
+pub const SOUND: Scene = Scene { name: "sound", failure_rate: 0.0, cap: None, concurrency_max: 5, given: TASKS };
 
 impl Scene {
     pub fn named(name: &str) -> Self {
-        *[FAILING, CAPPED, SOUND].iter().find(|scene| scene.name == name).expect("a scene")
+        *[FAILING, GROWING, CAPPED, SOUND].iter().find(|scene| scene.name == name).expect("a scene")
+    }
+
+    /// What it begins with.
+    pub fn plan(&self) -> Arc<Plan> {
+        let tasks = plan().tasks()[..self.given].to_vec();
+        Arc::new(Plan::new(tasks).expect("a plan"))
+    }
+
+    pub fn strategy(&self) -> Option<Box<dyn Strategy>> {
+        (self.given < TASKS).then(|| Box::new(Growing { added: self.given, heard: 0, is_approved: false }) as _)
     }
 
     pub fn model(&self) -> RehearsalModel {
@@ -107,6 +124,48 @@ pub fn plan() -> Arc<Plan> {
         hierarchy: hierarchy.clone(),
     };
     Arc::new(Plan::new((0..TASKS).map(task).collect()).expect("a plan"))
+}
+
+/// Adds two tasks after each end, in the order of the plan; in the middle it waits for a person's approval.
+#[derive(Debug)]
+struct Growing {
+    added: usize,
+    heard: usize,
+    is_approved: bool,
+}
+
+impl Growing {
+    /// The end after which it asks.
+    const ASKS: usize = 8;
+
+    fn grow(&mut self) -> Next {
+        let ends = if self.is_approved { self.heard } else { self.heard.min(Self::ASKS) };
+        let through = (GROWING.given + 2 * ends).min(TASKS);
+        let add = plan().tasks()[self.added..through].to_vec();
+        self.added = through;
+        Next { add, ..Next::default() }
+    }
+}
+
+impl Strategy for Growing {
+    fn ended(&mut self, _: &Task, _: &End) -> Next {
+        self.heard += 1;
+        let ask = (self.heard == Self::ASKS).then(|| Ask::Approval(Arc::new(json!("go on?"))));
+        Next { ask, ..self.grow() }
+    }
+
+    fn told(&mut self, word: &Word) -> Next {
+        self.is_approved |= matches!(word, Word::Approval { approved: true, .. });
+        self.grow()
+    }
+
+    fn grows(&self) -> bool {
+        true
+    }
+
+    fn outcome(&self, _: &KeptBack) -> Option<Value> {
+        Some(json!(self.heard))
+    }
 }
 
 fn format(index: usize) -> OutputFormat {

@@ -133,12 +133,12 @@ fn a_newer_format_is_refused_and_left_as_it_is() {
     let folder = Folder::new();
     drop(create(&folder.journal(), "run").expect("a run"));
     let connection = Connection::open(folder.journal()).expect("a database");
-    connection.pragma_update(None, "user_version", 2).expect("a version");
+    connection.pragma_update(None, "user_version", 3).expect("a version");
     drop(connection);
     let error = refusal(&folder, &folder.journal());
     assert_eq!(folder.files(), ["runs.db"]);
     let message = error.to_string();
-    assert!(message.contains("has format 2, and this release reads formats up to 1"), "{message}");
+    assert!(message.contains("has format 3, and this release reads formats up to 2"), "{message}");
 }
 
 #[test]
@@ -147,11 +147,11 @@ fn a_newer_format_that_stands_in_the_log_only_is_refused_too() {
     drop(create(&folder.journal(), "run").expect("a run"));
     let connection = Connection::open(folder.journal()).expect("a database");
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).expect("set");
-    connection.pragma_update(None, "user_version", 2).expect("a version");
+    connection.pragma_update(None, "user_version", 3).expect("a version");
     drop(connection);
     assert!(fs::metadata(folder.path().join("runs.db-wal")).expect("a log").len() > 0);
     let error = refusal(&folder, &folder.journal());
-    assert!(matches!(error, JournalError::Newer { found: 2, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found: 3, .. }), "{error}");
 }
 
 #[test]

@@ -7,17 +7,23 @@ use std::process::Command;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use parallel_agents::core::fact::Event;
+use parallel_agents::core::plan::Task;
 use parallel_agents::journal::{JournalError, RunLog};
 
 use crate::processes::{Player, say};
-use crate::world::{Folder, create, fact, open};
+use crate::world::{Folder, create, fact, open, plan};
 
 /// Commits groups until there is no room, makes room, and goes on. Tells how it went.
 fn write_until_full(path: &Path, mut log: RunLog, make_room: impl FnOnce()) {
     let mut facts = Vec::new();
     let mut committed = 0;
     let error = loop {
-        for no in 0..20 {
+        // Tasks that are added need room, too: neither they nor their fact are lost, or there alone.
+        let first = 4 + facts.len() / 20;
+        let task = Task { id: format!("t{first}").into(), ..plan().tasks()[0].clone() };
+        facts.push(fact(facts.len() as u64, Event::TasksAdded { first, tasks: [task].into() }));
+        log.append(facts.last().expect("a fact"));
+        for no in 1..20 {
             let boot = format!("{no} {}", "x".repeat(if no % 2 == 0 { 300 } else { 3_000 }));
             facts.push(fact(facts.len() as u64, Event::RuntimeMet { boot: boot.into() }));
             log.append(facts.last().expect("a fact"));

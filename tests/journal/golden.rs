@@ -1,4 +1,4 @@
-//! Format 1 is what stands in `format-1.sql`, for the reader and for the writer.
+//! Each format is what stands in its file: the reader reads all of them, the writer writes the latest.
 
 use std::fmt::Write;
 use std::fs;
@@ -7,11 +7,16 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
+use parallel_agents::core::fact::Event;
 use parallel_agents::journal::{FORMAT, Journal};
 
-use crate::world::{Folder, append_all, create, every_fact, options, plan};
+use crate::world::{
+    Folder, added_tasks, apart, append_all, create, events_of_format_1, every_fact, fact, grown_plan, open, options,
+    plan,
+};
 
-const GOLDEN: &str = include_str!("format-1.sql");
+const FORMAT_1: &str = include_str!("format-1.sql");
+const FORMAT_2: &str = include_str!("format-2.sql");
 
 /// All that is in a journal, as SQL that makes it again.
 fn dump(path: &Path) -> String {
@@ -46,7 +51,7 @@ fn dump(path: &Path) -> String {
                         assert!(!text.contains('\0'), "SQL text holds no zero byte: {text:?}");
                         format!("'{}'", text.replace('\'', "''"))
                     }
-                    ValueRef::Real(_) | ValueRef::Blob(_) => panic!("format 1 has no such values"),
+                    ValueRef::Real(_) | ValueRef::Blob(_) => panic!("no format has such values"),
                 })
                 .collect();
             writeln!(sql, "INSERT INTO {table} ({columns}) VALUES ({});", values.join(", ")).expect("writes");
@@ -55,28 +60,59 @@ fn dump(path: &Path) -> String {
     sql
 }
 
+/// A journal that is made of `sql`.
+fn journal_of(sql: &str) -> Folder {
+    let folder = Folder::new();
+    Connection::open(folder.journal()).expect("a database").execute_batch(sql).expect("a journal");
+    folder
+}
+
 #[test]
-fn todays_writer_writes_format_1() {
+fn todays_writer_writes_format_2() {
     let folder = Folder::new();
     let mut log = create(&folder.journal(), "golden").expect("a run");
     append_all(&mut log, &every_fact());
     log.commit().expect("commits");
     drop(log);
     let written = dump(&folder.journal());
-    if written != GOLDEN {
+    if written != FORMAT_2 {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("format.sql");
         fs::write(&path, &written).expect("writes");
-        panic!("what is written differs from tests/journal/format-1.sql: compare it with {}", path.display());
+        panic!("what is written differs from tests/journal/format-2.sql: compare it with {}", path.display());
+    }
+    assert_eq!(FORMAT, 2, "a new format needs a golden file of its own");
+}
+
+#[test]
+fn todays_reader_reads_every_format() {
+    let cases = [(FORMAT_1, apart(events_of_format_1()), plan()), (FORMAT_2, every_fact(), grown_plan())];
+    for (sql, facts, plan) in cases {
+        let folder = journal_of(sql);
+        let stored = Journal::open_read(&folder.journal()).expect("a journal").read("golden").expect("a run");
+        assert_eq!(stored.facts, facts);
+        assert_eq!(stored.options, options());
+        assert_eq!(format!("{:?}", stored.plan), format!("{plan:?}"));
     }
 }
 
 #[test]
-fn todays_reader_reads_format_1() {
-    let folder = Folder::new();
-    Connection::open(folder.journal()).expect("a database").execute_batch(GOLDEN).expect("a journal");
-    let stored = Journal::open_read(&folder.journal()).expect("a journal").read("golden").expect("a run");
-    assert_eq!(stored.facts, every_fact());
-    assert_eq!(stored.options, options());
-    assert_eq!(format!("{:?}", stored.plan), format!("{:?}", plan()));
-    assert_eq!(FORMAT, 1, "a new format needs a golden file of its own");
+fn a_file_of_format_1_becomes_one_of_format_2_when_it_may_be_written_and_not_when_it_is_read() {
+    let folder = journal_of(FORMAT_1);
+    let mut journal = Journal::open_read(&folder.journal()).expect("a journal");
+    journal.read("golden").expect("a run");
+    journal.runs().expect("runs");
+    journal.request_stop("golden", "enough").expect_err("nobody runs it");
+    drop(journal);
+    assert_eq!(dump(&folder.journal()), FORMAT_1);
+    drop(open(&folder.journal()));
+    let raised = FORMAT_1.replacen("PRAGMA user_version = 1;", "PRAGMA user_version = 2;", 1);
+    assert_eq!(dump(&folder.journal()), raised);
+    let (stored, mut log) = open(&folder.journal()).resume("golden").expect("a run");
+    let added = Event::TasksAdded { first: 4, tasks: added_tasks().into() };
+    log.append(&fact(1, added.clone()));
+    log.commit().expect("commits");
+    drop(log);
+    let again = open(&folder.journal()).read("golden").expect("a run");
+    assert_eq!(again.facts[stored.facts.len()..], [fact(1, added)]);
+    assert_eq!(format!("{:?}", again.plan), format!("{:?}", grown_plan()));
 }

@@ -10,7 +10,7 @@ mod strategies;
 mod torn;
 mod world;
 
-use world::{Folder, append_all, create, every_fact, open, options, plan};
+use world::{Folder, append_all, create, every_fact, grown_plan, open, options};
 
 #[test]
 fn what_is_committed_is_read_back_as_it_was() {
@@ -25,5 +25,5 @@ fn what_is_committed_is_read_back_as_it_was() {
     let stored = open(&folder.journal()).read("run-1").expect("a run");
     assert_eq!(stored.facts, facts);
     assert_eq!(stored.options, options());
-    assert_eq!(format!("{:?}", stored.plan), format!("{:?}", plan()));
+    assert_eq!(format!("{:?}", stored.plan), format!("{:?}", grown_plan()));
 }

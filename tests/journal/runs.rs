@@ -7,7 +7,7 @@ use parallel_agents::core::fact::{End, Event, Outcome};
 use parallel_agents::core::time::Time;
 use parallel_agents::journal::{Durability, Journal, JournalError, RunRow};
 
-use crate::world::{ATTEMPT, Folder, append_all, create, every_fact, fact, open};
+use crate::world::{ATTEMPT, Folder, added_tasks, append_all, create, every_fact, fact, open};
 
 #[test]
 fn what_was_not_committed_is_gone_and_numbers_go_on() {
@@ -131,6 +131,35 @@ fn runs_are_listed_with_how_they_stand() {
 }
 
 #[test]
+fn tasks_that_are_added_are_counted_and_shown_like_all_others() {
+    let folder = Folder::new();
+    let mut log = create(&folder.journal(), "run").expect("a run");
+    let end = |task_index, text: &str| {
+        let end = End::Completed { output: Value::from(text).into(), raw: text.into() };
+        fact(2, Event::TaskEnded { task_index, end })
+    };
+    log.append(&fact(1, Event::TasksAdded { first: 4, tasks: added_tasks().into() }));
+    append_all(&mut log, &[end(4, "a review"), end(0, "an answer")]);
+    let read = |folder: &Folder| open(&folder.journal()).runs().expect("runs")[0].clone();
+    assert_eq!((read(&folder).tasks, read(&folder).done), (4, 0), "nothing is committed yet");
+    log.commit().expect("commits");
+    log.commit().expect("nothing to do");
+    assert_eq!((read(&folder).tasks, read(&folder).done, read(&folder).completed), (6, 2, 2));
+    let connection = Connection::open(folder.journal()).expect("a database");
+    let rows = |query: &str| -> Vec<(Option<String>, String)> {
+        let mut select = connection.prepare(query).expect("a view");
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+        rows.map(|row| row.expect("a row")).collect()
+    };
+    let row = |task: &str, text: &str| (Some(task.to_owned()), text.to_owned());
+    assert_eq!(rows("SELECT task, answer FROM results"), [row("one", "an answer"), row("one/review-1", "a review")]);
+    assert_eq!(
+        rows("SELECT task, kind FROM log"),
+        [(None, "tasks_added".to_owned()), row("one/review-1", "task_ended"), row("one", "task_ended")]
+    );
+}
+
+#[test]
 fn a_request_to_stop_is_told_once_and_ends_with_the_run_it_was_for() {
     let folder = Folder::new();
     let mut log = create(&folder.journal(), "run").expect("a run");
@@ -219,7 +248,7 @@ fn a_record_that_cannot_be_read_is_named() {
         ("UPDATE facts SET body = x'ff' WHERE no = 2", "fact 2", "Invalid"),
         ("UPDATE facts SET at = 'noon' WHERE no = 2", "fact 2", "Invalid column type Text"),
         ("DELETE FROM facts WHERE no = 2", "fact 2", "it is missing"),
-        ("UPDATE facts SET task = 4 WHERE no = 3", "fact 3", "its task is `4`, of 4"),
+        ("UPDATE facts SET task = 6 WHERE no = 3", "fact 3", "its task is `6`, of 6"),
         ("UPDATE facts SET task = NULL WHERE no = 3", "fact 3", "its task is missing"),
         ("UPDATE facts SET body = replace(body, 'needs_input', 'completed') WHERE no = 9", "fact 9", "do not make"),
         ("UPDATE facts SET body = '{\"status\": \"completed\"}' WHERE kind = 'task_ended'", "fact 13", "do not make"),
@@ -228,6 +257,15 @@ fn a_record_that_cannot_be_read_is_named() {
         ("DELETE FROM tasks WHERE task = 1", "task 2", "it is missing"),
         ("UPDATE tasks SET id = 'one' WHERE task = 1", "its plan", "`one` is used twice"),
         ("UPDATE runs SET options = '{'", "its options", "EOF"),
+        (
+            "UPDATE facts SET body = '{\"first\": 4, \"count\": 3}' WHERE kind = 'tasks_added'",
+            "fact 66",
+            "adds 3 tasks from 4 on, of 6",
+        ),
+        ("DELETE FROM tasks WHERE task = 5", "fact 66", "adds 2 tasks from 4 on, of 5"),
+        ("UPDATE facts SET body = '{\"subject\": \"{\"}' WHERE kind = 'approval_asked'", "fact 69", "EOF"),
+        ("UPDATE facts SET body = '{\"word\": \"mark\"}' WHERE kind = 'word_given'", "fact 71", "do not make the word"),
+        ("UPDATE facts SET body = '{\"outcome\": \"\"}' WHERE kind = 'outcome_reached'", "fact 78", "EOF"),
     ];
     let folder = Folder::new();
     let mut log = create(&folder.journal(), "run").expect("a run");

@@ -10,10 +10,12 @@ use serde_json::Value;
 use parallel_agents::core::action::{AttemptRef, Session};
 use parallel_agents::core::budget::{Cap, Reservation};
 use parallel_agents::core::fact::{Circuit, End, Event, Fact, Outcome, Status};
+use parallel_agents::core::plan::Task;
+use parallel_agents::core::strategy::Word;
 use parallel_agents::core::time::Time;
 use parallel_agents::core::usage::Tokens;
 
-use crate::world::{FAILURES, Folder, STOPS, create, fact, open};
+use crate::world::{FAILURES, Folder, STOPS, create, fact, open, plan};
 
 /// Short ones and such as are stored apart, with every character.
 fn text() -> impl Strategy<Value = String> {
@@ -191,8 +193,40 @@ fn about_the_run() -> impl Strategy<Value = Event> {
     ]
 }
 
+fn about_growth() -> impl Strategy<Value = Event> {
+    let word = prop_oneof![
+        (any::<bool>(), shared()).prop_map(|(approved, reason)| Word::Approval { approved, reason }),
+        proptest::option::of(shared()).prop_map(|complaint| Word::Budget { complaint }),
+        (shared(), value()).prop_map(|(task, mark)| Word::Mark { task, mark }),
+    ];
+    let added = (shared(), shared(), any::<i64>(), 0..4_usize).prop_map(|(brief, contract, priority, like)| {
+        let like = plan().tasks()[like].clone();
+        Task { brief, contract, priority, ..like }
+    });
+    prop_oneof![
+        proptest::collection::vec(added, 0..4)
+            .prop_map(|tasks| Event::TasksAdded { first: usize::MAX, tasks: tasks.into() }),
+        value().prop_map(|subject| Event::ApprovalAsked { subject: subject.into() }),
+        word.prop_map(|word| Event::WordGiven { word }),
+        value().prop_map(|outcome| Event::OutcomeReached { outcome: outcome.into() }),
+    ]
+}
+
+/// Tasks that are added stand behind the others, have ids of their own, and build on any that are there.
+fn fit(event: &mut Event, tasks: &mut usize) {
+    let Event::TasksAdded { first, tasks: added } = event else { return };
+    *first = *tasks;
+    let fitted = added.iter().map(|task| {
+        let dependencies = (4..*tasks).rev().take(2).map(|index| format!("added {index}")).collect();
+        let task = Task { id: format!("added {tasks}").into(), dependencies, ..task.clone() };
+        *tasks += 1;
+        task
+    });
+    *added = fitted.collect();
+}
+
 fn any_fact() -> impl Strategy<Value = Fact> {
-    let event = prop_oneof![about_attempts(), about_tasks(), about_the_run()];
+    let event = prop_oneof![about_attempts(), about_tasks(), about_the_run(), about_growth()];
     (any::<u64>(), event).prop_map(|(at, event)| fact(at, event))
 }
 
@@ -203,15 +237,19 @@ proptest! {
     fn any_facts_come_back_as_they_were(groups in proptest::collection::vec(proptest::collection::vec(any_fact(), 0..40), 1..4)) {
         let folder = Folder::new();
         let mut log = create(&folder.journal(), "run").expect("a run");
-        let mut facts = Vec::new();
-        for group in groups {
-            for fact in &group {
+        let (mut facts, mut tasks) = (Vec::new(), plan().tasks().len());
+        for mut group in groups {
+            for fact in &mut group {
+                fit(&mut fact.event, &mut tasks);
                 log.append(fact);
             }
             facts.extend(group);
             prop_assert_eq!(log.commit().expect("commits"), facts.len() as u64);
         }
         drop(log);
-        prop_assert_eq!(open(&folder.journal()).read("run").expect("a run").facts, facts);
+        let stored = open(&folder.journal()).read("run").expect("a run");
+        prop_assert_eq!(stored.facts, facts);
+        prop_assert_eq!(stored.plan.tasks().len(), tasks);
+        prop_assert_eq!(open(&folder.journal()).runs().expect("runs")[0].tasks, tasks as u64);
     }
 }

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use parallel_agents::core::fact::{Event, Fact};
+use parallel_agents::core::fact::{Event, Fact, Status};
 use parallel_agents::core::plan::Plan;
 use parallel_agents::journal::{Journal, JournalError};
 
-use crate::world::{Folder, append_all, create_with, fact, open};
+use crate::world::{Folder, added_tasks, append_all, create, create_with, fact, open};
 
 /// A page of the log with its header.
 const FRAME: usize = 4_096 + 24;
@@ -88,6 +88,33 @@ fn a_log_that_is_cut_anywhere_keeps_every_commit_before_the_cut() {
         drop(run);
         assert_eq!(surviving(&folder)[..facts.len()], facts);
     }
+}
+
+#[test]
+fn a_log_that_is_cut_anywhere_holds_added_tasks_with_their_fact_or_neither() {
+    let written = Folder::new();
+    let log_path = written.path().join("runs.db-wal");
+    drop(create(&written.journal(), "run").expect("a run"));
+    let (_, mut log) = open(&written.journal()).resume("run").expect("a run");
+    let before = fs::read(&log_path).expect("a log").len();
+    log.append(&fact(1, Event::TasksAdded { first: 4, tasks: added_tasks().into() }));
+    log.append(&fact(2, Event::TaskReopened { task_index: 5, was: Status::Skipped, answer: None }));
+    log.commit().expect("commits");
+    let (main, wal) = (fs::read(written.journal()).expect("a file"), fs::read(&log_path).expect("a log"));
+    let folder = quick_folder();
+    let mut seen = Vec::new();
+    let last = wal.len() - 2 * FRAME;
+    for cut in (before..last).step_by(61).chain(last..=wal.len()) {
+        put(&folder, &main, Some(&wal[..cut]));
+        let mut journal = open(&folder.journal());
+        let stored = journal.read("run").expect("a run");
+        seen.push((stored.facts.len(), stored.plan.tasks().len()));
+        if cut % 64 == 0 {
+            assert_eq!(journal.runs().expect("runs")[0].tasks, seen[seen.len() - 1].1 as u64, "cut at byte {cut}");
+        }
+    }
+    seen.dedup();
+    assert_eq!(seen, [(0, 4), (2, 6)]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use parallel_agents::core::failure::FailureKind;
 use parallel_agents::core::hierarchy::{ModelHierarchy, Tier};
 use parallel_agents::core::output::{OutputFormat, Schema};
 use parallel_agents::core::plan::{Plan, Task};
+use parallel_agents::core::strategy::Word;
 use parallel_agents::core::time::Time;
 use parallel_agents::core::usage::{Price, Tokens};
 use parallel_agents::journal::{Durability, Journal, JournalError, NewRun, RunLog};
@@ -85,6 +86,23 @@ pub fn options() -> Value {
     json!({"max_concurrent": 7, "rehearsal": {"seed": 3, "speed": 0.1}})
 }
 
+/// [`plan`] with what [`every_fact`] adds to it.
+pub fn grown_plan() -> Plan {
+    let mut plan = plan();
+    plan.grow(4, &added_tasks());
+    plan
+}
+
+/// Two tasks that build on those of [`plan`] and on each other.
+pub fn added_tasks() -> Vec<Task> {
+    let plan = plan();
+    let [one, _, three, _] = plan.tasks() else { panic!("four tasks") };
+    vec![
+        Task { id: "one/review-1".into(), dependencies: vec!["one".into()], ..three.clone() },
+        Task { id: "one/refine-2".into(), dependencies: vec!["one/review-1".into(), "one".into()], ..one.clone() },
+    ]
+}
+
 /// Four tasks that use everything a task has.
 pub fn plan() -> Plan {
     let instructions: Arc<str> = "You review code. ".repeat(100).into();
@@ -128,8 +146,35 @@ pub fn fact(at: u64, event: Event) -> Fact {
 
 pub const ATTEMPT: AttemptRef = AttemptRef { task_index: 0, start_no: 1 };
 
-/// Every kind of fact, with every way to fill it.
+/// Every kind of fact, with every way to fill it: those of format 1, then those that format 2 added.
 pub fn every_event() -> Vec<Event> {
+    let long = "A long subject. ".repeat(50);
+    let word = |word| Event::WordGiven { word };
+    let mut events = events_of_format_1();
+    let end = events.pop();
+    events.extend([
+        Event::AttemptStopping { attempt: ATTEMPT, why: StopReason::Unneeded },
+        Event::TasksAdded { first: 4, tasks: added_tasks().into() },
+        Event::TaskEnded { task_index: 5, end: End::Failed { reason: "no".into(), raw: None } },
+        Event::TasksAdded { first: 6, tasks: [].into() },
+        Event::ApprovalAsked { subject: json!({"plan": [1, 0.1, null], "why": "`x`"}).into() },
+        Event::ApprovalAsked { subject: json!(long).into() },
+        word(Word::Approval { approved: true, reason: "".into() }),
+        word(Word::Approval { approved: false, reason: long.as_str().into() }),
+        word(Word::Budget { complaint: None }),
+        word(Word::Budget { complaint: Some("too dear".into()) }),
+        word(Word::Mark { task: "one/review-1".into(), mark: json!(8.5) }),
+        word(Word::Mark { task: "one".into(), mark: json!({"b": [long], "a": null}) }),
+        word(Word::Mark { task: "one".into(), mark: Value::Null }),
+        Event::OutcomeReached { outcome: json!({"score": 8.5, "best": "one"}).into() },
+        Event::OutcomeReached { outcome: Value::Null.into() },
+    ]);
+    events.extend(end);
+    events
+}
+
+/// Every kind of fact of format 1, as its golden file has them.
+pub fn events_of_format_1() -> Vec<Event> {
     let attempt = AttemptRef { task_index: 2, start_no: 4 };
     let session = || Session { key: "agent:main:subagent:1".into(), run_id: "run-1".into() };
     let long: Arc<str> = "A long answer. ".repeat(50).into();
@@ -211,8 +256,9 @@ pub fn every_event() -> Vec<Event> {
         Event::SessionDeleted { attempt },
         Event::SessionLeft { attempt, session: session(), reason: "`cleanup` is `keep`".into() },
     ];
-    events.extend(STOPS.map(|why| Event::AttemptStopping { attempt: ATTEMPT, why }));
-    events.extend(STOPS.map(|why| Event::Cancelled { why, reason: "in words".into() }));
+    let stops = STOPS.into_iter().filter(|why| *why != StopReason::Unneeded);
+    events.extend(stops.clone().map(|why| Event::AttemptStopping { attempt: ATTEMPT, why }));
+    events.extend(stops.map(|why| Event::Cancelled { why, reason: "in words".into() }));
     events.extend(FAILURES.map(|kind| ended(Outcome::Failed { kind, reason: "it broke".into() }, Some(""))));
     events.extend(Cap::ALL.map(|cap| Event::BudgetReached {
         task_index: 1,
@@ -241,10 +287,21 @@ pub const FAILURES: [FailureKind; 9] = [
     FailureKind::Stopped,
 ];
 
-pub const STOPS: [StopReason; 5] =
-    [StopReason::Idle, StopReason::Timeout, StopReason::TaskDeadline, StopReason::RunDeadline, StopReason::Cancel];
+pub const STOPS: [StopReason; 6] = [
+    StopReason::Idle,
+    StopReason::Timeout,
+    StopReason::TaskDeadline,
+    StopReason::Unneeded,
+    StopReason::RunDeadline,
+    StopReason::Cancel,
+];
 
 /// [`every_event`], a second apart.
 pub fn every_fact() -> Vec<Fact> {
-    (2..).map(|second| second * 1_000).zip(every_event()).map(|(at, event)| fact(at, event)).collect()
+    apart(every_event())
+}
+
+/// These, a second apart.
+pub fn apart(events: Vec<Event>) -> Vec<Fact> {
+    (2..).map(|second| second * 1_000).zip(events).map(|(at, event)| fact(at, event)).collect()
 }

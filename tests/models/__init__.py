@@ -54,7 +54,7 @@ def answer(prompt: str, steers: Mapping[str, str] | None = None) -> str | None:
     reading, steers = read(prompt), steers or {}
     if (reply := _BY_ROLE.get(reading.role)) is not None:
         return reply(reading, steers)
-    if "work" in steers:
-        return works.write(reading, steers)
-    is_review = any(isinstance(shape, dict) and "overall_score" in shape for shape in reading.shapes)
-    return designs.review(reading, steers) if is_review else None
+    # A reviewer is told the task of who wrote what it reviews, tokens included.
+    if any(isinstance(shape, dict) and "overall_score" in shape for shape in reading.shapes):
+        return designs.review(reading, steers)
+    return works.write(reading, steers) if "work" in steers else None

@@ -17,7 +17,7 @@ from . import child
 TESTS = Path(__file__).parents[1]
 
 # Prints each result as it comes. What `Orchestrator` is made with stands on the command line. In place of tasks there
-# may be the name of a run that is to go on.
+# may be the name of a run that is to go on, or what is to be refined.
 PROGRAM = """
 import json, sys
 from parallel_agents import Budget, CircuitBreaker, Orchestrator, Rehearsal, RetryPolicy
@@ -35,6 +35,8 @@ def tell(result):
 tasks = json.loads(tasks)
 if isinstance(tasks, str):
     Orchestrator.resume(tasks, journal, callback=tell, **options)
+elif isinstance(tasks, dict):
+    Orchestrator(journal=journal, **options).run_iterative_refinement(**tasks, callback=tell)
 else:
     Orchestrator(journal=journal, **options).run_parallel(tasks, callback=tell)
 """
@@ -64,7 +66,7 @@ def only_run(journal: Path) -> dict[str, Any]:
 
 
 def command(
-    journal: Path, tasks: list[Any] | str, options: str = "{}", address: str = "", kind: str = "sync"
+    journal: Path, tasks: list[Any] | dict[str, Any] | str, options: str = "{}", address: str = "", kind: str = "sync"
 ) -> list[str]:
     """What runs `tasks`, or goes on with the run of that name, in another process."""
     return [sys.executable, "-c", PROGRAM, str(TESTS), address, kind, str(journal), options, json.dumps(tasks)]
@@ -108,7 +110,7 @@ class Killer:
 def killed_run(
     standin: StandIn,
     journal: Path,
-    tasks: list[Any] | str,
+    tasks: list[Any] | dict[str, Any] | str,
     killer: Killer,
     *,
     options: str = "{}",

@@ -82,8 +82,8 @@ def test_the_report_stands_on_standard_output_alone() -> None:
 def test_all_of_it_is_printed_as_json() -> None:
     done = orchestrate("--no-journal", "--json", "--tasks-max", "2", "--replans-max", "0")
     document = json.loads(done.stdout)
-    assert document["orchestration"]["status"] == "completed"
-    assert [row["task_id"] for row in document["orchestration"]["plan"]] == ["facts", "outline"]
+    assert document["outcome"]["status"] == "completed"
+    assert [row["task_id"] for row in document["outcome"]["plan"]] == ["facts", "outline"]
     assert [row["task_id"] for row in document["results"]] == ["plan-1", "step/facts", "step/outline", "report"]
     assert document["summary"]["tasks"]["completed"] == 4
 
@@ -151,7 +151,7 @@ class TestApproval:
             assert "  check (code_reviewer, after facts, outline)" in terminal.until(QUESTION)
             terminal.type("y\n")
             code, output = terminal.ends()
-        assert (code, json.loads(output)["orchestration"]["status"]) == (0, "completed")
+        assert (code, json.loads(output)["outcome"]["status"]) == (0, "completed")
         again = child.run(child.COMMAND, "resume", row["run_id"])
         assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "| check | code_reviewer | 1 | completed |  |")
 

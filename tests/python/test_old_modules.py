@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import json
 import threading
@@ -20,8 +19,6 @@ from parallel_agents import (
     OptionError,
     Orchestrator,
     PlanError,
-    Refinement,
-    Rehearsal,
     ai_orchestrator,
 )
 from parallel_agents.ai_orchestrator import (
@@ -265,151 +262,3 @@ def test_the_demonstration_is_a_rehearsal_without_a_runtime_and_says_so(capsys: 
     assert "[rehearsal, no AI]" in printed
     assert "5 of 5 completed" in printed
     assert create_content_team("x")[0].agent_type.removeprefix("content_writer_") in printed
-
-
-class Reviewer:
-    """Stands for the runtime: plays agents that design, refine and review, and keeps what they were told.
-
-    Each agent's reviews come in the order of its `scores`; a text instead of a score is the error of a failed review.
-    """
-
-    def __init__(self, **scores: list[Any]) -> None:
-        self.scores = scores
-        self.runs: list[list[AgentTask]] = []
-        self.versions: dict[str, int] = {}
-
-    def run_parallel(self, tasks: list[AgentTask]) -> dict[str, AgentResult]:
-        self.runs.append(copy.deepcopy(tasks))
-        return {task.task_id: self.result(task) for task in tasks}
-
-    def result(self, task: AgentTask) -> AgentResult:
-        name = task.input_data["name"]
-        output: dict[str, Any]
-        if task.agent_type == "agent_design_reviewer":
-            score = self.scores[name].pop(0)
-            if isinstance(score, str):
-                status = AgentStatus.CANCELLED if score == "cancelled" else AgentStatus.FAILED
-                return AgentResult(task.task_id, task.agent_type, status, error=score, metadata={"cost": None})
-            output = {"overall_score": score, "overall_grade": "X", "recommendations": ["be brief"]}
-        else:
-            version = self.versions[name] = self.versions.get(name, 0) + 1
-            output = {"agent_name": name, "version": f"{version}.0.0"}
-            if task.agent_type == "agent_refiner":
-                output["changes"] = [f"change {version}"]
-        return AgentResult(task.task_id, task.agent_type, AgentStatus.COMPLETED, output, metadata={"cost": 0.25})
-
-    def told(self, kind: str) -> list[AgentTask]:
-        return [task for run in self.runs for task in run if task.agent_type == kind]
-
-
-def refined(reviewer: Reviewer, agents: Any, *arguments: Any, **bounds: Any) -> dict[str, Refinement]:
-    orchestrator = rehearsing()
-    orchestrator.run_parallel = reviewer.run_parallel  # type: ignore[method-assign, assignment]
-    return orchestrator.run_iterative_refinement(agents, *arguments, **bounds)
-
-
-class TestRefinement:
-    def test_goes_on_until_the_target(self) -> None:
-        reviewer = Reviewer(a=[6, 7.5, 8.5])
-        (a,) = refined(reviewer, [{"name": "a", "purpose": "sorts mail"}]).values()
-        assert (a.score, a.target, a.reached, a.stopped_because, a.error) == (8.5, 8.5, True, "target", None)
-        assert a.design == {"agent_name": "a", "version": "3.0.0"}
-        assert [each.score for each in a.rounds] == [6, 7.5, 8.5]
-        assert [each.changes for each in a.rounds] == [[], ["change 2"], ["change 3"]]
-        assert [each.cost for each in a.rounds] == [0.5, 0.5, 0.5]
-        assert a.cost == 1.5
-
-    def test_entries_as_the_old_guide_writes_them_are_enough(self) -> None:
-        entries = [{"name": "a", "current_score": 7.9, "target": 8.5}, {"name": "b", "current_score": 9, "target": 8.5}]
-        reviewer = Reviewer(a=[8.7])
-        results = refined(reviewer, entries)
-        assert results["a"].reached
-        assert (results["b"].reached, results["b"].score, results["b"].rounds) == (True, 9, [])
-        assert [task.input_data["name"] for run in reviewer.runs for task in run] == ["a", "a"]
-
-    def test_starts_from_a_design_that_is_given(self) -> None:
-        reviewer = Reviewer(a=[8, 9])
-        (a,) = refined(reviewer, [{"name": "a", "design": {"system_prompt": "Sort."}}]).values()
-        assert [[task.agent_type for task in run] for run in reviewer.runs] == [
-            ["agent_design_reviewer"],
-            ["agent_refiner", "agent_design_reviewer"],
-        ]
-        assert reviewer.runs[0][0].input_data["design"] == {"system_prompt": "Sort."}
-        assert reviewer.runs[1][0].input_data["design"] == {"system_prompt": "Sort."}
-        assert a.reached
-
-    def test_all_agents_of_a_round_share_one_run(self) -> None:
-        reviewer = Reviewer(a=[6, 9], b=[9], c=[6, 7, 9])
-        results = refined(reviewer, [{"name": name} for name in "abc"])
-        assert [len(run) for run in reviewer.runs] == [6, 4, 2]
-        assert list(results) == ["a", "b", "c"]
-        assert all(each.reached for each in results.values())
-
-    @pytest.mark.parametrize(("second", "why"), [(6.0, "plateau"), (6.05, "plateau"), (5.0, "regression")])
-    def test_stops_where_nothing_is_gained_and_keeps_the_best_version(self, second: float, why: str) -> None:
-        (a,) = refined(Reviewer(a=[6.0, second]), [{"name": "a"}]).values()
-        assert (a.stopped_because, a.reached, len(a.rounds)) == (why, False, 2)
-        assert a.score == max(6.0, second)
-        assert a.design["version"] == ("2.0.0" if second > 6 else "1.0.0")
-
-    @pytest.mark.parametrize("iterations_max", [0, 1, 3])
-    def test_improves_so_often_at_the_most(self, iterations_max: int) -> None:
-        reviewer = Reviewer(a=[1, 2, 3, 4, 5, 6])
-        (a,) = refined(reviewer, [{"name": "a"}], iterations_max=iterations_max).values()
-        assert (a.stopped_because, a.score) == ("iterations_max", 1 + iterations_max)
-        assert len(reviewer.told("agent_refiner")) == iterations_max
-
-    def test_a_reviewer_knows_neither_the_target_nor_earlier_scores(self) -> None:
-        reviewer = Reviewer(a=[6.25, 7.25, 9.75])
-        refined(reviewer, [{"name": "a", "purpose": "sorts", "current_score": 5.25, "target": 9.5}])
-        for task in [*reviewer.told("agent_design_reviewer"), *reviewer.told("agent_refiner")]:
-            told = json.dumps(task.to_dict() | {"task_id": "", "dependencies": []})
-            assert not [score for score in ("6.25", "7.25", "5.25", "9.5", "target", "overall_") if score in told]
-        assert "be brief" in json.dumps(reviewer.told("agent_refiner")[0].input_data)
-
-    def test_a_failure_ends_one_refinement_and_keeps_its_best_version(self) -> None:
-        entries = [{"name": "a"}, {"name": "b", "current_score": 7}, {"name": "c"}]
-        results = refined(Reviewer(a=[6, "no answer"], b=["no answer"], c=[6, 9]), entries)
-        assert (results["a"].stopped_because, results["a"].score, results["a"].error) == ("failed", 6, "no answer")
-        assert results["a"].design["version"] == "1.0.0"
-        assert [each.score for each in results["a"].rounds] == [6, None]
-        assert (results["b"].score, results["b"].design["version"]) == (None, "1.0.0")
-        assert results["a"].cost is None
-        assert results["c"].reached
-
-    def test_a_cancelled_run_is_no_failure(self) -> None:
-        (a,) = refined(Reviewer(a=["cancelled"]), [{"name": "a"}]).values()
-        assert (a.stopped_because, a.error) == ("cancelled", "cancelled")
-
-    def test_without_a_runtime_it_fails_without_an_exception(self) -> None:
-        (a,) = RealAIParallelOrchestrator().run_iterative_refinement([{"name": "a"}]).values()
-        assert (a.design, a.score, a.stopped_because) == (None, None, "failed")
-        assert "openclaw gateway" in str(a.error)
-
-    def test_of_real_prompts_is_rehearsed_to_its_end(self) -> None:
-        results = rehearsing(rehearsal=Rehearsal(seed=4)).run_iterative_refinement([{"name": "a"}, {"name": "b"}], 9)
-        assert [each.stopped_because for each in results.values()] == ["plateau"] * 2
-        assert "changes" not in results["a"].design
-        assert results["a"].cost is not None
-        assert results["a"].cost > 0
-
-    @pytest.mark.parametrize(
-        ("agents", "bounds", "said"),
-        [
-            ([{"purpose": "b"}], {}, r"agents\[0\].*name"),
-            ([{"name": "a"}, {"name": "a"}], {}, r"agents\[1\].*`a`"),
-            ([{"name": "a", "target": 85}], {}, "target.*85"),
-            ([{"name": "a", "current_score": "good"}], {}, "current_score.*good"),
-            ([{"name": "a", "targte": 9}], {}, "targte"),
-            (["a"], {}, r"agents\[0\].*str"),
-            ("ab", {}, "list"),
-            ({"name": "a"}, {}, "list"),
-            ([{"name": "a"}], {"iterations_max": -1}, "iterations_max.*-1"),
-            ([{"name": "a"}], {"target": True}, "target"),
-        ],
-    )
-    def test_bad_input_is_refused_before_anything_is_spent(self, agents: Any, bounds: Any, said: str) -> None:
-        reviewer = Reviewer(a=[9])
-        with pytest.raises(PlanError, match=said):
-            refined(reviewer, agents, **bounds)
-        assert reviewer.runs == []

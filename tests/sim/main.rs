@@ -24,6 +24,7 @@ mod scenarios;
 mod scene;
 mod simulation;
 mod steered;
+mod steering;
 mod truth;
 mod world;
 
@@ -96,9 +97,12 @@ fn assert_everything_was_reached(counts: &BTreeMap<String, usize>) {
 }
 
 /// What the seeds must reach.
-const REACHED: [&str; 47] = [
+const REACHED: [&str; 56] = [
     "an adopted attempt completed",
     "an adopted attempt did not complete",
+    "approval asked",
+    "approved: false",
+    "approved: true",
     "attempt ended: Cancelled",
     "attempt ended: Completed",
     "attempt ended: NeedsInput",
@@ -117,8 +121,11 @@ const REACHED: [&str; 47] = [
     "attempt stopping: RunDeadline",
     "attempt stopping: TaskDeadline",
     "attempt stopping: Timeout",
+    "attempt stopping: Unneeded",
     "breaker opened",
     "breaker opened for good",
+    "budget bears: false",
+    "budget bears: true",
     "budget reached: attempts",
     "budget reached: price",
     "budget reached: seconds",
@@ -126,6 +133,8 @@ const REACHED: [&str; 47] = [
     "budget reached: usd",
     "cancelled",
     "limit raised",
+    "marked",
+    "outcome reached",
     "run deadline",
     "run resumed",
     "session deleted",
@@ -144,6 +153,7 @@ const REACHED: [&str; 47] = [
     "task reopened: skipped",
     "task skipped",
     "task timeout",
+    "tasks added",
 ];
 
 /// Plays one seed, some of them twice; tells what broke.

@@ -19,6 +19,7 @@ use parallel_agents::core::usage::Price;
 use serde_json::json;
 
 use crate::endings::FAILURES;
+use crate::steering::Steering;
 
 /// When every run begins. Far from zero, so that a lost origin shows.
 pub const BEGIN: Time = Time::from_millis(1_700_000_000_000);
@@ -40,6 +41,12 @@ pub struct Scene {
     pub journal_lost: Option<Time>,
     /// How often the run is opened again once it is over.
     pub reopenings: u32,
+    /// What steers it, if anything does.
+    pub steering: Option<Steering>,
+    /// How likely it is that somebody gives the word that is waited for.
+    pub answering: f64,
+    /// When somebody says what nobody waits for.
+    pub strays: Vec<Time>,
 }
 
 /// How likely each trouble is.
@@ -123,7 +130,24 @@ impl Scene {
         let death = [0.005, 0.05, 0.3][random.usize(0..3)];
         let journal_lost = (settings.journaled && random.u8(0..4) == 0).then(|| soon(&mut random));
         let reopenings = if settings.journaled { [0, 0, 1, 2][random.usize(0..4)] } else { 0 };
-        Self { seed, plan, settings, temper, child_limits, cancels, deaths_max, death, journal_lost, reopenings }
+        let steering = Steering::random(&mut random, plan.tasks().len());
+        let answering = [0.5, 1.0, 1.0][random.usize(0..3)];
+        let strays = if random.u8(0..4) == 0 { (0..3).map(|_| soon(&mut random)).collect() } else { Vec::new() };
+        Self {
+            seed,
+            plan,
+            settings,
+            temper,
+            child_limits,
+            cancels,
+            deaths_max,
+            death,
+            journal_lost,
+            reopenings,
+            steering,
+            answering,
+            strays,
+        }
     }
 
     /// How many agents the runtime bears at `now`.

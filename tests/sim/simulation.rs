@@ -10,9 +10,10 @@ use parallel_agents::core::action::AttemptRef;
 use parallel_agents::core::fact::{End, Event, Fact, Outcome, StopReason};
 use parallel_agents::core::failure::FailureKind;
 use parallel_agents::core::run::{Reopening, RunMachine};
+use parallel_agents::core::strategy::Word;
 use parallel_agents::core::time::Time;
 
-use super::book::{Book, Input, Moment, address};
+use super::book::{Book, Input, Moment, TaskPage, address};
 use super::invariants::{self, Heard, Invariant, View};
 use super::scene::{BEGIN, Scene, span};
 use super::truth::{Truth, truth};
@@ -46,11 +47,12 @@ pub struct Summary {
 
 /// Plays the scene to its end, under all invariants or one.
 pub fn play(scene: &Scene, only: Option<&str>) -> Result<Summary, Breach> {
-    let machine = RunMachine::new(scene.plan.clone(), scene.settings.clone(), scene.seed, BEGIN);
+    let (strategy, log) = scene.steering.as_ref().map(|steering| steering.begin(&scene.plan)).unzip();
+    let machine = RunMachine::steered(scene.plan.clone(), scene.settings.clone(), strategy, scene.seed, BEGIN);
     let mut simulation = Simulation {
         machine,
         scene,
-        book: Book::new(scene),
+        book: Book::new(scene, log),
         world: World::new(scene),
         random: Rng::with_seed(scene.seed ^ 0x7469_6d65),
         persist_at: None,
@@ -58,6 +60,8 @@ pub fn play(scene: &Scene, only: Option<&str>) -> Result<Summary, Breach> {
         reopened: 0,
         journal_lost: scene.journal_lost,
         cancels: scene.cancels.clone(),
+        strays: scene.strays.clone(),
+        word_at: None,
         invariants: invariants::ALL.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect(),
         summary: Summary::default(),
     };
@@ -79,6 +83,10 @@ struct Simulation<'scene> {
     journal_lost: Option<Time>,
     /// Cancels to come, in order.
     cancels: Vec<Time>,
+    /// Words to come that may not be waited for.
+    strays: Vec<Time>,
+    /// When somebody gives the word that is waited for, if anybody does.
+    word_at: Option<Option<Time>>,
     invariants: Vec<&'static (&'static str, Invariant)>,
     summary: Summary,
 }
@@ -89,6 +97,8 @@ enum Next {
     JournalLost,
     Cancel,
     Persist,
+    Word,
+    Stray,
     World,
     Time,
 }
@@ -137,6 +147,16 @@ impl Simulation<'_> {
                     let through = self.random.u64(self.book.facts_durable + 1..=self.book.facts_made);
                     self.step(&Input::Persisted(through))?;
                 }
+                Next::Word => {
+                    self.word_at = None;
+                    let word = self.word();
+                    self.step(&Input::Word(word))?;
+                }
+                Next::Stray => {
+                    self.strays.remove(0);
+                    let word = self.any_word();
+                    self.step(&Input::Word(word))?;
+                }
                 Next::World => {
                     if let Some(letter) = self.world.advance() {
                         self.deliver(letter)?;
@@ -152,12 +172,21 @@ impl Simulation<'_> {
         if self.persist_at.is_none() && !self.book.is_durable() {
             self.persist_at = Some(self.book.now + span(&mut self.random, &[0, 20, 20, 1_000, 20_000]));
         }
+        if !self.book.awaits_word() {
+            self.word_at = None;
+        } else if self.word_at.is_none() {
+            let comes = self.random.f64() < self.scene.answering;
+            let at = self.book.now + span(&mut self.random, &[0, 1_000, 60_000]);
+            self.word_at = Some(comes.then_some(at));
+        }
         let oversleeps = self.random.f64() < self.scene.temper.oversleeping;
         let late = if oversleeps { span(&mut self.random, &[2, 2_000]) } else { Duration::ZERO };
         let candidates = [
             self.journal_lost.map(|time| (time, Next::JournalLost)),
             self.cancels.first().map(|time| (*time, Next::Cancel)),
             self.persist_at.map(|time| (time, Next::Persist)),
+            self.word_at.flatten().map(|time| (time, Next::Word)),
+            self.strays.first().map(|time| (*time, Next::Stray)),
             self.world.next_time().map(|time| (time, Next::World)),
             self.machine.next_deadline().map(|time| (time + late, Next::Time)),
         ];
@@ -174,9 +203,18 @@ impl Simulation<'_> {
             self.world.advance();
         }
         self.world.bury();
-        self.book = self.book.reborn(&self.summary.facts, now);
-        let (plan, settings) = (self.scene.plan.clone(), self.scene.settings.clone());
-        self.machine = RunMachine::restore(plan, settings, self.summary.facts.clone(), reopening, self.scene.seed, now);
+        let (strategy, log) = self.scene.steering.as_ref().map(|steering| steering.begin(&self.scene.plan)).unzip();
+        let mut plan = self.scene.plan.clone();
+        for fact in &self.summary.facts {
+            if let Event::TasksAdded { first, tasks } = &fact.event {
+                plan.grow(*first, tasks);
+            }
+        }
+        let (facts, settings) = (self.summary.facts.clone(), self.scene.settings.clone());
+        let how = (reopening, None);
+        self.machine = RunMachine::restore_steered(plan, settings, strategy, facts, how, self.scene.seed, now);
+        self.book = self.book.reborn(&self.summary.facts, log, now);
+        self.word_at = None;
         self.step(&Input::Restart)
     }
 
@@ -221,7 +259,33 @@ impl Simulation<'_> {
             }
         }
         self.step(&Input::Time)?;
+        let word = self.any_word();
+        self.step(&Input::Word(word))?;
         self.step(&Input::Cancel)
+    }
+
+    /// What is waited for.
+    fn word(&mut self) -> Word {
+        let is_asked = self.book.steered.as_ref().is_some_and(|steered| steered.asked);
+        let is_marked = self.book.steered.as_ref().is_some_and(|steered| steered.waits);
+        if is_asked && (!is_marked || self.random.bool()) {
+            return Word::Approval { approved: self.random.u8(0..4) > 0, reason: "so it is".into() };
+        }
+        let completed = |page: &&TaskPage| matches!(page.end, Some(End::Completed { .. }));
+        let count = self.book.tasks.iter().filter(completed).count().max(1);
+        let nth = self.random.usize(0..count);
+        let found = self.book.tasks.iter().enumerate().filter(|(_, page)| completed(page)).nth(nth);
+        let task = found.map_or("nobody's".into(), |(index, _)| self.book.plan().tasks()[index].id.clone());
+        Word::Mark { task, mark: self.random.u8(0..3).into() }
+    }
+
+    /// What may not be waited for.
+    fn any_word(&mut self) -> Word {
+        match self.random.u8(0..3) {
+            0 => Word::Approval { approved: true, reason: "".into() },
+            1 => Word::Budget { complaint: None },
+            _ => Word::Mark { task: "task_0".into(), mark: 1.into() },
+        }
     }
 
     fn step(&mut self, input: &Input) -> Result<(), Breach> {
@@ -235,6 +299,7 @@ impl Simulation<'_> {
             | Input::Time
             | Input::Cancel
             | Input::JournalLost
+            | Input::Word(_)
             | Input::Persisted(_) => Heard::InTime,
         };
         let now = self.book.now;
@@ -245,6 +310,7 @@ impl Simulation<'_> {
             Input::JournalLost => self.machine.handle_journal_lost("the disk is full", now),
             Input::Cancel => self.machine.handle_cancel("somebody cancelled", now),
             Input::Persisted(through) => self.machine.handle_persisted(*through),
+            Input::Word(word) => self.machine.handle_word(word, now),
             Input::Letter(letter) => self.machine.handle_report(letter.report.clone(), now),
         }
         while let Some(fact) = self.machine.poll_fact() {
@@ -253,7 +319,7 @@ impl Simulation<'_> {
         }
         while let Some(action) = self.machine.poll_action() {
             self.show(&Moment::Action(&action), heard, input)?;
-            self.world.begin(action, now);
+            self.world.begin(action, self.book.plan(), now);
         }
         self.show(&Moment::Settled(input), heard, input)
     }
@@ -319,16 +385,18 @@ pub fn census(facts: &[Fact], counts: &mut BTreeMap<String, usize>) {
             Event::Cancelled { why: StopReason::Cancel, .. } => "cancelled".to_owned(),
             Event::Cancelled { .. } => "run deadline".to_owned(),
             Event::RunResumed { .. } => "run resumed".to_owned(),
+            Event::TasksAdded { .. } => "tasks added".to_owned(),
+            Event::ApprovalAsked { .. } => "approval asked".to_owned(),
+            Event::WordGiven { word: Word::Approval { approved, .. } } => format!("approved: {approved}"),
+            Event::WordGiven { word: Word::Budget { complaint } } => format!("budget bears: {}", complaint.is_none()),
+            Event::WordGiven { word: Word::Mark { .. } } => "marked".to_owned(),
+            Event::OutcomeReached { .. } => "outcome reached".to_owned(),
             Event::RunStarted { .. }
             | Event::AttemptPlanned { .. }
             | Event::AttemptAccepted { .. }
             | Event::AttemptStarted { .. }
             | Event::RetryPlanned { .. }
             | Event::RuntimeMet { .. }
-            | Event::TasksAdded { .. }
-            | Event::ApprovalAsked { .. }
-            | Event::WordGiven { .. }
-            | Event::OutcomeReached { .. }
             | Event::RunEnded => continue,
         };
         *counts.entry(name).or_default() += 1;

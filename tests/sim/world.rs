@@ -11,6 +11,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use parallel_agents::core::action::{Action, Adoption, AttemptRef, Report, Session, SpawnOrder};
 use parallel_agents::core::failure::{Ending, FailureKind};
+use parallel_agents::core::plan::{Plan, Task};
 use parallel_agents::core::time::Time;
 use parallel_agents::core::usage::{Tokens, Usage};
 
@@ -35,6 +36,7 @@ pub struct Agent {
     /// Since when it works.
     works: Option<Time>,
     order: SpawnOrder,
+    task: Task,
     /// How it will end, or has ended, if nothing comes between.
     sample: Sample,
     /// Whether its own end was sent.
@@ -46,9 +48,9 @@ pub struct Agent {
 }
 
 impl Agent {
-    fn new(order: SpawnOrder, sample: Sample) -> Self {
+    fn new(order: SpawnOrder, task: Task, sample: Sample) -> Self {
         let session = Session { key: format!("session:{}", order.key).into(), run_id: order.key.clone() };
-        Self { session, alive: true, works: None, order, sample, told: false, has_answered: false, exists: true }
+        Self { session, alive: true, works: None, order, task, sample, told: false, has_answered: false, exists: true }
     }
 
     /// The order that it was started with.
@@ -130,10 +132,16 @@ impl<'scene> World<'scene> {
     }
 
     /// Begins to carry out an action.
-    pub fn begin(&mut self, action: Action, now: Time) {
+    pub fn begin(&mut self, action: Action, plan: &Plan, now: Time) {
         match action {
-            Action::Spawn(order) => self.spawn(order, now),
-            Action::Adopt(adoption) => self.adopt(adoption, now),
+            Action::Spawn(order) => {
+                let task = &plan.tasks()[order.attempt.task_index];
+                self.spawn(order, task, now);
+            }
+            Action::Adopt(adoption) => {
+                let task = &plan.tasks()[adoption.order.attempt.task_index];
+                self.adopt(adoption, task, now);
+            }
             Action::Look(attempt) => self.look(attempt, now),
             Action::Stop(attempt) => self.stop(attempt, now),
             Action::Delete { attempt, .. } => self.delete(attempt, now),
@@ -148,9 +156,8 @@ impl<'scene> World<'scene> {
         chance > 0.0 && self.random.f64() < chance
     }
 
-    fn spawn(&mut self, order: SpawnOrder, now: Time) {
+    fn spawn(&mut self, order: SpawnOrder, task: &Task, now: Time) {
         let attempt = order.attempt;
-        let task = &self.scene.plan.tasks()[attempt.task_index];
         let full = self.alive().count() >= self.scene.child_limit(now);
         let refusal = if full {
             Some(endings::busy(&mut self.random))
@@ -170,7 +177,7 @@ impl<'scene> World<'scene> {
             None => endings::answer(&mut self.random, task, attempt),
         };
         let timeout = order.timeout;
-        let agent = Agent { alive: refusal.is_none(), ..Agent::new(order, sample) };
+        let agent = Agent { alive: refusal.is_none(), ..Agent::new(order, task.clone(), sample) };
         let session = agent.session.clone();
         self.agents.insert(attempt, agent);
         if refusal.is_some() {
@@ -195,12 +202,12 @@ impl<'scene> World<'scene> {
     }
 
     /// Whoever ordered this agent is dead; from now on it is heard of again, if there is one.
-    fn adopt(&mut self, adoption: Adoption, now: Time) {
+    fn adopt(&mut self, adoption: Adoption, task: &Task, now: Time) {
         let attempt = adoption.order.attempt;
         let agent = self.agents.entry(attempt).or_insert_with(|| {
             let ending = Ending::Lost { reason: "it was never started".to_owned() };
             let sample = Sample { ending, meaning: Meaning::Fails(FailureKind::Transient) };
-            Agent { alive: false, told: true, exists: false, ..Agent::new(adoption.order, sample) }
+            Agent { alive: false, told: true, exists: false, ..Agent::new(adoption.order, task.clone(), sample) }
         });
         if !agent.alive {
             return self.tell_own_end_late(attempt, now);
@@ -276,14 +283,14 @@ impl<'scene> World<'scene> {
     }
 
     fn tell_end(&mut self, attempt: AttemptRef, ending: Ending, meaning: Meaning, now: Time) {
-        let task = &self.scene.plan.tasks()[attempt.task_index];
         let (usage, cost) = match meaning {
             Meaning::Busy => (Usage::default(), None),
             _ if !self.agents[&attempt].exists => {
                 (Usage { tokens: Some(Tokens::default()), cost: Some(0.0) }, Some(0.0))
             }
             Meaning::Answer(_) | Meaning::Asks(_) | Meaning::Fails(_) | Meaning::Unstoppable => {
-                endings::usage(&mut self.random, task, &self.agents[&attempt].order)
+                let Agent { task, order, .. } = &self.agents[&attempt];
+                endings::usage(&mut self.random, task, order)
             }
         };
         let model_used = self.random.bool().then(|| self.agents[&attempt].order.model.clone()).flatten();
@@ -323,11 +330,10 @@ impl<'scene> World<'scene> {
             self.schedule(soon, Happening::Obeys(attempt));
             return;
         }
-        let task = &self.scene.plan.tasks()[attempt.task_index];
         match self.random.u8(0..6) {
             0 => {
                 // The answer was on its way already.
-                let sample = endings::answer(&mut self.random, task, attempt);
+                let sample = endings::answer(&mut self.random, &self.agents[&attempt].task, attempt);
                 if let Some(agent) = self.agents.get_mut(&attempt) {
                     agent.sample = sample;
                 }

@@ -12,9 +12,10 @@ use crate::core::failure::{Ending, Refusal};
 use crate::core::join::Join;
 use crate::core::output::OutputFormat;
 use crate::core::plan::{Plan, Task};
-use crate::core::strategy::Word;
+use crate::core::strategy::{Strategy, Word};
 use crate::core::time::Time;
 use crate::core::until::{Spelling, Until};
+use crate::core::usage::Usage;
 
 const BEGIN: Time = Time::from_millis(1_700_000_000_000);
 
@@ -36,9 +37,9 @@ fn plan(tasks: &[(&str, &[&str])]) -> Arc<Plan> {
     Arc::new(Plan::new(tasks.iter().map(task).collect()).expect("a plan"))
 }
 
-fn join(spelling: &Spelling, plan: &Plan) -> Option<Box<Join>> {
+fn join(spelling: &Spelling, plan: &Plan) -> Box<dyn Strategy> {
     let until = Until::new(spelling, plan.tasks().len()).expect("a join");
-    Some(Box::new(Join::new(until, plan)))
+    Box::new(Join::new(until, plan))
 }
 
 struct Scene {
@@ -52,7 +53,7 @@ impl Scene {
     fn new(until: &str, plan: &Arc<Plan>, concurrency_max: usize) -> Self {
         let spelling = Spelling::of(until).expect("a spelling");
         let settings = RunSettings { concurrency_max, journaled: true, ..RunSettings::default() };
-        let strategy = join(&spelling, plan).map(|join| join as _);
+        let strategy = Some(join(&spelling, plan));
         let machine = RunMachine::steered(plan.clone(), settings, strategy, 1, BEGIN);
         let mut scene = Self { machine, facts: Vec::new(), actions: Vec::new(), now: BEGIN };
         scene.poll();
@@ -88,7 +89,7 @@ impl Scene {
 
     fn ended(&mut self, task: &str, ending: Ending) {
         let attempt = self.attempt(task);
-        self.report(Report::Ended { attempt, ending, usage: Default::default(), model_used: None, partial: None });
+        self.report(Report::Ended { attempt, ending, usage: Usage::default(), model_used: None, partial: None });
     }
 
     fn replied(&mut self, task: &str) {
@@ -109,7 +110,7 @@ impl Scene {
                     self.report(Report::Ended {
                         attempt,
                         ending,
-                        usage: Default::default(),
+                        usage: Usage::default(),
                         model_used: None,
                         partial: None,
                     });
@@ -219,7 +220,7 @@ fn a_run_that_died_at_any_moment_comes_to_the_same() {
     assert!(whole.machine.is_finished());
     for through in 0..whole.facts.len() {
         let facts = whole.facts[..through].to_vec();
-        let strategy = join(&Spelling::of("first(2)").expect("a spelling"), &plan).map(|join| join as _);
+        let strategy = Some(join(&Spelling::of("first(2)").expect("a spelling"), &plan));
         let settings = RunSettings { concurrency_max: 3, journaled: true, ..RunSettings::default() };
         let now = whole.now + Duration::from_secs(5);
         let past = facts.iter().cloned();
@@ -257,7 +258,7 @@ fn judged() -> Spelling {
 
 fn judging(plan: &Arc<Plan>) -> Scene {
     let mut scene = Scene::new("any", plan, 3);
-    let strategy = join(&judged(), plan).map(|join| join as _);
+    let strategy = Some(join(&judged(), plan));
     let settings = RunSettings { concurrency_max: 3, journaled: true, ..RunSettings::default() };
     (scene.machine, scene.facts) = (RunMachine::steered(plan.clone(), settings, strategy, 1, BEGIN), Vec::new());
     scene.actions.clear();
@@ -318,7 +319,7 @@ fn marks_that_were_given_need_not_be_given_again() {
     whole.poll();
     whole.replied("b");
     for (first, is_over) in [(json!(8), true), (json!(2), false)] {
-        let strategy = join(&judged(), &plan).map(|join| join as _);
+        let strategy = Some(join(&judged(), &plan));
         let settings = RunSettings { journaled: true, ..RunSettings::default() };
         let past = whole.facts.iter().cloned();
         let machine = RunMachine::restore_steered(plan.clone(), settings, strategy, past, (&[], None), 1, whole.now);

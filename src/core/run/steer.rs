@@ -83,9 +83,11 @@ impl RunMachine {
         self.may_grow() && self.steering.as_ref().is_some_and(goes_on)
     }
 
-    /// Whether a word is all that it waits for.
-    pub fn waits_for_a_word(&self) -> bool {
-        !self.finished && self.unended == 0 && self.may_go_on()
+    /// Whether somebody outside is asked for a word.
+    pub fn awaits_word(&self) -> bool {
+        let is_asked =
+            |steering: &Steering| steering.enough.is_none() && (steering.strategy.waits() || steering.asked.is_some());
+        self.may_grow() && self.steering.as_ref().is_some_and(is_asked)
     }
 
     /// Whether answers of completed tasks may yet be built on by tasks that are not there.
@@ -180,9 +182,7 @@ impl RunMachine {
         if let Some(reason) = enough {
             return self.need_no_more(reason, now);
         }
-        if !add.is_empty() {
-            self.add(&add.into(), now);
-        }
+        self.add(add, now);
         match (ask, &mut self.steering) {
             (Some(Ask::Approval(subject)), Some(steering)) => {
                 steering.asked = Some(subject.clone());
@@ -202,10 +202,15 @@ impl RunMachine {
         self.ledger.complaint(&tasks.iter().map(needed).collect::<Vec<_>>())
     }
 
-    fn add(&mut self, tasks: &Arc<[Task]>, now: Time) {
-        let first = self.records.len();
-        self.fact(now, Event::TasksAdded { first, tasks: tasks.clone() });
-        self.take_up(first, tasks);
+    fn add(&mut self, mut tasks: Vec<Task>, now: Time) {
+        // A file may hold tasks that none of its facts has added.
+        tasks.retain(|task| self.plan.tasks().iter().all(|known| known.id != task.id));
+        if tasks.is_empty() {
+            return;
+        }
+        let (first, tasks) = (self.records.len(), Arc::from(tasks));
+        self.take_up(first, &tasks);
+        self.fact(now, Event::TasksAdded { first, tasks });
         for index in first..self.records.len() {
             self.skip_if_in_vain(index, now);
         }

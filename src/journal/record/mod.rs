@@ -11,6 +11,7 @@ use std::sync::Arc;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 
+mod body;
 mod fact;
 mod task;
 

@@ -1,4 +1,4 @@
-//! Tasks as format 1 writes them: an id, an agent type, and a JSON object with the rest.
+//! Tasks as formats 1 and 2 write them: an id, an agent type, and a JSON object with the rest.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

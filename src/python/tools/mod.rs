@@ -89,7 +89,7 @@ impl ToolRun {
             job.settings.cleanup = Cleanup::Impossible;
         }
         let live = LiveSessions::default();
-        let results = Results::new(job.plan.clone(), TOOLS);
+        let results = Results::new(&job, TOOLS);
         let mut news = VecDeque::new();
         let mut tell = |event| match event {
             // A result of an earlier process.
@@ -479,6 +479,11 @@ impl ToolRun {
     fn mark(&self, task_id: &str, mark: &Bound<'_, PyDict>) -> PyResult<()> {
         self.wish(Wish::Tell(mark_word(task_id, mark)?));
         Ok(())
+    }
+
+    /// Whether its strategy is yet to hear what the result of a task counts as: not, if an earlier process told it.
+    fn wants_mark(&self, task_id: &str) -> bool {
+        self.results.wants_mark(task_id)
     }
 
     /// Sessions that stay behind, once the run is over: `task_id session_key reason`.

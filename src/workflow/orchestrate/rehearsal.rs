@@ -30,10 +30,11 @@ fn plan(run: &Orchestrate) -> Value {
     let request = abridged(&run.brief.request, REQUEST_CHARS);
     let failed: Vec<&Step> = run.steps.iter().filter(|step| step.is_open).collect();
     if !run.steps.is_empty() {
-        return planned(failed.iter().map(|step| substitute(step, &failed, run.plan_no())).collect());
+        let again: Vec<Value> = failed.iter().map(|step| substitute(step, &failed, run.plan_no())).collect();
+        return planned(&again);
     }
     let types = &run.brief.types;
-    let Some(any) = types.keys().next() else { return planned(Vec::new()) };
+    let Some(any) = types.keys().next() else { return planned(&[]) };
     let mut ids: Vec<&str> = Vec::new();
     let mut rows = Vec::new();
     for (id, wanted, what) in PARTS.into_iter().take(run.brief.tasks_max) {
@@ -45,10 +46,10 @@ fn plan(run: &Orchestrate) -> Value {
         }));
         ids.push(id);
     }
-    planned(rows)
+    planned(&rows)
 }
 
-fn planned(tasks: Vec<Value>) -> Value {
+fn planned(tasks: &[Value]) -> Value {
     json!({ "mode": "plan", "tasks": tasks, "rationale": format!("{MARK} what builds on nothing runs at once") })
 }
 

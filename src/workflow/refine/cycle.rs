@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::goal::{Goal, Version};
 use super::judge::{Judgement, Stop, judge, same};
+use super::rehearsal::rehearse;
 use crate::core::fact::End;
 use crate::core::plan::Task;
 use crate::core::strategy::KeptBack;
@@ -73,18 +74,14 @@ impl Loop {
         if self.goal.score.is_some_and(|score| score >= self.goal.bounds.target) {
             return self.stop(Stop::Target);
         }
-        match self.goal.given().cloned() {
-            Some(given) => {
-                let Version { value, .. } = self.goal.version(&given);
-                self.rounds.push(Round { version: Some(value), ..Round::default() });
-                self.review()
-            }
-            None => {
-                self.rounds.push(Round::default());
-                let task = self.goal.create(self.id("create"), &self.maker);
-                self.make(task)
-            }
+        if let Some(given) = self.goal.given().cloned() {
+            let Version { value, .. } = self.goal.version(&given);
+            self.rounds.push(Round { version: Some(value), ..Round::default() });
+            return self.review();
         }
+        self.rounds.push(Round::default());
+        let task = self.goal.create(self.id("create"), &self.maker);
+        self.make(task)
     }
 
     /// Whether a task of that id is one of its own.
@@ -134,11 +131,12 @@ impl Loop {
         };
         let best = self.best_round();
         let version = best.and_then(|round| round.version.as_ref()).or(self.goal.given().filter(|_| best.is_none()));
-        let rounds = self
-            .rounds
-            .iter()
-            .filter(|round| !round.task_ids.is_empty())
-            .map(|round| json!({"task_ids": round.task_ids, "score": round.score, "changes": round.changes}));
+        let rounds = self.rounds.iter().filter_map(|round| {
+            let started = round.task_ids.iter().filter(|id| !self.is_unstarted(id, kept_back));
+            let task_ids: Vec<&Arc<str>> = started.collect();
+            let told = || json!({ "task_ids": task_ids, "score": round.score, "changes": round.changes });
+            (!task_ids.is_empty()).then(told)
+        });
         json!({
             "name": self.goal.name,
             self.goal.output_field(): version,
@@ -155,6 +153,13 @@ impl Loop {
     /// What it refines.
     pub fn goal(&self) -> &Goal {
         &self.goal
+    }
+
+    /// What the agent of one of its tasks answers in a rehearsal: scores rise from round to round, and of three refinements
+    /// side by side one gets worse. `place` is its place among them.
+    pub fn rehearse(&self, task: &Task, place: usize) -> Option<Value> {
+        let step = task.id.strip_prefix(&*self.goal.name)?.strip_prefix('/')?;
+        rehearse(&self.goal, step, task, place)
     }
 
     /// Whether the run ended before it took this task up.
@@ -236,13 +241,11 @@ impl Loop {
     }
 
     fn take_review(&mut self, review: &Value) -> Vec<Task> {
-        match self.goal.score_of(review) {
-            Some(score) => self.settle(score, Some(review)),
-            None => {
-                let reason = format!("the review holds no `{}` from 0 to 10", self.goal.score_field());
-                self.stop(Stop::Failed(reason))
-            }
+        if let Some(score) = self.goal.score_of(review) {
+            return self.settle(score, Some(review));
         }
+        let reason = format!("the review holds no `{}` from 0 to 10", self.goal.score_field());
+        self.stop(Stop::Failed(reason))
     }
 
     /// The latest version has its score.
@@ -268,3 +271,7 @@ impl Loop {
         self.make(task)
     }
 }
+
+#[cfg(test)]
+#[path = "cycle_tests.rs"]
+mod tests;

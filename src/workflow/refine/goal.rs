@@ -18,7 +18,7 @@ const CREATOR: &str = "agent_creator";
 const REVIEWER: &str = "agent_design_reviewer";
 const REFINER: &str = "agent_refiner";
 /// The field of a design review that holds the score.
-const SCORE: &str = "overall_score";
+pub(super) const SCORE: &str = "overall_score";
 /// What an author says of its own changes: no part of a version, and no evidence for its reviewer.
 const CHANGES: &str = "changes";
 /// What a refiner is shown of a design review.
@@ -193,7 +193,7 @@ impl Goal {
     pub(super) fn substance(&self, version: &Value) -> Value {
         let mut substance = version.clone();
         if let (true, Value::Object(fields)) = (self.is_design(), &mut substance) {
-            for field in [CHANGES, "version", "confidence"] {
+            for field in [CHANGES, "version"] {
                 fields.shift_remove(field);
             }
         }
@@ -216,7 +216,7 @@ impl Goal {
     }
 
     /// Whether its versions are designs of agents.
-    fn is_design(&self) -> bool {
+    pub(super) fn is_design(&self) -> bool {
         match &self.work {
             Work::Design(_) => true,
             Work::Task(work) => [CREATOR, REFINER].contains(&work.maker.agent_type.as_str()),
@@ -254,13 +254,9 @@ fn draft(agent_type: &str, task_description: String, input_data: Map<String, Val
 /// small contract of ours.
 fn reviewing(draft: TaskDraft, score: &str, maker: &TaskMaker) -> Result<Task, TaskError> {
     let own = draft.output_schema.is_some();
-    let schema = match &draft.output_schema {
-        Some(schema) => bounded(schema, score),
-        None => {
-            let agent_type = maker.registry().get(&draft.agent_type).ok();
-            agent_type.and_then(|agent_type| bounded(agent_type.schema_source()?, score))
-        }
-    };
+    let agent_type = maker.registry().get(&draft.agent_type).ok();
+    let promised = agent_type.as_ref().and_then(|agent_type| agent_type.schema_source());
+    let schema = draft.output_schema.as_ref().or(promised).and_then(|schema| bounded(schema, score));
     match schema {
         // Its own contract says it better than a bare schema.
         Some(schema) if !own => {

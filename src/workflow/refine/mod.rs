@@ -17,10 +17,13 @@ use crate::core::strategy::{KeptBack, Next, Strategy};
 mod cycle;
 mod goal;
 mod judge;
+mod rehearsal;
+mod spec;
 
 pub use cycle::{Loop, Stopped};
 pub use goal::{DesignWork, Goal, TaskWork, Work};
 pub use judge::{Bounds, Stop};
+pub use spec::{GoalError, goals};
 
 /// Steers a run of refinements.
 #[derive(Debug)]
@@ -56,5 +59,10 @@ impl Strategy for Refinements {
     fn outcome(&self, kept_back: &KeptBack) -> Option<Value> {
         let refinements: Vec<Value> = self.loops.iter().map(|each| each.outcome(kept_back)).collect();
         Some(json!({ "refinements": refinements }))
+    }
+
+    fn rehearse(&self, task: &Task) -> Option<Value> {
+        let place = self.place(&task.id)?;
+        self.loops[place].rehearse(task, place)
     }
 }

@@ -3,6 +3,7 @@
 //! What the world sent is kept apart from what the machine's facts say: most invariants compare the two.
 
 mod circuits;
+mod growth;
 mod pages;
 mod rebirth;
 
@@ -12,19 +13,22 @@ use std::sync::Arc;
 use parallel_agents::core::action::{Action, Adoption, AttemptRef, Report};
 use parallel_agents::core::fact::{Circuit, End, Event, Fact, Outcome, Status, StopReason};
 use parallel_agents::core::failure::Ending;
-use parallel_agents::core::plan::Plan;
+use parallel_agents::core::plan::{Plan, Task};
 use parallel_agents::core::progress::Progress;
 use parallel_agents::core::report::Reporter;
+use parallel_agents::core::strategy::Word;
 use parallel_agents::core::time::Time;
 
 use crate::endings::Meaning;
 use crate::scene::{BEGIN, Scene};
+use crate::steering::Log;
 use crate::truth::{Truth, cost, truth};
 use crate::world::Letter;
 
 use circuits::{Opened, circuits};
 
 pub use circuits::Circuits;
+pub use growth::Steered;
 pub use pages::{AttemptPage, Deletion, Over, Stage, Stopping, TaskPage, Told};
 
 /// What goes into the machine.
@@ -40,6 +44,8 @@ pub enum Input {
     JournalLost,
     Persisted(u64),
     Letter(Box<Letter>),
+    /// Somebody tells the run's strategy something.
+    Word(Word),
 }
 
 /// Something that an invariant looks at, before the book takes it in.
@@ -63,6 +69,10 @@ pub struct Spending {
 /// The book.
 pub struct Book<'scene> {
     pub scene: &'scene Scene,
+    /// With all tasks that were added.
+    plan: Arc<Plan>,
+    /// What is known of its strategy, if it has one.
+    pub steered: Option<Steered>,
     pub now: Time,
     /// When the latest fact was.
     pub fact_at: Time,
@@ -115,23 +125,14 @@ pub struct Book<'scene> {
 }
 
 impl<'scene> Book<'scene> {
-    pub fn new(scene: &'scene Scene) -> Self {
+    /// Of a run whose strategy hears what `log` tells.
+    pub fn new(scene: &'scene Scene, log: Option<Log>) -> Self {
         let tasks = scene.plan.tasks().len();
-        let page = |index: usize| TaskPage {
-            stage: if scene.plan.dependencies(index).is_empty() { Stage::Ready } else { Stage::Blocked },
-            starts: 0,
-            spent: Vec::new(),
-            spent_before: 0,
-            is_retried: false,
-            deadline: None,
-            over_budget: false,
-            replies: Vec::new(),
-            tier: 0,
-            end: None,
-            report: None,
-        };
+        let page = |index: usize| TaskPage::new(scene.plan.dependencies(index).is_empty());
         Self {
             scene,
+            plan: Arc::new(scene.plan.clone()),
+            steered: log.map(Steered::new),
             now: BEGIN,
             fact_at: BEGIN,
             facts_made: 0,
@@ -166,8 +167,8 @@ impl<'scene> Book<'scene> {
         }
     }
 
-    pub fn plan(&self) -> &'scene Plan {
-        &self.scene.plan
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// The page of an attempt that has been planned.
@@ -295,6 +296,12 @@ impl<'scene> Book<'scene> {
                     self.ended_early = Some(StopReason::Cancel);
                 }
             }
+            Input::Word(word) => {
+                let is_due = self.expects(word);
+                if let Some(steered) = &mut self.steered {
+                    steered.word_due = is_due;
+                }
+            }
             Input::Persisted(through) => self.facts_durable = *through,
             Input::Letter(letter) => self.note_letter(letter),
         }
@@ -374,6 +381,7 @@ impl<'scene> Book<'scene> {
     }
 
     fn note_fact(&mut self, fact: &Fact) {
+        self.note_steering(fact);
         self.facts_made += 1;
         self.fact_at = fact.at;
         self.progress.apply(fact);
@@ -404,7 +412,7 @@ impl<'scene> Book<'scene> {
                 self.tasks[attempt.task_index].spent.push(*attempt);
                 self.note_over(*attempt, Some(outcome.clone()));
                 self.note_spending(*attempt, *cost, tokens.map(|tokens| tokens.total));
-                let task = &self.scene.plan.tasks()[attempt.task_index];
+                let task = &self.plan.tasks()[attempt.task_index];
                 let page = &self.attempts[attempt];
                 let is_last = page.tier + 1 == task.hierarchy.tiers().len();
                 self.circuits.ended(attempt.task_index, &page.model, &task.agent_type, outcome, is_last);
@@ -451,9 +459,9 @@ impl<'scene> Book<'scene> {
             Event::BudgetReached { task_index, .. } => self.tasks[*task_index].over_budget = true,
             Event::BreakerOpened { circuit, until } => self.circuits.opened(circuit, *until, self.facts_made),
             Event::TaskReopened { task_index, was, answer } => self.note_reopened(*task_index, *was, answer.as_deref()),
+            Event::TasksAdded { first, tasks } => self.note_added(*first, tasks),
             Event::AttemptStarted { .. }
             | Event::RuntimeMet { .. }
-            | Event::TasksAdded { .. }
             | Event::ApprovalAsked { .. }
             | Event::WordGiven { .. }
             | Event::OutcomeReached { .. } => {}
@@ -467,7 +475,7 @@ impl<'scene> Book<'scene> {
         page.stage = Stage::Live(attempt);
         page.starts += 1;
         page.tier = *tier;
-        if let (None, Some(deadline)) = (page.deadline, self.scene.plan.tasks()[attempt.task_index].deadline) {
+        if let (None, Some(deadline)) = (page.deadline, self.plan.tasks()[attempt.task_index].deadline) {
             page.deadline = Some(fact.at + deadline);
         }
         self.keys.insert(key.clone());
@@ -539,6 +547,19 @@ impl<'scene> Book<'scene> {
         self.circuits = circuits;
     }
 
+    /// Tasks stand behind the others now.
+    fn note_added(&mut self, first: usize, tasks: &[Task]) {
+        Arc::make_mut(&mut self.plan).grow(first, tasks);
+        self.count.tasks += tasks.len();
+        for index in self.tasks.len()..self.plan.tasks().len() {
+            let completed = |&dependency: &usize| {
+                matches!(self.tasks.get(dependency).map(|page| &page.end), Some(Some(End::Completed { .. })))
+            };
+            let is_ready = self.plan.dependencies(index).iter().all(completed);
+            self.tasks.push(TaskPage::new(is_ready));
+        }
+    }
+
     /// A task goes on that had ended.
     fn note_reopened(&mut self, index: usize, was: Status, answer: Option<&str>) {
         match was {
@@ -563,6 +584,7 @@ impl<'scene> Book<'scene> {
     fn note_end(&mut self, index: usize, end: &End) {
         self.tasks[index].stage = Stage::Ended;
         self.tasks[index].end = Some(end.clone());
+        self.tasks[index].ended_no = self.facts_made;
         match end {
             End::Completed { .. } => {}
             End::Failed { .. } => self.count.failed += 1,
@@ -574,11 +596,10 @@ impl<'scene> Book<'scene> {
         if !matches!(end, End::Completed { .. }) {
             return;
         }
-        for &dependent in self.plan().dependents(index) {
+        let plan = self.plan.clone();
+        for &dependent in plan.dependents(index) {
             let completed = |&dependency: &usize| matches!(self.tasks[dependency].end, Some(End::Completed { .. }));
-            if self.tasks[dependent].stage == Stage::Blocked
-                && self.plan().dependencies(dependent).iter().all(completed)
-            {
+            if self.tasks[dependent].stage == Stage::Blocked && plan.dependencies(dependent).iter().all(completed) {
                 self.tasks[dependent].stage = Stage::Ready;
             }
         }

@@ -41,7 +41,28 @@ pub struct TaskPage {
     /// The tier of the next attempt.
     pub tier: usize,
     pub end: Option<End>,
+    /// The fact that says so.
+    pub ended_no: u64,
     pub report: Option<TaskReport>,
+}
+
+impl TaskPage {
+    pub fn new(is_ready: bool) -> Self {
+        Self {
+            stage: if is_ready { Stage::Ready } else { Stage::Blocked },
+            starts: 0,
+            spent: Vec::new(),
+            spent_before: 0,
+            is_retried: false,
+            deadline: None,
+            over_budget: false,
+            replies: Vec::new(),
+            tier: 0,
+            end: None,
+            ended_no: 0,
+            report: None,
+        }
+    }
 }
 
 /// One attempt.

@@ -9,14 +9,19 @@ use parallel_agents::core::time::Time;
 
 use super::Book;
 use super::pages::{AttemptPage, Deletion};
+use crate::steering::Log;
 
 impl Book<'_> {
     /// The book of a machine that is made of these facts now.
-    pub fn reborn(&self, facts: &[Fact], now: Time) -> Self {
-        let mut book = Self { now, lives: self.lives + 1, ..Self::new(self.scene) };
+    pub fn reborn(&self, facts: &[Fact], log: Option<Log>, now: Time) -> Self {
+        let mut book = Self { now, lives: self.lives + 1, ..Self::new(self.scene, log) };
         book.journals = true;
         for fact in facts {
             book.recall(&self.attempts, fact);
+        }
+        if let (Some(steered), Some(before)) = (&mut book.steered, &self.steered) {
+            steered.recalled = steered.told.len();
+            steered.predecessor.clone_from(&before.log.read());
         }
         book.facts_durable = book.facts_made;
         book.reports_of_step.clear();

@@ -166,7 +166,7 @@ pub fn stops_have_their_reason(view: &View<'_>, moment: &Moment<'_>) -> Verdict 
             holds!(deadline.is_some_and(|deadline| deadline <= book.now), "its task has time until {deadline:?}");
         }
         StopReason::Cancel => holds!(book.cancels > 0, "nobody cancelled"),
-        StopReason::Unneeded => holds!(false, "it has no strategy"),
+        StopReason::Unneeded => holds!(book.is_enough(), "it may be needed"),
         StopReason::RunDeadline => {
             let over =
                 book.ended_early == Some(StopReason::RunDeadline) || book.begun + settings.run_time_max <= book.now;

@@ -85,8 +85,21 @@ fn status(book: &Book<'_>, index: usize) -> Status {
         return Status::NeedsInput;
     }
     let live = matches!(page.stage, Stage::Live(attempt) if !book.attempts[&attempt].was_never_ordered());
+    let is_unneeded = last == Some(Truth::Cancelled)
+        && matches!(page.stage, Stage::Live(attempt) if book.attempts[&attempt].stopping.is_some_and(|stopping| stopping.why == StopReason::Unneeded));
+    if is_unneeded {
+        return Status::Cancelled;
+    }
     if let Some(why) = book.ended_early {
         return if live && why == StopReason::RunDeadline { Status::Timeout } else { Status::Cancelled };
+    }
+    if book.is_enough() {
+        // What was skipped because of the very end that was enough is told after it.
+        let dependencies = book.plan().dependencies(index);
+        let skips = |&dependency: &usize| {
+            book.was_in_vain(dependency) || matches!(book.tasks[dependency].end, Some(End::Skipped { .. }))
+        };
+        return if dependencies.iter().any(skips) { Status::Skipped } else { Status::Cancelled };
     }
     let completed = |&dependency: &usize| matches!(book.tasks[dependency].end, Some(End::Completed { .. }));
     if !book.plan().dependencies(index).iter().all(completed) {

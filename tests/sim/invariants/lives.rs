@@ -26,3 +26,10 @@ pub fn what_is_open_is_asked_about_once_in_each_life(view: &View<'_>, moment: &M
     }
     Ok(())
 }
+
+/// A runtime knows no agent of an earlier life before it is asked about it.
+pub fn nobody_is_stopped_before_it_is_asked_about(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
+    let Moment::Action(Action::Stop(attempt) | Action::Look(attempt)) = moment else { return Ok(()) };
+    holds!(!view.book.to_adopt.contains(attempt), "it was not asked about yet");
+    Ok(())
+}

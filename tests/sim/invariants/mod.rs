@@ -7,6 +7,7 @@ use super::world::World;
 
 mod attempts;
 mod ends;
+mod growth;
 mod lives;
 mod sessions;
 mod spending;
@@ -57,6 +58,13 @@ macro_rules! named {
 
 /// All of them, by name.
 pub const ALL: &[(&str, Invariant)] = named![
+    growth::an_added_task_comes_once_and_as_it_was_wanted,
+    growth::nothing_is_added_once_the_run_is_to_end,
+    growth::a_strategy_hears_what_is_final_once_and_in_order,
+    growth::a_restored_strategy_has_heard_the_same,
+    growth::a_run_waits_for_words_and_no_longer,
+    growth::what_is_no_longer_needed_is_stopped,
+    growth::the_outcome_comes_just_before_the_end,
     starts::live_agents_stay_within_the_limit,
     starts::the_limit_follows_what_the_runtime_bears,
     starts::dependencies_come_first_and_their_outputs_with_them,
@@ -99,4 +107,5 @@ pub const ALL: &[(&str, Invariant)] = named![
     spending::the_budget_ends_only_what_it_cannot_bear,
     spending::what_failed_too_often_is_left_alone,
     lives::what_is_open_is_asked_about_once_in_each_life,
+    lives::nobody_is_stopped_before_it_is_asked_about,
 ];

@@ -48,7 +48,7 @@ pub fn deletions_are_few_at_once(view: &View<'_>, moment: &Moment<'_>) -> Verdic
     let Moment::Action(Action::Delete { .. }) = moment else { return Ok(()) };
     let book = view.book;
     let under_way = book.attempts.values().filter(|page| page.deletion == Deletion::Ordered).count();
-    let unended = book.tasks.iter().any(|task| task.end.is_none());
+    let unended = book.awaits_word() || book.tasks.iter().any(|task| task.end.is_none());
     let max = if unended { 1 } else { book.scene.settings.deletes_max };
     holds!(under_way < max, "{under_way} are under way, at most {max}");
     Ok(())

@@ -65,7 +65,7 @@ pub fn stale_reports_change_nothing(view: &View<'_>, moment: &Moment<'_>) -> Ver
                 Event::AttemptAccepted { attempt, .. }
                 | Event::SessionDeleted { attempt }
                 | Event::SessionLeft { attempt, .. } => attempt == about || view.book.count_of_open_tasks() == 0,
-                Event::RunEnded => view.book.count_of_open_tasks() == 0,
+                Event::OutcomeReached { .. } | Event::RunEnded => view.book.count_of_open_tasks() == 0,
                 _ => false,
             };
             holds!(put_away, "of an attempt that is over");
