@@ -209,14 +209,15 @@ class Tools:
         mine = own[offset : offset + limit]
         room, passed = limit - len(mine), max(0, offset - len(own))
         answer = self._children.list({**query, "limit": max(1, room), "offset": passed, "more": dict(more or {})})
-        others = answer["sessions"][:room]
-        answer["sessions"] = [*mine, *others]
-        answer["count"] = len(answer["sessions"])
         if room == 0:
-            answer["hasMore"] = bool(answer["hasMore"] or own[offset + limit :] or len(answer["sessions"]) < limit)
+            # Its one row is only to tell whether there are more.
+            answer["hasMore"] = bool(answer["sessions"] or own[offset + limit :])
             answer["nextOffset"] = offset + limit
+            answer["sessions"] = []
         elif "nextOffset" in answer:
             answer["nextOffset"] += len(own)
+        answer["sessions"] = [*mine, *answer["sessions"]]
+        answer["count"] = len(answer["sessions"])
         return answer
 
     def sessions_history(

@@ -101,6 +101,9 @@ def test_one_that_is_spawned_is_one_session(gateway: Gateway, case: Case) -> Non
         listed = tools.sessions_list()
         assert listed[0]["key"] == key
         assert len(listed) == listed["count"]
+        page = tools.sessions_list(limit=1)
+        assert ([row["key"] for row in page], page["hasMore"], page["nextOffset"]) == ([key], True, 1)
+        assert key not in {row["key"] for row in tools.sessions_list(offset=1)}
         last = tools.sessions_history(key)[-1]
         assert last["role"] == "assistant"
         assert "| link-2 |" in last["content"]
