@@ -556,5 +556,8 @@ async fn connect(
 /// What the agent of `task` answers in a rehearsal.
 fn rehearsed_answer(task: &Task, strategy: Option<&dyn Strategy>) -> Arc<str> {
     let value = strategy.and_then(|strategy| strategy.rehearse(task)).unwrap_or_else(|| example(task, MARK));
-    value.as_str().map_or_else(|| value.to_string().into(), Into::into)
+    match (task.format, value) {
+        (OutputFormat::Markdown | OutputFormat::Code | OutputFormat::Text, Value::String(text)) => text.into(),
+        (_, value) => value.to_string().into(),
+    }
 }

@@ -138,7 +138,7 @@ async fn run(role: &Value) {
     let (machine, log) = begin(&path, &scene, seed, role["resumes"] == true, clock.now());
     let stream = UnixStream::connect(text(role, "agents")).await.expect("the agents");
     let mut agents = Agents { line: Line::new(stream).await, attempts: BTreeMap::new(), doom: doom.clone() };
-    let (wishes, mut wished) = unbounded_channel();
+    let (wishes, mut asked_for) = unbounded_channel();
     let tell = &mut |told| match told {
         Told::Fact(fact) => {
             if let Event::TaskEnded { task_index, end } = &fact.event {
@@ -155,7 +155,7 @@ async fn run(role: &Value) {
             doom.complained();
         }
     };
-    drive(machine, &mut agents, clock, &mut wished, Recorder::new(Some(log)), tell).await;
+    drive(machine, &mut agents, clock, &mut asked_for, Recorder::new(Some(log)), tell).await;
 }
 
 #[expect(clippy::print_stdout, reason = "a process tells the one that waits for it")]

@@ -312,7 +312,7 @@ class TestTasks:
     def test_a_module_function_makes_its_orchestrator(self) -> None:
         told = refine(AgentTask("backend_developer", "Build it"), "code_reviewer", score="score", rehearsal=True)
         assert (scores(told), told.reached) == ([7.1, 8.2, 8.8], True)
-        assert "[rehearsal, no AI, version 3]" in json.dumps(told.output)
+        assert "[rehearsal, no AI] (version 3)" in json.dumps(told.output)
 
     @pytest.mark.parametrize(
         ("arguments", "error", "said"),

@@ -714,7 +714,7 @@ MUTANTS = [
         "End::NeedsInput { .. } => true,\n            End::Skipped { .. } => false,",
     ),
     Mutant(
-        "a_strategy_hears_what_is_final_once_and_in_order",
+        "what_a_budget_kept_back_once_is_told_when_it_ends_for_good",
         "what a budget has kept back once is never told",
         RESTORE,
         "        self.keep_nothing_back();\n",
@@ -752,8 +752,8 @@ MUTANTS = [
         "a_run_waits_for_words_and_no_longer",
         "marks are not waited for",
         STEER,
-        "&& (steering.strategy.waits()",
-        "&& (false",
+        "&& (steering.strategy.waits()\n",
+        "&& (false\n",
     ),
     Mutant(
         "a_run_waits_for_words_and_no_longer",
@@ -852,5 +852,19 @@ MUTANTS = [
         RESTORE,
         "        self.drop_answers(0..self.records.len());\n        self.skip",
         "        self.steer_on(now);\n        self.drop_answers(0..self.records.len());\n        self.skip",
+    ),
+    Mutant(
+        "a_run_that_is_taken_up_to_be_ended_only_ends",
+        "it grows when it is taken up to be ended",
+        STEER,
+        "                    || !steering.untold.is_empty()\n",
+        "",
+    ),
+    Mutant(
+        "a_run_that_is_taken_up_to_be_ended_only_ends",
+        "nobody ends what was taken up to be ended",
+        RESTORE,
+        "Some(reason) => self.end_early(StopReason::Cancel, reason, now),",
+        "Some(_) => {}",
     ),
 ]

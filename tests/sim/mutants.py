@@ -83,7 +83,7 @@ def run_suite(folder: Path, target: Path, timeout: float, seeds: int | None, onl
     if status is None:
         return Verdict(fell=False, names=[], tail=f"no end within {timeout:.0f} s")
     broken = re.findall(r"invariant `(\w+)` broken", output)
-    scenarios = re.findall(r"^    scenarios::(\w+)$", output, re.MULTILINE)
+    scenarios = re.findall(r"^    (?:scenarios|steered)::(\w+)$", output, re.MULTILINE)
     reached = ["what_must_be_reached"] if "too seldom reached" in output else []
     names = list(dict.fromkeys(broken + scenarios + reached))
     return Verdict(fell=status != 0, names=names, tail=output[-2000:])

@@ -45,6 +45,8 @@ pub struct Scene {
     pub steering: Option<Steering>,
     /// How likely it is that somebody gives the word that is waited for.
     pub answering: f64,
+    /// Whether it is now and then taken up only to be ended.
+    pub stops_on_resume: bool,
     /// When somebody says what nobody waits for.
     pub strays: Vec<Time>,
 }
@@ -133,6 +135,7 @@ impl Scene {
         let steering = Steering::random(&mut random, plan.tasks().len());
         let answering = [0.5, 1.0, 1.0][random.usize(0..3)];
         let strays = if random.u8(0..4) == 0 { (0..3).map(|_| soon(&mut random)).collect() } else { Vec::new() };
+        let stops_on_resume = random.u8(0..6) == 0;
         Self {
             seed,
             plan,
@@ -146,6 +149,7 @@ impl Scene {
             reopenings,
             steering,
             answering,
+            stops_on_resume,
             strays,
         }
     }

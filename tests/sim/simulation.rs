@@ -61,7 +61,7 @@ pub fn play(scene: &Scene, only: Option<&str>) -> Result<Summary, Breach> {
         journal_lost: scene.journal_lost,
         cancels: scene.cancels.clone(),
         strays: scene.strays.clone(),
-        word_at: None,
+        answer: Answer::Undecided,
         invariants: invariants::ALL.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)).collect(),
         summary: Summary::default(),
     };
@@ -85,10 +85,18 @@ struct Simulation<'scene> {
     cancels: Vec<Time>,
     /// Words to come that may not be waited for.
     strays: Vec<Time>,
-    /// When somebody gives the word that is waited for, if anybody does.
-    word_at: Option<Option<Time>>,
+    /// When somebody gives the word that is waited for.
+    answer: Answer,
     invariants: Vec<&'static (&'static str, Invariant)>,
     summary: Summary,
+}
+
+/// When somebody gives the word that is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Undecided,
+    Never,
+    At(Time),
 }
 
 /// What may come next, at one and the same time the first before the others.
@@ -110,7 +118,7 @@ impl Simulation<'_> {
         while self.reopened < self.scene.reopenings {
             self.reopened += 1;
             let reopening = if self.book.journals { self.reopening() } else { Vec::new() };
-            self.go_on(self.book.durable_at_most(), &reopening)?;
+            self.go_on(self.book.durable_at_most(), &reopening, false)?;
             self.play_out()?;
         }
         self.after_the_end()
@@ -125,7 +133,8 @@ impl Simulation<'_> {
             if self.deaths < self.scene.deaths_max && self.random.f64() < self.scene.death {
                 self.deaths += 1;
                 let durable = self.random.u64(self.book.facts_durable..=self.book.durable_at_most());
-                self.go_on(durable, &[])?;
+                let ends = self.scene.stops_on_resume && self.random.u8(0..3) == 0;
+                self.go_on(durable, &[], ends)?;
                 continue;
             }
             let Some((time, next)) = self.next() else {
@@ -148,7 +157,7 @@ impl Simulation<'_> {
                     self.step(&Input::Persisted(through))?;
                 }
                 Next::Word => {
-                    self.word_at = None;
+                    self.answer = Answer::Undecided;
                     let word = self.word();
                     self.step(&Input::Word(word))?;
                 }
@@ -173,11 +182,11 @@ impl Simulation<'_> {
             self.persist_at = Some(self.book.now + span(&mut self.random, &[0, 20, 20, 1_000, 20_000]));
         }
         if !self.book.awaits_word() {
-            self.word_at = None;
-        } else if self.word_at.is_none() {
+            self.answer = Answer::Undecided;
+        } else if self.answer == Answer::Undecided {
             let comes = self.random.f64() < self.scene.answering;
             let at = self.book.now + span(&mut self.random, &[0, 1_000, 60_000]);
-            self.word_at = Some(comes.then_some(at));
+            self.answer = if comes { Answer::At(at) } else { Answer::Never };
         }
         let oversleeps = self.random.f64() < self.scene.temper.oversleeping;
         let late = if oversleeps { span(&mut self.random, &[2, 2_000]) } else { Duration::ZERO };
@@ -185,7 +194,7 @@ impl Simulation<'_> {
             self.journal_lost.map(|time| (time, Next::JournalLost)),
             self.cancels.first().map(|time| (*time, Next::Cancel)),
             self.persist_at.map(|time| (time, Next::Persist)),
-            self.word_at.flatten().map(|time| (time, Next::Word)),
+            if let Answer::At(time) = self.answer { Some((time, Next::Word)) } else { None },
             self.strays.first().map(|time| (*time, Next::Stray)),
             self.world.next_time().map(|time| (time, Next::World)),
             self.machine.next_deadline().map(|time| (time + late, Next::Time)),
@@ -194,7 +203,7 @@ impl Simulation<'_> {
     }
 
     /// The machine is gone with all that is not durable. The world goes on, and after a while another machine does too.
-    fn go_on(&mut self, durable: u64, reopening: &[Reopening]) -> Result<(), Breach> {
+    fn go_on(&mut self, durable: u64, reopening: &[Reopening], ends: bool) -> Result<(), Breach> {
         self.summary.facts.truncate(usize::try_from(durable).unwrap_or(usize::MAX));
         self.persist_at = None;
         let now = self.book.now + span(&mut self.random, &[0, 1_000, 100_000]);
@@ -211,11 +220,11 @@ impl Simulation<'_> {
             }
         }
         let (facts, settings) = (self.summary.facts.clone(), self.scene.settings.clone());
-        let how = (reopening, None);
+        let how = (reopening, ends.then_some("somebody ended it"));
         self.machine = RunMachine::restore_steered(plan, settings, strategy, facts, how, self.scene.seed, now);
         self.book = self.book.reborn(&self.summary.facts, log, now);
-        self.word_at = None;
-        self.step(&Input::Restart)
+        self.answer = Answer::Undecided;
+        self.step(&Input::Restart { only_ends: ends })
     }
 
     /// What somebody opens again: all that asked something, and some of what failed.
@@ -295,7 +304,7 @@ impl Simulation<'_> {
             Input::Letter(letter) if !self.book.is_open(address(&letter.report).1) => Heard::Late,
             Input::Letter(_)
             | Input::Begin
-            | Input::Restart
+            | Input::Restart { .. }
             | Input::Time
             | Input::Cancel
             | Input::JournalLost
@@ -305,7 +314,7 @@ impl Simulation<'_> {
         let now = self.book.now;
         self.show(&Moment::Input(input), heard, input)?;
         match input {
-            Input::Begin | Input::Restart => {}
+            Input::Begin | Input::Restart { .. } => {}
             Input::Time => self.machine.handle_time(now),
             Input::JournalLost => self.machine.handle_journal_lost("the disk is full", now),
             Input::Cancel => self.machine.handle_cancel("somebody cancelled", now),

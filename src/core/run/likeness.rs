@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use serde_json::Value;
 
 use super::restore::{Past, Reopening};
+use super::steer::Steering;
 use super::{RunMachine, RunSettings};
 use crate::core::action::{Action, Adoption, AttemptRef, Report, Session};
 use crate::core::budget::Budget;
@@ -19,6 +21,7 @@ use crate::core::plan::{Plan, Task};
 use crate::core::record::{Phase, Record, State};
 use crate::core::retry::RetryPolicy;
 use crate::core::settings::Cleanup;
+use crate::core::strategy::{Ask, KeptBack, Next, Strategy, Word};
 use crate::core::time::Time;
 use crate::core::usage::{Price, Tokens, Usage};
 
@@ -44,6 +47,60 @@ fn plan(random: &mut Rng) -> Arc<Plan> {
         hierarchy: hierarchy.clone(),
     };
     Arc::new(Plan::new((0..8).map(task).collect()).expect("a plan"))
+}
+
+/// Adds tasks, asks, and has enough, by what it has heard.
+#[derive(Debug)]
+struct Chancy {
+    seed: u64,
+    heard: Vec<String>,
+    like: Task,
+    added: usize,
+}
+
+impl Chancy {
+    fn hear(&mut self, what: String) -> Next {
+        self.heard.push(what);
+        let mut random = Rng::with_seed(self.seed ^ (self.heard.len() as u64) << 32);
+        let known = |place: usize| if place < 8 { format!("t{place}") } else { format!("u{}", place - 8) };
+        let mut add = Vec::new();
+        for _ in 0..random.usize(0..3).min(6 - self.added) {
+            let dependencies = (0..random.usize(0..3)).map(|_| known(random.usize(0..8 + self.added))).collect();
+            add.push(Task { id: known(8 + self.added).into(), dependencies, ..self.like.clone() });
+            self.added += 1;
+        }
+        let ask = match random.u8(0..8) {
+            0 => Some(Ask::Approval(Arc::default())),
+            1 if self.heard.len() < 20 => Some(Ask::Budget([self.like.clone()].into())),
+            _ => None,
+        };
+        let enough = (random.u8(0..30) == 0).then(|| "enough".to_owned());
+        Next { add, enough, ask }
+    }
+}
+
+impl Strategy for Chancy {
+    fn ended(&mut self, task: &Task, end: &End) -> Next {
+        self.hear(format!("{} {}", task.id, end.status().name()))
+    }
+
+    fn told(&mut self, word: &Word) -> Next {
+        self.hear(format!("{word:?}"))
+    }
+
+    fn grows(&self) -> bool {
+        true
+    }
+
+    fn outcome(&self, kept_back: &KeptBack) -> Option<Value> {
+        Some(format!("{:?} {kept_back:?}", self.heard).into())
+    }
+}
+
+/// In half of the runs.
+fn strategy(seed: u64, plan: &Plan) -> Option<Box<dyn Strategy>> {
+    let like = plan.tasks()[0].clone();
+    seed.is_multiple_of(2).then(|| Box::new(Chancy { seed, heard: Vec::new(), like, added: 0 }) as _)
 }
 
 fn settings(random: &mut Rng) -> RunSettings {
@@ -90,6 +147,14 @@ fn likeness(machine: &RunMachine, past: Option<&Past>) -> String {
     assert_eq!(machine.ordered, ordered, "as many as are counted");
     let counts = (machine.live, machine.unended, machine.started, machine.retries, machine.facts_made);
     writeln!(text, "{counts:?} {:?} {:?}", machine.cancelled, machine.cancel_reason).expect("a text");
+    let may_grow = machine.cancelled.is_none() && machine.starts_stopped.is_none();
+    if let Some(Steering { strategy, kept_back, in_vain, asked, counting, enough, wanted, .. }) = &machine.steering {
+        writeln!(text, "{strategy:?} {kept_back:?} {in_vain:?}").expect("a text");
+        // What it wanted of a run that is to end is of no account.
+        if may_grow {
+            writeln!(text, "{asked:?} {counting:?} {enough:?} {wanted:?}").expect("a text");
+        }
+    }
     if machine.ledger.is_capped() {
         writeln!(text, "{:?}", machine.ledger).expect("a text");
     }
@@ -101,6 +166,7 @@ struct Chance {
     machine: RunMachine,
     random: Rng,
     now: Time,
+    seed: u64,
     facts: Vec<Fact>,
     /// Agents that were ordered, and whether their end was told.
     agents: BTreeMap<AttemptRef, bool>,
@@ -134,6 +200,10 @@ impl Chance {
                 self.machine.handle_time(self.now);
             }
             2 if self.random.u8(0..20) == 0 => self.machine.handle_cancel("enough", self.now),
+            6 if self.random.bool() => {
+                let word = Word::Approval { approved: self.random.bool(), reason: "".into() };
+                self.machine.handle_word(&word, self.now);
+            }
             3..6 if !self.deletions.is_empty() => {
                 let attempt = self.deletions.swap_remove(self.random.usize(0..self.deletions.len()));
                 self.machine.handle_report(Report::Deleted { attempt }, self.now);
@@ -178,6 +248,7 @@ impl Chance {
 
     fn compare(&self, seed: u64) {
         let blank = RunMachine::blank(self.machine.plan.clone(), self.machine.settings.clone(), seed, self.now);
+        let blank = blank.steered_by(strategy(seed, &self.machine.plan));
         let (machine, past) = blank.recalled(self.facts.iter().cloned(), seed);
         assert!(past.unfollowed.is_empty(), "seed {seed}: {:?} were followed by nothing", past.unfollowed.keys());
         let (live, recalled) = (likeness(&self.machine, None), likeness(&machine, Some(&past)));
@@ -206,11 +277,12 @@ impl Chance {
         self.now = self.now + Duration::from_secs(self.random.u64(0..40));
         self.agents.clear();
         self.deletions.clear();
-        self.machine = RunMachine::restore(
+        self.machine = RunMachine::restore_steered(
             self.machine.plan.clone(),
             self.machine.settings.clone(),
+            strategy(self.seed, &self.machine.plan),
             self.facts.iter().cloned(),
-            reopening,
+            (reopening, None),
             7,
             self.now,
         );
@@ -224,9 +296,9 @@ fn a_machine_made_of_facts_is_like_the_one_that_made_them() {
     for seed in 0..400 {
         let mut random = Rng::with_seed(seed);
         let (plan, settings) = (plan(&mut random), settings(&mut random));
-        let machine = RunMachine::new(plan, settings, seed, BEGIN);
+        let machine = RunMachine::steered(plan.clone(), settings, strategy(seed, &plan), seed, BEGIN);
         let (facts, agents, deletions) = (Vec::new(), BTreeMap::new(), Vec::new());
-        let mut run = Chance { machine, random, now: BEGIN, facts, agents, deletions };
+        let mut run = Chance { machine, random, now: BEGIN, seed, facts, agents, deletions };
         run.poll();
         for _ in 0..3 {
             while !run.machine.is_finished() {
@@ -249,9 +321,9 @@ fn a_machine_made_of_facts_is_like_the_one_that_made_them() {
 fn some_run(seed: u64) -> Chance {
     let mut random = Rng::with_seed(seed);
     let (plan, settings) = (plan(&mut random), settings(&mut random));
-    let machine = RunMachine::new(plan, settings, seed, BEGIN);
+    let machine = RunMachine::steered(plan.clone(), settings, strategy(seed, &plan), seed, BEGIN);
     let (facts, agents, deletions) = (Vec::new(), BTreeMap::new(), Vec::new());
-    let mut run = Chance { machine, random, now: BEGIN, facts, agents, deletions };
+    let mut run = Chance { machine, random, now: BEGIN, seed, facts, agents, deletions };
     run.poll();
     while !run.machine.is_finished() {
         run.step();

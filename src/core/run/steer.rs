@@ -15,23 +15,23 @@ use crate::core::time::Time;
 /// A strategy, and what lies between it and the machine.
 #[derive(Debug)]
 pub(super) struct Steering {
-    strategy: Box<dyn Strategy>,
+    pub(super) strategy: Box<dyn Strategy>,
     /// Ends that it is to be told.
-    untold: VecDeque<(usize, End)>,
+    pub(super) untold: VecDeque<(usize, End)>,
     /// Tasks whose end is not the strategy's concern: the budget keeps them back.
     keeping_back: BTreeSet<usize>,
     /// Ends that it was not told.
-    kept_back: KeptBack,
+    pub(super) kept_back: KeptBack,
     /// How tasks ended that nothing can build on.
-    in_vain: BTreeMap<usize, End>,
+    pub(super) in_vain: BTreeMap<usize, End>,
     /// What it wants a person to approve, until somebody answers.
-    asked: Option<Arc<Value>>,
+    pub(super) asked: Option<Arc<Value>>,
     /// Tasks of which it wants to know whether the budget bears them.
-    counting: Option<Arc<[Task]>>,
+    pub(super) counting: Option<Arc<[Task]>>,
     /// Why nothing more is needed, once that is so.
-    enough: Option<String>,
+    pub(super) enough: Option<String>,
     /// Tasks that it wants and no fact has added yet: while facts are recalled.
-    wanted: VecDeque<Task>,
+    pub(super) wanted: VecDeque<Task>,
 }
 
 impl RunMachine {

@@ -16,7 +16,7 @@ pub(super) fn rehearse(goal: &Goal, step: &str, task: &Task, place: usize) -> Op
     let round_no: usize = round_no.parse().ok()?;
     let mark = match round_no {
         1 => MARK.to_owned(),
-        _ => format!("{}, version {round_no}]", MARK.trim_end_matches(']')),
+        _ => format!("{MARK} (version {round_no})"),
     };
     let mut answer = example(task, &mark);
     if what == "review" {

@@ -10,6 +10,7 @@ use super::Book;
 use crate::steering::{Log, Said, What};
 
 /// A strategy, by the facts.
+#[expect(clippy::struct_excessive_bools, reason = "each may be so or not, whatever the others are")]
 #[derive(Debug)]
 pub struct Steered {
     pub log: Log,
@@ -89,7 +90,8 @@ impl Book<'_> {
     /// Whether tasks may yet be added.
     pub fn may_grow(&self) -> bool {
         let open = |steered: &Steered| !steered.said_enough;
-        self.cancelled_by.is_none() && !self.starts_stopped && self.steered.as_ref().is_some_and(open)
+        let starts = !self.starts_stopped && self.journals_or_never_did();
+        self.cancelled_by.is_none() && starts && self.steered.as_ref().is_some_and(open)
     }
 
     /// Whether the run stays open for a word.

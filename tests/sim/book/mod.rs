@@ -36,8 +36,10 @@ pub use pages::{AttemptPage, Deletion, Over, Stage, Stopping, TaskPage, Told};
 pub enum Input {
     /// The run begins.
     Begin,
-    /// Another machine goes on where one has died.
-    Restart,
+    /// Another machine goes on where one has died, perhaps only to end the run.
+    Restart {
+        only_ends: bool,
+    },
     Time,
     Cancel,
     /// The journal takes no further facts.
@@ -275,13 +277,14 @@ impl<'scene> Book<'scene> {
 
     fn note_input(&mut self, input: &Input) {
         self.reports_of_step.clear();
-        if let Input::Time | Input::Restart = input {
+        if let Input::Time | Input::Restart { .. } = input {
             self.time_told = self.now;
         }
         match input {
             Input::Begin => {}
             Input::JournalLost => self.journals = false,
-            Input::Time | Input::Restart => {
+            Input::Restart { only_ends: true } if self.cancels == 0 => self.cancels = 1,
+            Input::Time | Input::Restart { .. } => {
                 for task in &mut self.tasks {
                     if let Stage::Delayed(until) = task.stage
                         && until <= self.now

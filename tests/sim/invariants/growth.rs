@@ -1,5 +1,7 @@
 //! How a run grows, and what its strategy hears.
 
+use std::collections::VecDeque;
+
 use parallel_agents::core::action::Action;
 use parallel_agents::core::fact::Event;
 use parallel_agents::core::strategy::Word;
@@ -32,7 +34,7 @@ pub fn an_added_task_comes_once_and_as_it_was_wanted(view: &View<'_>, moment: &M
         }
         Moment::Settled(_) if book.may_grow() && !view.machine.is_finished() => {
             let wanted = book.steered.as_ref().map(|steered| &steered.wanted);
-            holds!(wanted.is_none_or(|wanted| wanted.is_empty()), "not added: {wanted:?}");
+            holds!(wanted.is_none_or(VecDeque::is_empty), "not added: {wanted:?}");
         }
         Moment::Input(_) | Moment::Action(_) | Moment::Settled(_) => {}
     }
@@ -57,7 +59,7 @@ pub fn a_strategy_hears_what_is_final_once_and_in_order(view: &View<'_>, moment:
 
 /// What a strategy hears again it has heard before, and says the same to it.
 pub fn a_restored_strategy_has_heard_the_same(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
-    let (Moment::Settled(Input::Restart), Some(steered)) = (moment, &view.book.steered) else { return Ok(()) };
+    let (Moment::Settled(Input::Restart { .. }), Some(steered)) = (moment, &view.book.steered) else { return Ok(()) };
     let (log, before) = (steered.log.read(), &steered.predecessor);
     let count = steered.recalled;
     holds!(log.len() >= count && before.len() >= count, "{} of {count} things, before {}", log.len(), before.len());
@@ -86,6 +88,10 @@ pub fn a_run_waits_for_words_and_no_longer(view: &View<'_>, moment: &Moment<'_>)
             holds!(!steered.word_due, "the word was not given");
         }
         Moment::Input(_) | Moment::Action(_) | Moment::Settled(_) => {}
+    }
+    if let Moment::Settled(_) = moment {
+        let waits = view.machine.awaits_word();
+        holds!(view.machine.is_finished() || waits == book.awaits_word(), "whether it waits for a word: {waits}");
     }
     // What is left then is to delete sessions.
     if let Moment::Settled(Input::Time | Input::Letter(_) | Input::Word(_)) = moment {

@@ -1,8 +1,10 @@
 //! How a machine goes on where another one has died.
 
 use parallel_agents::core::action::Action;
+use parallel_agents::core::fact::Event;
 
 use super::{Moment, Verdict, View, holds};
+use crate::book::Input;
 
 /// A machine that goes on asks once about every attempt that its facts leave open, about no other one, and with the very
 /// order that was given.
@@ -31,5 +33,23 @@ pub fn what_is_open_is_asked_about_once_in_each_life(view: &View<'_>, moment: &M
 pub fn nobody_is_stopped_before_it_is_asked_about(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let Moment::Action(Action::Stop(attempt) | Action::Look(attempt)) = moment else { return Ok(()) };
     holds!(!view.book.to_adopt.contains(attempt), "it was not asked about yet");
+    Ok(())
+}
+
+/// Whoever takes a run up only to end it starts nothing and adds nothing; it is cancelled, unless nothing was left to do.
+pub fn a_run_that_is_taken_up_to_be_ended_only_ends(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
+    let (book, Input::Restart { only_ends: true }) = (view.book, view.input) else { return Ok(()) };
+    match moment {
+        Moment::Fact(fact) => {
+            let goes_on = matches!(fact.event, Event::AttemptPlanned { .. } | Event::TasksAdded { .. });
+            holds!(!goes_on, "it is to end");
+        }
+        Moment::Settled(_) => {
+            let wants = book.steered.as_ref().is_some_and(|steered| !steered.wanted.is_empty() || steered.asked);
+            let is_open = book.count_of_open_tasks() > 0 || (wants && !book.is_enough());
+            holds!(!is_open || book.cancelled_by.is_some(), "it goes on");
+        }
+        Moment::Input(_) | Moment::Action(_) => {}
+    }
     Ok(())
 }

@@ -108,4 +108,5 @@ pub const ALL: &[(&str, Invariant)] = named![
     spending::what_failed_too_often_is_left_alone,
     lives::what_is_open_is_asked_about_once_in_each_life,
     lives::nobody_is_stopped_before_it_is_asked_about,
+    lives::a_run_that_is_taken_up_to_be_ended_only_ends,
 ];

@@ -140,7 +140,9 @@ pub fn delays_are_kept(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
 pub fn free_room_is_used(view: &View<'_>, moment: &Moment<'_>) -> Verdict {
     let book = view.book;
     // That a hold is over, the machine learns when it is told the time, not when a fact is durable.
-    let Moment::Settled(Input::Begin | Input::Restart | Input::Time | Input::Letter(_)) = moment else { return Ok(()) };
+    let Moment::Settled(Input::Begin | Input::Restart { .. } | Input::Time | Input::Letter(_)) = moment else {
+        return Ok(());
+    };
     if book.ended_early.is_some() || book.hold > book.now {
         return Ok(());
     }
