@@ -34,6 +34,7 @@ __all__ = [
     "MapReduceResult",
     "ModelError",
     "OptionError",
+    "Orchestration",
     "Orchestrator",
     "OutputFormat",
     "ParallelAgentsError",
@@ -64,6 +65,7 @@ __all__ = [
     "journal_runs",
     "list_available_agents",
     "load_agent_types",
+    "orchestrate",
     "parallel_spawn",
     "poll_until_complete",
     "quorum",
@@ -113,6 +115,7 @@ if TYPE_CHECKING:
         RetryPolicy,
         Tier,
     )
+    from ._orchestration import Orchestration, orchestrate
     from ._orchestrator import Orchestrator, journal_runs
     from ._refinement import Refinement, RefinementRound, refine
     from ._registry import registry
@@ -184,6 +187,7 @@ _HOME = {
     ),
     "_joins": ("Join", "best", "first", "quorum", "vote"),
     "_options": ("Budget", "CircuitBreaker", "Gateway", "Rehearsal", "RetryPolicy", "Tier"),
+    "_orchestration": ("Orchestration", "orchestrate"),
     "_orchestrator": ("Orchestrator", "journal_runs"),
     "_session": ("RunResults",),
     "_refinement": ("Refinement", "RefinementRound", "refine"),

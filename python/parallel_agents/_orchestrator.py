@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ._joins import Join
     from ._options import Budget, CircuitBreaker, Gateway, Rehearsal, RetryPolicy, Tier
+    from ._orchestration import Approve, Orchestration
     from ._refinement import Refinement
     from ._task import AgentResult, AgentTask
     from ._tools import Tools
@@ -403,6 +404,7 @@ class Orchestrator:
         answers: Mapping[str, str] | None = None,
         callback: Callback | None = None,
         *,
+        approve: Approve | None = None,
         until: str | Join | None = None,
         **options: Any,
     ) -> RunResults:
@@ -416,22 +418,24 @@ class Orchestrator:
             journal: The file that keeps it.
             answers: Task id to answer, for tasks that are `needs_input`: they go on with it.
             callback: As for `run_parallel`; also called with what had ended before.
+            approve: As for `orchestrate`: needed again by an orchestration that was started with one and is not over.
             until: The same as the run was started with, where a function says what its results count as: no journal
                 keeps that. It is not asked again about results that it has marked. Any other `until` is known.
             options: Options of `Orchestrator` in place of those the run was started with. `budget` counts what was
                 spent before, and starts what an earlier one did not bear. Injected `tools` must be given again.
 
         Returns:
-            As `run_parallel`.
+            As `run_parallel`; `.orchestration` of it is what an orchestration came to.
 
         Raises:
+            OptionError: An option, or `approve`, is missing or is not what it may be. (A `ValueError`.)
             JournalError: The journal cannot be used, does not hold the run, or another process runs it.
             PlanError: An answer to a task that asks nothing, or one that is no text or empty.
             OptionError: `until` is missing where it is needed, or is another one.
             As `run_parallel` otherwise. After any of them but `RunInterrupted`, which ends a run, it can be resumed
                 again.
         """
-        orchestrator, start, hooks = cls._resuming(run_id, journal, answers, until, options)
+        orchestrator, start, hooks = cls._resuming(run_id, journal, answers, approve, until, options)
         return orchestrator._run(Session(orchestrator, start, hooks), callback)
 
     @classmethod
@@ -442,11 +446,12 @@ class Orchestrator:
         answers: Mapping[str, str] | None = None,
         callback: Callback | None = None,
         *,
+        approve: Approve | None = None,
         until: str | Join | None = None,
         **options: Any,
     ) -> RunResults:
         """The same as `resume` for an event loop. Cancelling it stops all agents first."""
-        orchestrator, start, hooks = cls._resuming(run_id, journal, answers, until, options)
+        orchestrator, start, hooks = cls._resuming(run_id, journal, answers, approve, until, options)
         return await orchestrator._arun(Session(orchestrator, start, hooks), callback)
 
     @staticmethod
@@ -454,14 +459,17 @@ class Orchestrator:
         run_id: str,
         journal: str | PathLike[str],
         answers: Mapping[str, str] | None,
+        approve: Approve | None,
         until: str | Join | None,
         options: dict[str, Any],
     ) -> tuple[Orchestrator, Start, Hooks]:
         """An orchestrator with the run's own options, what takes the run up, and what that asks its caller."""
         from ._joins import rejoined
         from ._options import Gateway
+        from ._orchestration import asks_for_approval, check_approve
         from ._tools import importable
 
+        check_approve(approve)
         path = _path("journal", journal)
         if path is None:
             raise OptionError("`journal` is `None`, expected the file that keeps the run")
@@ -479,7 +487,14 @@ class Orchestrator:
             fields = known.get("gateway")
             known["gateway"] = Gateway(**fields) if isinstance(fields, dict) else Gateway()
         strategy = known.pop("strategy", None)
+        goes_on = not stored["ended"] or answers or options.get("budget") is not None
+        if asks_for_approval(strategy) and goes_on and approve is None:
+            raise OptionError(
+                f"run `{stored['id']}` asks for approval before a plan is run, and nobody is there to be asked; pass "
+                "approve=..."
+            )
         hooks = rejoined(stored["id"], strategy, until)
+        hooks.approve = approve
         orchestrator = Orchestrator(**{**known, **options, "journal": path})
         if orchestrator._engine.runtime != stored["runtime"]:
             was, other = stored["runtime"], orchestrator._engine.runtime
@@ -502,6 +517,77 @@ class Orchestrator:
                     yield result
         finally:
             await session.aclose()
+
+    def orchestrate(
+        self,
+        request: str,
+        *,
+        approve: Approve | None = None,
+        tasks_max: int = 50,
+        replans_max: int = 2,
+        timeout_seconds: float = 600,
+        callback: Callback | None = None,
+    ) -> Orchestration:
+        """Has an agent plan for a request, runs its plan, and has what came of it reported.
+
+        The plan is checked before anything of it is run: known agent types, no cycle, within the limits and the budget.
+        One that does not hold goes back to its agent, and so does what failed once nothing else can proceed, for
+        substitutes. Nothing that agents write can raise a limit, a budget or a permission; what one writes reaches
+        others as data. The report is held to the facts. All of it is one run: its journal, budget, models and limits
+        are those of this orchestrator.
+
+        Args:
+            request: What is to be achieved.
+            approve: Called on this thread with each plan before anything of it is run: a dict of `request plan
+                rationale steps worst_cost currency`, each step a dict of `task_id agent_type task_description
+                input_data dependencies priority target worst_cost` (US dollars that first attempts may take, where
+                prices are known). `True` lets it run; anything else does not, and a text is told as the reason. What it
+                raises ends the run. Absent: plans are run as they are.
+            tasks_max: Tasks of one plan, from 1 to 200.
+            replans_max: How often a plan is made anew, from 0 to 10.
+            timeout_seconds: Time for one attempt at a plan or at the report; tasks have the time of their agent type.
+                For the whole there is `deadline_seconds` of the orchestrator.
+            callback: As for `run_parallel`.
+
+        Returns:
+            What became of it, whatever that is; see `Orchestration.status`.
+
+        Raises:
+            OptionError: A limit, or the request, is not what it may be; nothing was started. (A `ValueError`.)
+            RunInterrupted: Ctrl-C. All agents were stopped; `.results.orchestration` holds what there is.
+            As `run_parallel` otherwise.
+
+        Example:
+            >>> from parallel_agents import Orchestrator
+            >>> done = Orchestrator(rehearsal=True).orchestrate("Explain how tides work, and check it")
+            >>> done.status, sorted(done.results)
+            ('completed', ['plan-1', 'report', 'step/check', 'step/facts', 'step/outline'])
+        """
+        from ._orchestration import finished
+
+        session = self._orchestrating(request, approve, tasks_max, replans_max, timeout_seconds)
+        return finished(self._run(session, callback))
+
+    async def aorchestrate(
+        self,
+        request: str,
+        *,
+        approve: Approve | None = None,
+        tasks_max: int = 50,
+        replans_max: int = 2,
+        timeout_seconds: float = 600,
+        callback: Callback | None = None,
+    ) -> Orchestration:
+        """The same as `orchestrate` for an event loop; `approve` and `callback` may be `async def`."""
+        from ._orchestration import finished
+
+        session = self._orchestrating(request, approve, tasks_max, replans_max, timeout_seconds)
+        return finished(await self._arun(session, callback))
+
+    def _orchestrating(self, request: str, approve: Approve | None, *limits: Any) -> Session:
+        from ._orchestration import strategy
+
+        return Session(self, _starting([], strategy(request, approve, *limits)), Hooks(approve=approve))
 
     def cancel(self, reason: str = "cancelled by the caller") -> None:
         """Ends the current runs early, from any thread: their calls return with what has finished.

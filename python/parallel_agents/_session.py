@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import _core
-from ._errors import RunInterrupted
+from ._errors import OptionError, RunInterrupted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+    from ._orchestration import Orchestration
     from ._orchestrator import Orchestrator
     from ._pump import Pump
     from ._refinement import Refinement
@@ -39,6 +40,13 @@ class RunResults(dict[str, "AgentResult"]):
     run_id: str | None = None
     report: dict[str, Any] = {}  # noqa: RUF012  (replaced, never changed)
     outcome: dict[str, Any] | None = None
+
+    @property
+    def orchestration(self) -> Orchestration | None:
+        """What became of the request of an orchestration; `None` for any other run."""
+        from ._orchestration import orchestration_of
+
+        return orchestration_of(self)
 
     @property
     def chosen(self) -> dict[str, AgentResult]:
@@ -146,7 +154,13 @@ class Session:
         """Lets the caller's function say whether it approves of what the run asks about."""
         if self._asked is not None:
             subject, self._asked = self._asked, None
-            self._run.approve(*_verdict(self._hooks.approve and self._hooks.approve(subject)))
+            outcome: Any = self._hooks.approve and self._hooks.approve(subject)
+            if hasattr(outcome, "__await__"):
+                outcome.close()
+                raise OptionError(
+                    "`approve` is `async def`, and nothing awaits it here; use the call for an event loop"
+                )
+            self._run.approve(*_verdict(outcome))
 
     async def aanswer(self) -> None:
         """The same, where the function may be `async def`."""

@@ -24,10 +24,14 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._options import Gateway
+    from ._orchestrator import Orchestrator
+    from ._spawned import Orchestrations, Spawned
 
     Rows = dict[str, Any]
 else:
     Rows = dict
+
+_ORCHESTRATOR = "agent_orchestrator"
 
 # Those that have started agents in this process, until its exit.
 _used: list[Tools] = []
@@ -71,6 +75,8 @@ class Tools:
 
         self.__parallel_agents_gateway__ = Gateway() if gateway is None else gateway
         self._children = _core.Children({"gateway": option_fields(self.__parallel_agents_gateway__)})
+        # Made with the first: what they need is not loaded for others.
+        self._orchestrations: Orchestrations | None = None
         self._told: set[str] = set()
 
     def sessions_spawn(
@@ -96,7 +102,9 @@ class Tools:
             cleanup: `"delete"` deletes the session once its answer is in hand, `"keep"` leaves it, and is the default.
             agent_id: A name of the caller's own; the gateway is not told, since it forbids names it does not know.
             label: Shown in `sessions_list`, and may be asked for there.
-            agent_type: Puts the prompt of that agent type around the task.
+            agent_type: Puts the prompt of that agent type around the task. `"agent_orchestrator"` has the task planned,
+                run and reported, as `Orchestrator.orchestrate` does: all of it is one session here, whose time is that
+                of the whole, whose last message is the report, and which ends with the program.
             timeout: The same as `runTimeoutSeconds`.
             **more: Other arguments of the gateway's own tool are accepted and not passed on; a warning says so once.
 
@@ -126,10 +134,32 @@ class Tools:
             "agent_type": agent_type,
         }
         self._remember()
+        if agent_type == _ORCHESTRATOR:
+            return self._orchestrate(task, seconds, model, cleanup, label, agent_id)
         try:
             return self._children.spawn({name: value for name, value in fields.items() if value is not None})
         finally:
             self._tell()
+
+    def _orchestrate(self, task: str, seconds: float | None, model: str | None, *named: str | None) -> dict[str, Any]:
+        # A gateway that cannot be used is told at once, and so is an argument, as for any other agent.
+        self._children.list({"own": "true", "limit": 1})
+        cleanup, label, agent_id = named
+        if self._orchestrations is None:
+            from ._spawned import Orchestrations
+
+            self._orchestrations = Orchestrations(self._orchestrator)
+        return self._orchestrations.spawn(
+            task, model=model, timeout=seconds, cleanup=cleanup, label=label, agent_id=agent_id
+        )
+
+    def _spawned(self, key: str) -> Spawned | None:
+        return self._orchestrations.find(key) if self._orchestrations is not None else None
+
+    def _orchestrator(self, **options: Any) -> Orchestrator:
+        from ._orchestrator import Orchestrator
+
+        return Orchestrator(gateway=self.__parallel_agents_gateway__, **options)
 
     def sessions_list(
         self,
@@ -161,7 +191,7 @@ class Tools:
         own = _one("agent_id_pattern", agent_id_pattern, None, more, "agentIdPattern") is not None
         query = {"limit": limit, "offset": offset, "label": label, "own": "true" if own else None, "more": more}
         try:
-            answer = self._children.list({name: value for name, value in query.items() if value is not None})
+            answer = self._listed({name: value for name, value in query.items() if value is not None})
         finally:
             self._tell()
         for row in answer["sessions"]:
@@ -169,6 +199,26 @@ class Tools:
             if row.get("status") == "done":
                 row["status"] = DONE
         return SessionRows(answer)
+
+    def _listed(self, query: dict[str, Any]) -> dict[str, Any]:
+        """A page of one list: the orchestrations, then the others."""
+        limit, offset, more = query.get("limit", 100), query.get("offset", 0), query.get("more")
+        if self._orchestrations is None or not isinstance(limit, int) or not isinstance(offset, int):
+            return self._children.list(query)
+        own = self._orchestrations.rows(query.get("label"))
+        mine = own[offset : offset + limit]
+        room, passed = limit - len(mine), max(0, offset - len(own))
+        answer = self._children.list({**query, "limit": max(1, room), "offset": passed, "more": dict(more or {})})
+        if room == 0:
+            # Its one row is only to tell whether there are more.
+            answer["hasMore"] = bool(answer["sessions"] or own[offset + limit :])
+            answer["nextOffset"] = offset + limit
+            answer["sessions"] = []
+        elif "nextOffset" in answer:
+            answer["nextOffset"] += len(own)
+        answer["sessions"] = [*mine, *answer["sessions"]]
+        answer["count"] = len(answer["sessions"])
+        return answer
 
     def sessions_history(
         self,
@@ -198,6 +248,12 @@ class Tools:
             from ._errors import OptionError
 
             raise OptionError(f"`limit` is `{limit!r}`, expected a whole number from 1")
+        spawned = self._spawned(key)
+        if spawned is not None:
+            messages = spawned.messages()
+            shown = messages[-limit:] if limit else messages
+            told = {"sessionKey": key, "messages": shown, "truncated": len(shown) < len(messages)}
+            return SessionMessages({**told, "contentTruncated": False})
         try:
             return SessionMessages(self._children.history(key, limit))
         finally:
@@ -220,12 +276,17 @@ class Tools:
             GatewayError: No gateway can be used.
         """
         if action == "cancel":
+            spawned = self._spawned(_text("taskId", taskId))
+            if spawned is not None:
+                spawned.cancel("stopped by `subagents`")
+                return {"status": "ok"}
             return self._children.cancel(_text("taskId", taskId))
         if action != "list":
             from ._errors import OptionError
 
             raise OptionError(f"`action` is `{action!r}`, expected one of list, cancel")
-        rows = self._children.list({"own": "true", "limit": 100_000})["sessions"]
+        own = self._orchestrations.rows() if self._orchestrations is not None else []
+        rows = [*own, *self._children.list({"own": "true", "limit": 100_000})["sessions"]]
         tasks = [
             {"taskId": row["key"], "label": row.get("label"), "sessionKey": row["key"], "status": "running"}
             for row in rows
@@ -252,16 +313,24 @@ class Tools:
             from ._errors import OptionError
 
             raise OptionError(f"`action` is `{action!r}`, expected delete")
+        spawned = self._spawned(_text("sessionKey", sessionKey))
+        if spawned is not None:
+            spawned.cancel("its session was deleted")
+            return {"status": "ok"}
         return self._children.delete(_text("sessionKey", sessionKey))
 
     def close(self, *, stop_all: bool = False) -> None:
-        """Stops the agents of `cleanup="delete"` that still run, and deletes their sessions. Takes at most 20 s.
+        """Stops the agents of `cleanup="delete"` and the orchestrations that still run, and deletes their sessions.
+
+        Takes at most 20 s for each of the two.
 
         What was said stays remembered. The exit of the program calls it.
 
         Args:
             stop_all: Stop the other agents, too; their sessions stay.
         """
+        if self._orchestrations is not None and (count := self._orchestrations.close()):
+            _warn(f"{count} {'orchestration was' if count == 1 else 'orchestrations were'} still running and stopped")
         done = self._children.close(stop_all)
         if done is None:
             return

@@ -6,10 +6,11 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::run::{Finished, Kept, play, print_document};
+use super::orchestrate::{ask, check_approval, print_report};
+use super::run::{Finished, Kept, play};
 use super::{BudgetFlags, CliError, load_agents, print, say};
 use crate::agents::registry;
-use crate::core::fact::Fact;
+use crate::core::fact::{Event, Fact};
 use crate::core::progress::Progress;
 use crate::driver::Stopwatch;
 use crate::journal::{Durability, Journal, JournalError, RunRow};
@@ -117,6 +118,12 @@ pub(super) struct ResumeFlags {
     gateway_url: Option<String>,
     #[command(flatten)]
     budget: BudgetFlags,
+    /// The run's own agent types: a Markdown file or a folder of them. May be repeated
+    #[arg(long = "agents", value_name = "PATH")]
+    agents: Vec<PathBuf>,
+    /// Print everything as JSON where it was an orchestration, too
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     journal: JournalFlag,
 }
@@ -127,6 +134,7 @@ pub(super) fn resume(
     flags: &ResumeFlags,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<i32, CliError> {
+    load_agents(&flags.agents)?;
     let path = flags.journal.path();
     let run = match run {
         Some(run) => run,
@@ -138,7 +146,7 @@ pub(super) fn resume(
     changes.extend(flags.deadline.map(|seconds| ("deadline_seconds".to_owned(), json!(seconds))));
     changes.extend(flags.budget.fields().map(|budget| ("budget".to_owned(), budget)));
     let finished = go_on(&flags.journal, &run, &answers, changes, flags.gateway_url.as_deref(), None, interrupted)?;
-    print_document(&finished)?;
+    print_report(&finished, flags.json)?;
     Ok(finished.exit_code())
 }
 
@@ -180,6 +188,7 @@ pub(super) fn stop(
         }
     }
     // Nobody runs it: it is taken up to stop what its process has left.
+    load_agents(&[])?;
     let finished = go_on(journal, &id, &Answers::new(), Map::new(), None, Some(reason), interrupted)?;
     say(&format!("run {id} is stopped"));
     Ok(if finished.exit_code() == 130 { 130 } else { 0 })
@@ -203,6 +212,10 @@ fn go_on(
     }
     let mut options = stored.options.as_object().cloned().unwrap_or_default();
     let has_new_budget = changes.contains_key("budget");
+    let is_over = stored.facts.last().is_some_and(|fact| matches!(fact.event, Event::RunEnded));
+    if stop.is_none() && (!is_over || has_new_budget || !answers.is_empty()) {
+        check_approval(options.get("strategy"))?;
+    }
     options.extend(changes);
     if let Some(url) = gateway_url {
         let mut gateway = options.get("gateway").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -222,9 +235,8 @@ fn go_on(
     say(&format!("run {id}: {} of {} tasks were done", done(&resumed.facts), plan.tasks().len()));
     let kept = journal_flag.kept(&id);
     let origin = Origin::Resumed(Box::new(resumed));
-    load_agents(&[])?;
     let job = Job::new(plan, &options, &registry())?.from(origin);
-    play(job, options.runtime, Some(kept), interrupted, &say)
+    play(job, options.runtime, Some(kept), interrupted, &|subject| ask(subject, interrupted), &say)
 }
 
 fn done(facts: &[Fact]) -> usize {

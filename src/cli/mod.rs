@@ -15,9 +15,11 @@ use crate::journal::JournalError;
 use crate::workflow::{self, InputError, Job, ResumeError, RunError, RunOptions, with_causes};
 use agents::AgentsCommand;
 use journal::{JournalFlag, KeepFlags, ResumeFlags};
+use orchestrate::OrchestrateFlags;
 
 mod agents;
 mod journal;
+mod orchestrate;
 mod run;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -27,6 +29,15 @@ const EXIT_CODES: &str = "Exit codes:
   3    no gateway can be used, or it knows none of the models; nothing was started
   4    a defect of this program
   130  Ctrl-C; the agents were stopped, standard output holds what had finished
+  141  nobody reads standard output";
+
+const ORCHESTRATE_EXIT_CODES: &str = "Exit codes:
+  0    the request was carried out, as the report says
+  1    it was not, or only in part
+  2    the input or the command line is wrong, or there is no terminal to approve on; nothing was started
+  3    no gateway can be used, or it knows none of the models; nothing was started
+  4    a defect of this program
+  130  Ctrl-C; the agents were stopped
   141  nobody reads standard output";
 
 const EXEC_EXIT_CODES: &str = "Exit codes:
@@ -57,6 +68,14 @@ enum Command {
         flags: RunFlags,
         #[command(flatten)]
         keep: KeepFlags,
+    },
+    /// Let an agent plan for a request, run its plan, and print the report
+    #[command(after_help = ORCHESTRATE_EXIT_CODES)]
+    Orchestrate {
+        /// What is to be achieved
+        request: String,
+        #[command(flatten)]
+        flags: Box<OrchestrateFlags>,
     },
     /// Go on with a run whatever its process died of, or with answers to its agents' questions, and print all its results
     #[command(after_help = EXIT_CODES)]
@@ -243,6 +262,8 @@ enum CliError {
          Orchestrator.resume(\"{run}\", journal=..., tools=..., deadline_seconds=0.001)"
     )]
     ToolsStop { run: String },
+    #[error("plans are to be approved, and standard input or standard error is no terminal; run it on one")]
+    NoTerminal,
     #[error("no run of `{}` is open; `parallel-agents runs` lists all", .path.display())]
     NoneOpen { path: PathBuf },
     #[error(transparent)]
@@ -267,6 +288,7 @@ impl CliError {
             | Self::Answer(_)
             | Self::Tools { .. }
             | Self::ToolsStop { .. }
+            | Self::NoTerminal
             | Self::NoneOpen { .. }
             | Self::Resume(_)
             | Self::Journal(_)
@@ -338,6 +360,7 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome,
             let job = Job::new(plan, &checked, &registry())?.from(origin);
             run::run(job, checked.runtime, kept, interrupted)
         }
+        Command::Orchestrate { request, flags } => orchestrate::orchestrate(&request, &flags, interrupted),
         Command::Resume { run, flags } => journal::resume(run, &flags, interrupted),
         Command::Stop { run, reason, journal } => journal::stop(&run, &reason, &journal, interrupted),
         Command::Runs { json, journal } => journal::runs(&journal, json),

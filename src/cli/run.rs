@@ -11,6 +11,7 @@ use crate::core::fact::End;
 use crate::core::output::abridged;
 use crate::core::plan::Plan;
 use crate::core::report::TaskReport;
+use crate::core::strategy::Word;
 use crate::core::task::TaskDraft;
 use crate::driver::Wish;
 use crate::runtime::gateway::GatewayConfig;
@@ -21,6 +22,9 @@ use crate::workflow::{
 
 /// How much of a caption the demo shows.
 const CAPTION_CHARS: usize = 1_000;
+
+/// Why a run ends after Ctrl-C.
+const INTERRUPTED: &str = "interrupted by Ctrl-C";
 
 /// How a run is named that a journal keeps.
 #[derive(Debug)]
@@ -49,12 +53,21 @@ impl Finished {
         if self.interrupted {
             return 130;
         }
-        let met = self.summary.outcome.as_ref().and_then(|outcome| outcome.get("met")?.as_bool());
-        i32::from(!met.unwrap_or(self.completed() == self.reports.len()))
+        let is_met = match self.orchestration() {
+            Some(outcome) => Some(outcome.get("status").and_then(Value::as_str) == Some("completed")),
+            None => self.summary.outcome.as_ref().and_then(|outcome| outcome.get("met")?.as_bool()),
+        };
+        i32::from(!is_met.unwrap_or(self.completed() == self.reports.len()))
+    }
+
+    /// What it came to, if it was an orchestration.
+    pub fn orchestration(&self) -> Option<&Value> {
+        let outcome = self.summary.outcome.as_deref();
+        outcome.filter(|outcome| outcome.get("kind").and_then(Value::as_str) == Some("orchestration"))
     }
 
     /// `N of M tasks completed, ...`.
-    fn totals(&self) -> String {
+    pub fn totals(&self) -> String {
         let progress = &self.summary.progress;
         let cost =
             if progress.cost_unknown == 0 { format!("${:.4}", progress.cost_known) } else { "cost unknown".to_owned() };
@@ -74,7 +87,7 @@ pub(super) fn run(
     if matches!(choice, RuntimeChoice::Rehearsal(_)) {
         say("rehearsal: no AI is called, the results are made up");
     }
-    let finished = play(job, choice, kept, interrupted, &say)?;
+    let finished = play(job, choice, kept, interrupted, &|_| Some((false, String::new())), &say)?;
     print_document(&finished)?;
     Ok(finished.exit_code())
 }
@@ -82,12 +95,9 @@ pub(super) fn run(
 /// The results as one JSON document, and what a person may want to do about them.
 pub(super) fn print_document(finished: &Finished) -> Result<(), CliError> {
     say(&finished.totals());
+    tell_questions(finished);
     let result = |report: &Arc<TaskReport>| {
         let task = &finished.plan.tasks()[report.task_index];
-        if let (End::NeedsInput { .. }, Some(kept)) = (&report.end, &finished.kept) {
-            let resume = &kept.resume;
-            say(&format!("to answer: {resume} --answer '{}=YOUR ANSWER'", task.id));
-        }
         Value::Object(result_fields(task, report, finished.runtime))
     };
     let mut document = json!({
@@ -98,6 +108,16 @@ pub(super) fn print_document(finished: &Finished) -> Result<(), CliError> {
         document["outcome"] = Value::clone(outcome);
     }
     print(&format!("{document:#}"))
+}
+
+/// How the questions of agents are answered.
+pub(super) fn tell_questions(finished: &Finished) {
+    for report in &finished.reports {
+        if let (End::NeedsInput { .. }, Some(kept)) = (&report.end, &finished.kept) {
+            let (resume, id) = (&kept.resume, &finished.plan.tasks()[report.task_index].id);
+            say(&format!("to answer: {resume} --answer '{id}=YOUR ANSWER'"));
+        }
+    }
 }
 
 /// `parallel-agents demo`: for people, on standard output.
@@ -115,7 +135,8 @@ pub(super) fn demo(
     })?;
     let plan = workflow::plan(drafts, &registry(), options.hierarchy.clone())?;
     let job = Job::new(plan, &options, &registry())?;
-    let finished = play(job, options.runtime, None, interrupted, &|line| {
+    let nobody = |_: &Value| Some((false, String::new()));
+    let finished = play(job, options.runtime, None, interrupted, &nobody, &|line| {
         // The demo's own table follows; a line that cannot be written will fail there.
         let _ = print(line);
     })?;
@@ -143,12 +164,13 @@ pub(super) fn demo(
     Ok(finished.exit_code())
 }
 
-/// Runs to the end.
+/// Runs to the end. `ask` says whether a person approves of something, and why not; `None` after Ctrl-C.
 pub(super) fn play(
     job: Job,
     choice: RuntimeChoice,
     kept: Option<Kept>,
     interrupted: &dyn Fn() -> bool,
+    ask: &dyn Fn(&Value) -> Option<(bool, String)>,
     tell: &dyn Fn(&str),
 ) -> Result<Finished, CliError> {
     let (runtime, mut plan) = (choice.name(), job.plan.clone());
@@ -167,7 +189,14 @@ pub(super) fn play(
                 tell(&line(&plan, &reports));
             }
             Ok(RunEvent::TasksAdded { first, tasks }) => Arc::make_mut(&mut plan).grow(first, &tasks),
-            Ok(RunEvent::ApprovalAsked(_)) => {}
+            Ok(RunEvent::ApprovalAsked(subject)) => {
+                let answer = ask(&subject);
+                was_interrupted |= answer.is_none();
+                let word = |(approved, reason): (bool, String)| Word::Approval { approved, reason: reason.into() };
+                let ended = || Wish::End(INTERRUPTED.to_owned());
+                // A run that is over asks nothing any more.
+                let _ = wishes.send(answer.map_or_else(ended, |answer| Wish::Tell(word(answer))));
+            }
             Ok(RunEvent::Ended(summary)) => break *summary,
             Ok(RunEvent::Failed(error)) => return Err(error.into()),
             Err(TryRecvError::Empty) => {
@@ -176,7 +205,7 @@ pub(super) fn play(
                     was_interrupted = true;
                     tell("stopping the agents; Ctrl-C again leaves them behind");
                     // A run that is over takes no reason any more.
-                    let _ = wishes.send(Wish::End("interrupted by Ctrl-C".to_owned()));
+                    let _ = wishes.send(Wish::End(INTERRUPTED.to_owned()));
                 }
             }
             Err(TryRecvError::Disconnected) => {

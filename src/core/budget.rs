@@ -91,6 +91,12 @@ impl Default for Estimate {
 }
 
 impl Estimate {
+    /// The US dollars that the first attempt at `task` may take, if the price of its first model is known.
+    pub fn usd(&self, task: &Task) -> Option<f64> {
+        let bytes = task.instructions.len() + task.brief.len() + task.contract.len();
+        Some(task.hierarchy.tiers().first()?.price.as_ref()?.of(self.tokens(bytes)))
+    }
+
     fn tokens(&self, prompt_bytes: usize) -> Tokens {
         let input = (prompt_bytes as u64).div_ceil(self.token_bytes.max(1)) + self.input_extra;
         Tokens { input, output: self.output, total: input + self.output, ..Tokens::default() }

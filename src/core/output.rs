@@ -91,7 +91,10 @@ impl Schema {
                 "" => "the top level".to_owned(),
                 place => format!("`{}`", abridged(place, PLACE_CHARS)),
             };
-            format!("at {place}: {}", abridged(&error.to_string(), COMPLAINT_CHARS))
+            let text = error.to_string();
+            // The value stands first: of a long one nothing else would be seen.
+            let text = if text.len() > COMPLAINT_CHARS { error.masked_with("the value").to_string() } else { text };
+            format!("at {place}: {}", abridged(&text, COMPLAINT_CHARS))
         };
         let reasons = self.reasons.get_or_init(|| Complaints::of(&self.source));
         match reasons.list(value, COMPLAINTS_MAX, words) {

@@ -49,6 +49,7 @@ mod _core {
     use super::registry::agent_types;
     use super::run::task_label;
     use crate::cli::{Outcome, Script};
+    use crate::core::fact::Event;
     use crate::core::hierarchy::DEFAULT_MODELS;
     use crate::core::task::TaskDraft;
     use crate::journal::Journal;
@@ -86,12 +87,17 @@ mod _core {
         found.map(drop).map_err(|error| errors::agent(py, &error))
     }
 
-    /// How a run of the journal at `path` was started: its whole id, its options, the name of its runtime.
+    /// How a run of the journal at `path` was started: its whole id, its options, the name of its runtime; and whether it
+    /// is over.
     #[pyfunction]
     fn stored_run<'py>(py: Python<'py>, path: PathBuf, run_id: &str) -> PyResult<Bound<'py, PyAny>> {
         let stored = py.detach(|| Journal::open_read(&path)?.read(run_id));
         let stored = stored.map_err(|error| errors::journal(py, &error))?;
-        to_py(py, &json!({ "id": stored.id, "options": stored.options, "runtime": stored.runtime }))
+        let ended = stored.facts.last().is_some_and(|fact| matches!(fact.event, Event::RunEnded));
+        let fields = json!({
+            "id": stored.id, "options": stored.options, "runtime": stored.runtime, "ended": ended,
+        });
+        to_py(py, &fields)
     }
 
     /// The runs of the journal at `path`, the latest first.

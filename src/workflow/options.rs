@@ -280,7 +280,7 @@ impl Reader {
         value.as_f64().map(Some).ok_or_else(|| self.error(field, &value, expected))
     }
 
-    fn seconds(&mut self, field: &str) -> Result<Option<Duration>, InputError> {
+    pub fn seconds(&mut self, field: &str) -> Result<Option<Duration>, InputError> {
         const EXPECTED: &str = "a number of seconds above 0";
         let Some(value) = self.take(field) else { return Ok(None) };
         value

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::options::Reader;
+use super::orchestrate::orchestrate;
 use super::prepare::task;
 use super::refine::{Refinements, goals};
 use super::{InputError, gather};
@@ -59,7 +60,8 @@ pub fn steered(spec: Map<String, Value>, given: &Plan, maker: TaskMaker) -> Resu
         Some("join") => join(reader, given),
         Some("gather") => gather::read(reader, given, maker),
         Some("refine") => Refinements::steered(goals(reader.fields)?, &maker),
-        other => Err(reader.error("kind", &other.into(), "one of join, gather, refine")),
+        Some("orchestrate") => orchestrate(reader, maker),
+        other => Err(reader.error("kind", &other.into(), "one of join, gather, refine, orchestrate")),
     }
 }
 

@@ -228,6 +228,8 @@ def _report(reading: Reading, how: str) -> Row:
         # Where the contract asks for the tasks one by one, they are told in its own fields.
         if name != "tasks" and isinstance(rows, list) and rows and isinstance(rows[0], dict) and "task_id" in rows[0]:
             fields[name] = [{**rows[0], "task_id": task_id, "status": status} for task_id, status in statuses.items()]
+    if isinstance(example.get("steps"), dict):
+        fields["steps"] = statuses
     return fields
 
 

@@ -1,0 +1,128 @@
+//! A request that agents plan for, from the command line: the plan is shown and asked for on the terminal, the report stands on
+//! standard output.
+
+use std::io::{self, IsTerminal, Read, Write};
+use std::sync::Arc;
+
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::journal::KeepFlags;
+use super::run::{Finished, play, print_document, tell_questions};
+use super::{CliError, RunFlags, load_agents, print, say};
+use crate::agents::registry;
+use crate::core::plan::Plan;
+use crate::workflow::{Job, RunOptions, RuntimeChoice, asks_for_approval, orchestration, printable, shown_plan};
+
+/// The longest line that is read from the terminal, in bytes.
+const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// What is asked for, and within which limits.
+#[derive(Debug, Args)]
+pub(super) struct OrchestrateFlags {
+    /// Show each plan on the terminal, and run nothing of it without a yes
+    #[arg(long)]
+    approve: bool,
+    /// Tasks of one plan [default: 50]
+    #[arg(long, value_name = "N")]
+    tasks_max: Option<u64>,
+    /// How often a plan is made anew: one that does not hold, or for what has failed [default: 2]
+    #[arg(long, value_name = "N")]
+    replans_max: Option<u64>,
+    /// Print plan, results and report as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    flags: RunFlags,
+    #[command(flatten)]
+    keep: KeepFlags,
+}
+
+/// `parallel-agents orchestrate`.
+pub(super) fn orchestrate(
+    request: &str,
+    flags: &OrchestrateFlags,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<i32, CliError> {
+    load_agents(&flags.flags.agents)?;
+    let mut spec = Map::new();
+    spec.insert("request".to_owned(), json!(request));
+    spec.insert("approval".to_owned(), json!(flags.approve));
+    spec.extend(flags.tasks_max.map(|count| ("tasks_max".to_owned(), json!(count))));
+    spec.extend(flags.replans_max.map(|count| ("replans_max".to_owned(), json!(count))));
+    let mut options = Map::new();
+    flags.flags.apply(&mut options);
+    options.insert("strategy".to_owned(), orchestration(spec, &registry()).into());
+    let checked = RunOptions::from_json(options.clone())?;
+    let job = Job::new(Arc::new(Plan::default()), &checked, &registry())?;
+    if flags.approve {
+        check_terminal()?;
+    }
+    let (origin, kept) = flags.keep.origin(&options)?;
+    if matches!(checked.runtime, RuntimeChoice::Rehearsal(_)) {
+        say("rehearsal: no AI is called, the plan and the results are made up");
+    }
+    let asking = |subject: &Value| ask(subject, interrupted);
+    let finished = play(job.from(origin), checked.runtime, kept, interrupted, &asking, &say)?;
+    print_report(&finished, flags.json)?;
+    Ok(finished.exit_code())
+}
+
+/// That a run with this strategy has somebody to ask, if it needs one.
+pub(super) fn check_approval(strategy: Option<&Value>) -> Result<(), CliError> {
+    if strategy.is_some_and(asks_for_approval) { check_terminal() } else { Ok(()) }
+}
+
+fn check_terminal() -> Result<(), CliError> {
+    if io::stdin().is_terminal() && io::stderr().is_terminal() { Ok(()) } else { Err(CliError::NoTerminal) }
+}
+
+/// The report of an orchestration; all of it `as_json`.
+pub(super) fn print_report(finished: &Finished, as_json: bool) -> Result<(), CliError> {
+    let report = finished.orchestration().and_then(|outcome| outcome.get("report")).and_then(Value::as_str);
+    match report {
+        Some(report) if !as_json => {
+            say(&finished.totals());
+            tell_questions(finished);
+            let outcome = |name: &str| finished.orchestration()?.get(name)?.as_str();
+            let error = outcome("error").map(|error| format!(": {}", printable(error))).unwrap_or_default();
+            say(&format!("the orchestration is {}{error}", outcome("status").unwrap_or("over")));
+            print(&printable(report))
+        }
+        Some(_) | None => print_document(finished),
+    }
+}
+
+/// Shows a plan and reads what a person says to it; `None` after Ctrl-C.
+pub(super) fn ask(subject: &Value, interrupted: &dyn Fn() -> bool) -> Option<(bool, String)> {
+    say(&shown_plan(subject));
+    // Nobody who could not see it says yes.
+    let _ = write!(io::stderr(), "Run this plan? [y, or why not] ");
+    let _ = io::stderr().flush();
+    let line = read_line(interrupted)?;
+    Some(match line.trim() {
+        "y" | "Y" | "yes" | "Yes" | "YES" => (true, String::new()),
+        "n" | "N" | "no" | "No" | "NO" => (false, String::new()),
+        reason => (false, reason.to_owned()),
+    })
+}
+
+/// A line of standard input; its end is one, too.
+fn read_line(interrupted: &dyn Fn() -> bool) -> Option<String> {
+    let (mut input, mut line, mut byte) = (io::stdin().lock(), Vec::new(), [0_u8]);
+    loop {
+        match input.read(&mut byte) {
+            Ok(0) => break,
+            Ok(_) if byte[0] == b'\n' => break,
+            Ok(_) if line.len() < LINE_BYTES_MAX => line.push(byte[0]),
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                if interrupted() {
+                    return None;
+                }
+            }
+            Err(_) => break,
+        }
+    }
+    Some(String::from_utf8_lossy(&line).into_owned())
+}

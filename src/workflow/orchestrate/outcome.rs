@@ -1,0 +1,242 @@
+//! What an orchestration came to, and what a person is shown before it goes on: facts, told as JSON and as text.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::Brief;
+use super::step::{Stage, Step};
+use super::strategy::Orchestrate;
+use crate::core::budget::Estimate;
+use crate::core::fact::End;
+use crate::core::output::abridged;
+use crate::core::strategy::KeptBack;
+
+/// How much of the request, of an output and of a reason a report of ours holds, in characters.
+const REQUEST_CHARS: usize = 500;
+const OUTPUT_CHARS: usize = 1_000;
+const REASON_CHARS: usize = 1_000;
+/// How much of a task's description a person is shown on a terminal, in characters.
+const DESCRIPTION_CHARS: usize = 1_000;
+
+/// How an orchestration ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Every step completed, or a later plan made up for it and completed.
+    Completed,
+    /// Some did.
+    Partial,
+    /// Nothing did, or there was no plan that holds.
+    Failed,
+    /// A person did not approve of a plan.
+    Rejected,
+    /// An agent asks a person.
+    NeedsInput,
+    /// The budget does not bear what is left.
+    Budget,
+    /// It was ended early.
+    Cancelled,
+}
+
+impl Verdict {
+    /// The documented name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Rejected => "rejected",
+            Self::NeedsInput => "needs_input",
+            Self::Budget => "budget",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// The end of an orchestration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ending {
+    pub verdict: Verdict,
+    /// The agent's report, or why there is none.
+    pub report: Result<String, String>,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+/// What an orchestration came to: `kind status error report plan replans`.
+pub(super) fn outcome(run: &Orchestrate, kept_back: &KeptBack) -> Value {
+    let ending = run.ending().cloned().unwrap_or_else(|| cut_short(kept_back));
+    let steps: Vec<&Step> = run.steps.iter().chain(&run.proposed).collect();
+    let plan: Vec<Value> = steps.iter().map(|step| row(step, kept_back)).collect();
+    let replans: Vec<Value> = run
+        .replans
+        .iter()
+        .map(|replan| json!({"plan": replan.plan_no, "reason": replan.reason, "complaints": replan.complaints}))
+        .collect();
+    let text = match &ending.report {
+        Ok(text) => text.clone(),
+        Err(why) => own_report(&run.brief, &steps, why),
+    };
+    json!({
+        "kind": "orchestration",
+        "status": ending.verdict.name(),
+        "error": ending.error,
+        "report": format!("{}\n\n{}", text.trim(), table(&plan)),
+        "plan": plan,
+        "replans": replans,
+    })
+}
+
+/// The end of one that did not come to its own.
+fn cut_short(kept_back: &KeptBack) -> Ending {
+    let is_over_budget = |id: &Arc<str>| kept_back.is_over_budget(id);
+    let first = |is: &dyn Fn(&Arc<str>, &End) -> bool| kept_back.iter().find(|(id, end)| is(id, end));
+    let was_cut =
+        |id: &Arc<str>, end: &End| matches!(end, End::Cancelled { .. } | End::Timeout { .. }) && !is_over_budget(id);
+    let asks = |_: &Arc<str>, end: &End| matches!(end, End::NeedsInput { .. });
+    let found = first(&was_cut)
+        .map(|found| (Verdict::Cancelled, found))
+        .or_else(|| first(&asks).map(|found| (Verdict::NeedsInput, found)))
+        .or_else(|| first(&|id, _| is_over_budget(id)).map(|found| (Verdict::Budget, found)))
+        .or_else(|| first(&|_, _| true).map(|found| (Verdict::Failed, found)));
+    let (verdict, error) = match found {
+        Some((verdict, (id, end))) => {
+            let reason = abridged(end.reason().unwrap_or("no reason is given"), REASON_CHARS);
+            (verdict, format!("task `{id}`: {reason}"))
+        }
+        None => (Verdict::Cancelled, "the run was ended early".to_owned()),
+    };
+    Ending { verdict, report: Err(error.clone()), error: Some(error) }
+}
+
+/// A step, and what became of it.
+fn row(step: &Step, kept_back: &KeptBack) -> Value {
+    let (status, reason) = step.status(kept_back);
+    let mut row = step.shown();
+    row.insert("plan".to_owned(), json!(step.plan_no));
+    row.insert("status".to_owned(), json!(status.name()));
+    row.insert("error".to_owned(), json!(reason));
+    row.insert("score".to_owned(), json!(step.score().map(|(score, _)| score)));
+    row.insert("reached".to_owned(), json!(step.score().map(|(_, is_reached)| is_reached)));
+    row.insert("task".to_owned(), json!(step.task_id()));
+    row.insert("output_task".to_owned(), json!(step.output_task().filter(|_| step.has_completed())));
+    row.into()
+}
+
+/// A report out of the facts alone.
+fn own_report(brief: &Brief, steps: &[&Step], why: &str) -> String {
+    let mut text = format!(
+        "This report was compiled without an agent: {}.\n\nThe request was: {}\n",
+        abridged(why, REASON_CHARS),
+        abridged(&brief.request, REQUEST_CHARS)
+    );
+    for step in steps {
+        // Writing to a String cannot fail.
+        let _ = match &step.stage {
+            Stage::Completed { output } => {
+                let output = output.as_str().map_or_else(|| output.to_string(), str::to_owned);
+                write!(text, "\n`{}` completed:\n> {}\n", step.id(), abridged(&output, OUTPUT_CHARS))
+            }
+            Stage::Ended { status, reason } => {
+                write!(text, "\n`{}` is {}:\n> {}\n", step.id(), status.name(), abridged(reason, REASON_CHARS))
+            }
+            Stage::Waiting | Stage::Running => Ok(()),
+        };
+    }
+    text
+}
+
+/// The steps with their status, in Markdown: facts, whatever an agent says above.
+fn table(plan: &[Value]) -> String {
+    if plan.is_empty() {
+        return "No task was planned.".to_owned();
+    }
+    let mut table = "| task | agent type | plan | status | score |\n|---|---|---|---|---|".to_owned();
+    for row in plan {
+        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let plan_no = row.get("plan").and_then(Value::as_u64).unwrap_or_default();
+        let score = match (row.get("score").and_then(Value::as_f64), row.get("target").and_then(Value::as_f64)) {
+            (Some(score), Some(target)) => format!("{score} of {target}"),
+            _ => String::new(),
+        };
+        let (id, agent_type, status) = (text("task_id"), text("agent_type"), text("status"));
+        // Writing to a String cannot fail.
+        let _ = write!(table, "\n| {id} | {agent_type} | {plan_no} | {status} | {score} |");
+    }
+    table
+}
+
+/// What a person is asked to approve of: `request plan rationale steps worst_cost currency`, the last as far as prices are
+/// known: what the first attempts may take together.
+pub(super) fn proposal(brief: &Brief, plan_no: usize, steps: &[Step], rationale: &str) -> Value {
+    let estimate = Estimate::default();
+    let worst_cost = |step: &Step| step.tasks().iter().map(|task| estimate.usd(task)).sum::<Option<f64>>();
+    let shown = |step: &Step| {
+        let mut row = step.shown();
+        row.insert("worst_cost".to_owned(), json!(worst_cost(step)));
+        Value::Object(row)
+    };
+    json!({
+        "request": brief.request,
+        "plan": plan_no,
+        "rationale": rationale,
+        "steps": steps.iter().map(shown).collect::<Vec<_>>(),
+        "worst_cost": steps.iter().map(worst_cost).sum::<Option<f64>>(),
+        "currency": "USD",
+    })
+}
+
+/// The same for a terminal.
+pub fn shown_plan(proposal: &Value) -> String {
+    let text =
+        |row: &Value, name: &str, max: usize| abridged(row.get(name).and_then(Value::as_str).unwrap_or_default(), max);
+    let steps = proposal.get("steps").and_then(Value::as_array).cloned().unwrap_or_default();
+    let plan_no = proposal.get("plan").and_then(Value::as_u64).unwrap_or_default();
+    let mut shown =
+        format!("Plan {plan_no}, {} tasks: {}", steps.len(), text(proposal, "rationale", DESCRIPTION_CHARS));
+    for step in &steps {
+        let cost =
+            step.get("worst_cost").and_then(Value::as_f64).map(|cost| format!(", at most ${cost:.4} for a start"));
+        let target = step.get("target").and_then(Value::as_f64).map(|target| format!(", until it scores {target}"));
+        let before: Vec<String> = step
+            .get("dependencies")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(|id| id.as_str().map(|id| abridged(id, DESCRIPTION_CHARS)))
+            .collect();
+        let after = if before.is_empty() { String::new() } else { format!(", after {}", before.join(", ")) };
+        // Writing to a String cannot fail.
+        let _ = write!(
+            shown,
+            "\n  {} ({}{after}{}{})\n    {}",
+            text(step, "task_id", DESCRIPTION_CHARS),
+            text(step, "agent_type", DESCRIPTION_CHARS),
+            target.unwrap_or_default(),
+            cost.unwrap_or_default(),
+            text(step, "task_description", DESCRIPTION_CHARS),
+        );
+        let input = step.get("input_data").filter(|input| input.as_object().is_some_and(|input| !input.is_empty()));
+        if let Some(input) = input {
+            let _ = write!(shown, "\n    data: {}", abridged(&input.to_string(), DESCRIPTION_CHARS));
+        }
+    }
+    if let Some(cost) = proposal.get("worst_cost").and_then(Value::as_f64) {
+        let _ = write!(shown, "\nThe first attempts may cost ${cost:.4} together.");
+    }
+    shown
+}
+
+/// A text of agents that drives no terminal: only its line breaks and tabs are kept.
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && !matches!(character, '\n' | '\t') {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
