@@ -22,6 +22,7 @@ use crate::core::action::SpawnOrder;
 use crate::core::budget::{Cap, Ledger, Reservation};
 use crate::core::fact::{Event, Fact};
 use crate::core::hierarchy::ModelHierarchy;
+use crate::core::output::OutputFormat;
 use crate::core::plan::{Plan, Task};
 use crate::core::progress::Progress;
 use crate::core::report::TaskReport;
