@@ -123,16 +123,18 @@ def refinement(reached: Mapping[str, Any], results: Mapping[str, AgentResult]) -
 
 def not_run(entry: Mapping[str, Any], target: float, error: Exception) -> Refinement:
     """What becomes of an agent where there is nothing to run it on."""
-    wanted = entry.get("target")
+    wanted, known = entry.get("target"), entry.get("current_score")
+    wanted = target if wanted is None else wanted
+    reached = known is not None and known >= wanted
     return Refinement(
         design=entry.get("design"),
-        score=None,
-        target=target if wanted is None else wanted,
-        reached=False,
+        score=known if reached else None,
+        target=wanted,
+        reached=reached,
         rounds=[],
-        stopped_because="failed",
+        stopped_because="target" if reached else "failed",
         cost=0.0,
-        error=f"no agent was started: {error}",
+        error=None if reached else f"no agent was started: {error}",
     )
 
 

@@ -182,6 +182,11 @@ class TestPace:
         assert started.index("slow agent_design_reviewer") > len(started) - 4
         assert started.count("fast agent_design_reviewer") == 4
 
+    def test_tools_that_want_an_event_loop_get_one(self) -> None:
+        tools = StandIn(Habits(speed=20, text_chars_max=10_000_000)).tools(asynchronous=True)
+        told = Orchestrator(tools=tools).run_iterative_refinement([entry("sorter", "[[design=9]]")])
+        assert scores(told["sorter"]) == [7.5, 9.2]
+
     def test_results_are_told_as_they_come_and_on_an_event_loop_too(self) -> None:
         told: list[str] = []
         orchestrator, _ = scripted()
@@ -434,7 +439,9 @@ class TestTheOldClass:
         assert scores(told["a"]) == [7.1, 8.2]
 
     def test_without_a_runtime_it_fails_without_an_exception(self) -> None:
-        (a,) = RealAIParallelOrchestrator().run_iterative_refinement(iter([{"name": "a", "target": 9}])).values()
+        entries = iter([{"name": "a", "target": 9}, {"name": "b", "current_score": 9}])
+        a, b = RealAIParallelOrchestrator().run_iterative_refinement(entries).values()
+        assert (b.reached, b.score, b.stopped_because, b.error) == (True, 9, "target", None)
         assert (a.design, a.score, a.target, a.stopped_because, a.cost) == (None, None, 9, "failed", 0)
         assert "openclaw gateway" in str(a.error)
 

@@ -854,7 +854,7 @@ MUTANTS = [
         "        self.steer_on(now);\n        self.drop_answers(0..self.records.len());\n        self.skip",
     ),
     Mutant(
-        "a_run_that_is_taken_up_to_be_ended_only_ends",
+        "a_run_that_is_taken_up_only_to_be_ended_grows_no_more",
         "it grows when it is taken up to be ended",
         STEER,
         "                    || !steering.untold.is_empty()\n",
