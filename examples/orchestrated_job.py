@@ -29,7 +29,7 @@ def main() -> int:
     job = orchestrate(
         given.request,
         budget=Budget(usd=given.usd),
-        approve=approve if given.approve else None,
+        approve=ask if given.approve else look,
         callback=show,
         rehearsal=not given.gateway,
     )
@@ -38,10 +38,20 @@ def main() -> int:
     return 0 if job.status == "completed" else 1
 
 
-def approve(plan: dict[str, Any]) -> bool | str:
-    """Shows what an agent has planned. Anything but a yes runs nothing of it, and tells the report why."""
+def look(plan: dict[str, Any]) -> bool:
+    """Shows what an agent has planned, and lets it run."""
+    print()
     for step in plan["steps"]:
-        print(f"  {step['task_id']} ({step['agent_type']}): {step['task_description']}")
+        after = f", after {' and '.join(step['dependencies'])}" if step["dependencies"] else ""
+        target = f", until it scores {step['target']}" if step["target"] else ""
+        print(f"  {step['task_id']}: {step['agent_type']}{after}{target}")
+    print()
+    return True
+
+
+def ask(plan: dict[str, Any]) -> bool | str:
+    """The same, but somebody says. Anything but a yes runs nothing of it, and is told in the report."""
+    look(plan)
     said = input("Run it? [yes, or why not] ").strip()
     return said.lower() in ("y", "yes") or said
 

@@ -29,9 +29,10 @@ class Orchestration:
             `report`.
         replans: Why plans were made anew: `plan` (the number of the new one), `reason`, `complaints`.
         cost: US dollars; `None` where a part is not known.
-        status: `completed`; `partial`, where tasks failed and nothing made up for them; `failed`, where no task
-            completed or no plan held; `rejected`, where a plan was not approved; `needs_input`, where an agent asks:
-            resume it with the answer; `budget`, where the budget does not bear the rest; `cancelled`.
+        status: `completed`; `partial`, where tasks failed and nothing made up for them, or fell short of their target;
+            `failed`, where no task completed or no plan held; `rejected`, where a plan was not approved; `needs_input`,
+            where an agent asks: resume it with the answer; `budget`, where the budget does not bear the rest;
+            `cancelled`.
         run_id: The run's name in its journal; `None` without one.
         error: What went wrong, beside tasks that failed.
     """

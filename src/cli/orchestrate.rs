@@ -1,7 +1,7 @@
 //! A request that agents plan for, from the command line: the plan is shown and asked for on the terminal, the report stands on
 //! standard output.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use clap::Args;
@@ -12,7 +12,9 @@ use super::run::{Finished, play, print_document, tell_questions};
 use super::{CliError, RunFlags, load_agents, print, say};
 use crate::agents::registry;
 use crate::core::plan::Plan;
-use crate::workflow::{Job, RunOptions, RuntimeChoice, asks_for_approval, orchestration, printable, shown_plan};
+use crate::workflow::{
+    Job, RunOptions, RuntimeChoice, asks_for_approval, next_input, orchestration, printable, shown_plan,
+};
 
 /// The longest line that is read from the terminal, in bytes.
 const LINE_BYTES_MAX: usize = 64 * 1024;
@@ -107,21 +109,19 @@ pub(super) fn ask(subject: &Value, interrupted: &dyn Fn() -> bool) -> Option<(bo
     })
 }
 
-/// A line of standard input; its end is one, too.
+/// A line of standard input; its end is one, too. `None` after Ctrl-C.
 fn read_line(interrupted: &dyn Fn() -> bool) -> Option<String> {
-    let (mut input, mut line, mut byte) = (io::stdin().lock(), Vec::new(), [0_u8]);
+    let mut line = Vec::new();
     loop {
-        match input.read(&mut byte) {
-            Ok(0) => break,
-            Ok(_) if byte[0] == b'\n' => break,
-            Ok(_) if line.len() < LINE_BYTES_MAX => line.push(byte[0]),
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+        match next_input() {
+            Ok(Some(b'\n')) | Err(_) => break,
+            Ok(Some(byte)) if line.len() < LINE_BYTES_MAX => line.push(byte),
+            Ok(Some(_)) => {}
+            Ok(None) => {
                 if interrupted() {
                     return None;
                 }
             }
-            Err(_) => break,
         }
     }
     Some(String::from_utf8_lossy(&line).into_owned())

@@ -45,7 +45,7 @@ pub use start::{
     start, stepwise,
 };
 pub use steered::{Steered, TaskMaker, steered};
-pub use wait::{Waiter, Waker, wait_pair};
+pub use wait::{Waiter, Waker, next_input, wait_pair};
 
 /// Input that no run can be made of. Nothing has been spent.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -52,6 +52,21 @@ impl Waiter {
     }
 }
 
+/// The next byte of standard input, unless there is none yet after 100 ms or a signal came; its end is an error.
+pub fn next_input() -> io::Result<Option<u8>> {
+    let input = io::stdin();
+    let patience = Timespec { tv_sec: 0, tv_nsec: i64::from(LOOK_FOR_SIGNALS.subsec_nanos()) };
+    let mut byte = [0_u8];
+    let read = poll(&mut [PollFd::new(&input, PollFlags::IN)], Some(&patience))
+        .and_then(|ready| if ready == 0 { Ok(None) } else { rustix::io::read(&input, &mut byte).map(Some) });
+    match read {
+        Ok(None) | Err(rustix::io::Errno::INTR) => Ok(None),
+        Ok(Some(0)) => Err(ErrorKind::UnexpectedEof.into()),
+        Ok(Some(_)) => Ok(Some(byte[0])),
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl Waker {
     /// Ends the current wait, or the next one.
     pub fn wake(&self) {

@@ -23,7 +23,7 @@ const DESCRIPTION_CHARS: usize = 1_000;
 /// How an orchestration ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Every step completed, or a later plan made up for it and completed.
+    /// Every step completed and reached its target, or a later plan made up for it and completed.
     Completed,
     /// Some did.
     Partial,

@@ -2,13 +2,17 @@
 
 use serde_json::{Map, Value, json};
 
+use super::compile::TARGET_MAX;
 use super::step::Step;
 use super::strategy::Orchestrate;
 use super::{ORCHESTRATOR, REPORT_ID};
 use crate::core::output::abridged;
 use crate::core::plan::Task;
+use crate::workflow::example::MARK;
 
-const MARK: &str = "[rehearsal, no AI]";
+const CREATOR: &str = "agent_creator";
+/// More agents than this are not made up one by one.
+const AGENTS_MAX: usize = 20;
 /// How much of the request stands in each description, in characters.
 const REQUEST_CHARS: usize = 200;
 /// What is planned, where there are these types: two parts beside each other, and one that builds on both.
@@ -21,7 +25,8 @@ const PARTS: [(&str, &str, &str); 3] = [
 /// The answer to this task; `None` if it is a step's.
 pub(super) fn rehearsed(run: &Orchestrate, task: &Task) -> Option<Value> {
     if *task.agent_type != *ORCHESTRATOR {
-        return None;
+        let place = run.steps.iter().position(|step| step.knows(&task.id))?;
+        return run.steps[place].rehearse(task, place);
     }
     Some(if *task.id == *REPORT_ID { report(task) } else { plan(run) })
 }
@@ -34,6 +39,17 @@ fn plan(run: &Orchestrate) -> Value {
         return planned(&again);
     }
     let types = &run.brief.types;
+    if let Some((count, target)) = wanted_agents(&run.brief.request)
+        && types.contains_key(CREATOR)
+    {
+        let rows = (1..=count.min(run.brief.tasks_max)).map(|no| {
+            json!({
+                "task_id": format!("agent-{no}"), "agent_type": CREATOR, "target": target,
+                "task_description": format!("{MARK} Design agent {no} for: {request}"),
+            })
+        });
+        return planned(&rows.collect::<Vec<_>>());
+    }
     let Some(any) = types.keys().next() else { return planned(&[]) };
     let mut ids: Vec<&str> = Vec::new();
     let mut rows = Vec::new();
@@ -47,6 +63,20 @@ fn plan(run: &Orchestrate) -> Value {
         ids.push(id);
     }
     planned(&rows)
+}
+
+/// How many agents a request wants to be made, and with which score: "5 new agents ... score 8.5+".
+fn wanted_agents(request: &str) -> Option<(usize, Option<f64>)> {
+    let words: Vec<&str> = request.split_whitespace().collect();
+    let is_agents = |word: &&str| word.to_lowercase().starts_with("agent");
+    let count = words.iter().enumerate().find_map(|(index, word)| {
+        let count: usize = word.parse().ok()?;
+        words.iter().skip(index + 1).take(2).any(is_agents).then_some(count)
+    })?;
+    let after_score = words.iter().skip_while(|word| !word.to_lowercase().starts_with("score")).nth(1);
+    let is_digit = |each: char| each.is_ascii_digit();
+    let target = after_score.and_then(|word| word.trim_matches(|each| !is_digit(each)).parse().ok());
+    (1..=AGENTS_MAX).contains(&count).then_some((count, target.filter(|target| *target <= TARGET_MAX)))
 }
 
 fn planned(tasks: &[Value]) -> Value {

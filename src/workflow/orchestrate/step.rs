@@ -182,6 +182,14 @@ impl Step {
         Some((score, self.planned.target.is_some_and(|target| score >= target)))
     }
 
+    /// What the agent of one of its tasks answers in a rehearsal, where the example of its type would not do.
+    pub fn rehearse(&self, task: &Task, place: usize) -> Option<Value> {
+        match &self.work {
+            StepWork::Refinement(refinement) => refinement.rehearse(task, place),
+            StepWork::Task(_) => None,
+        }
+    }
+
     /// The beginning of the ids of its tasks.
     pub fn task_id(&self) -> String {
         step_id(&self.planned.id)

@@ -247,7 +247,8 @@ impl Orchestrate {
     }
 
     fn end(&mut self, report: Result<String, String>) {
-        let is_whole = !self.steps.iter().any(|step| step.is_open);
+        let falls_short = |step: &Step| step.is_open || step.score().is_some_and(|(_, is_reached)| !is_reached);
+        let is_whole = !self.steps.iter().any(falls_short);
         let verdict = if is_whole { Verdict::Completed } else { Verdict::Partial };
         self.phase = Phase::Over(Ending { verdict, report, error: self.trouble.clone() });
     }
