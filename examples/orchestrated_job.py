@@ -35,7 +35,8 @@ def main() -> int:
     )
     cost = "cost unknown" if job.cost is None else f"${job.cost:.2f}"
     print(f"\n{job.report}\n\n{job.status}, {len(job.replans)} plans made anew, {cost}")
-    return 0 if job.status == "completed" else 1
+    # Where only a part was done, the report says which.
+    return 0 if job.status in ("completed", "partial") else 1
 
 
 def look(plan: dict[str, Any]) -> bool:
@@ -58,7 +59,7 @@ def ask(plan: dict[str, Any]) -> bool | str:
 
 def show(result: AgentResult) -> None:
     """Called as soon as an agent is done, while others still work."""
-    print(f"{result.task_id:16} {result.agent_type:28} {result.status.value}")
+    print(f"{result.task_id:24} {result.agent_type:24} {result.status.value}")
 
 
 if __name__ == "__main__":
