@@ -54,7 +54,7 @@ impl TaskMaker {
 
 /// Reads the strategy of a run whose tasks are `given`: none, where it makes them itself.
 pub fn steered(spec: Map<String, Value>, given: &Plan, maker: TaskMaker) -> Result<Steered, InputError> {
-    let mut reader = Reader { prefix: "strategy.", fields: spec };
+    let mut reader = Reader { prefix: "", fields: spec };
     let kind = reader.text("kind")?;
     match kind.as_deref() {
         Some("join") => join(reader, given),

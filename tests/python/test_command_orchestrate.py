@@ -98,8 +98,8 @@ def test_what_was_not_carried_out_has_a_code_of_its_own() -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--tasks-max", "0"), "`strategy.tasks_max` is `0`, expected a whole number from 1 to 200"),
-        (("--replans-max", "99"), "`strategy.replans_max` is `99`"),
+        (("--tasks-max", "0"), "`tasks_max` is `0`, expected a whole number from 1 to 200"),
+        (("--replans-max", "99"), "`replans_max` is `99`"),
         (
             ("--approve",),
             "plans are to be approved, and standard input or standard error is no terminal; run it on one",

@@ -453,11 +453,11 @@ class TestLimits:
     @pytest.mark.parametrize(
         ("limits", "message"),
         [
-            ({"tasks_max": 0}, "`strategy.tasks_max` is `0`, expected a whole number from 1 to 200"),
-            ({"replans_max": 11}, "`strategy.replans_max` is `11`, expected a whole number from 0 to 10"),
-            ({"timeout_seconds": -1}, "`strategy.timeout_seconds` is `-1`, expected a number of seconds above 0"),
-            ({"request": "  "}, '`strategy.request` is `"  "`, expected a text'),
-            ({"request": 5}, "`strategy.request` is `5`, expected a text"),
+            ({"tasks_max": 0}, "`tasks_max` is `0`, expected a whole number from 1 to 200"),
+            ({"replans_max": 11}, "`replans_max` is `11`, expected a whole number from 0 to 10"),
+            ({"timeout_seconds": -1}, "`timeout_seconds` is `-1`, expected a number of seconds above 0"),
+            ({"request": "  "}, '`request` is `"  "`, expected a text'),
+            ({"request": 5}, "`request` is `5`, expected a text"),
             ({"request": "x" * 300_000}, "expected at most 262144 bytes"),
         ],
     )

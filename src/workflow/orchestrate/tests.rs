@@ -136,10 +136,7 @@ fn what_was_kept_back_is_what_it_came_to() {
 fn agent_types_that_are_gone_are_named_before_a_run_goes_on() {
     let types = json!({"agent_types": [{"name": "haiku_writer", "description": "Writes one haiku"}]});
     let message = made(&types).expect_err("unknown");
-    assert!(
-        message.contains("`strategy.agent_types` is `\"haiku_writer\"`, expected agent types that are known"),
-        "{message}"
-    );
+    assert!(message.contains("`agent_types` is `\"haiku_writer\"`, expected agent types that are known"), "{message}");
     let message = made(&json!({"agent_types": ["haiku_writer"]})).expect_err("no rows");
     assert!(message.contains("a list of objects with `name` and `description`"), "{message}");
 }
