@@ -390,7 +390,6 @@ class TestTarget:
         assert "Result of task `step/design/refine-2`" in planners.prompts["after"]
         assert planners.reports_asked[0]["results"][0]["score"] == 9.0
 
-
     def test_that_is_not_reached_leaves_a_request_carried_out_in_part(self) -> None:
         done = orchestrate("Create 3 new agents and ensure all score 8.5+", rehearsal=True)
         assert done.status == "partial"
