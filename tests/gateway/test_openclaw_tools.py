@@ -92,7 +92,7 @@ def test_without_a_model_the_gateways_own_is_used(gateway: Gateway, tools: openc
 
 
 def test_an_agent_type_stands_around_the_task(gateway: Gateway, tools: openclaw.Tools, case: Case) -> None:
-    spawned = tools.sessions_spawn(task=f"Plan a party. {case}", agent_type="agent_orchestrator", timeout=600)
+    spawned = tools.sessions_spawn(task=f"Plan a party. {case}", agent_type="agent_creator", timeout=600)
     wait_until_ended(tools, spawned["childSessionKey"])
 
     prompt = case.calls()[0].prompt
