@@ -234,8 +234,7 @@ fn go_on(
     resumed.stop = stop.map(str::to_owned);
     say(&format!("run {id}: {} of {} tasks were done", done(&resumed.facts), plan.tasks().len()));
     let kept = journal_flag.kept(&id);
-    let origin = Origin::Resumed(Box::new(resumed));
-    let job = Job::new(plan, &options, &registry())?.from(origin);
+    let job = Job::resumed(plan, &options, &registry(), resumed)?;
     play(job, options.runtime, Some(kept), interrupted, &|subject| ask(subject, interrupted), &say)
 }
 

@@ -95,7 +95,9 @@ impl Engine {
             }
             planner.finish().map_err(|error| errors::input(py, &error))?
         };
-        let (job, mut source) = self.job(py, plan, strategy)?;
+        let (options, mut source) = self.steered_options(py, strategy)?;
+        let registry = agent_types(py)?.clone();
+        let job = Job::new(plan, &options, &registry).map_err(|error| errors::input(py, &error))?;
         let (origin, id) = match self.open_journal(py)? {
             None => (Origin::New(None), None),
             Some(journal) => {
@@ -133,7 +135,9 @@ impl Engine {
         }
         let strategy = strategy.as_ref().map(|(strategy, _)| strategy);
         let Recalled { id, plan, resumed } = recalled;
-        let job = self.job(py, plan, strategy)?.0.from(Origin::Resumed(Box::new(resumed)));
+        let (options, _) = self.steered_options(py, strategy)?;
+        let registry = agent_types(py)?.clone();
+        let job = Job::resumed(plan, &options, &registry, resumed).map_err(|error| errors::input(py, &error))?;
         self.begin(py, job, Some(id), started)
     }
 }
@@ -144,17 +148,15 @@ impl Engine {
         py.detach(|| Journal::open(path, *durability)).map(Some).map_err(|error| errors::journal(py, &error))
     }
 
-    /// What a run is to do, and the options that a journal keeps of it.
-    fn job(&self, py: Python<'_>, plan: Arc<Plan>, strategy: Option<&Bound<'_, PyDict>>) -> PyResult<(Job, Value)> {
+    /// The options of a run with this strategy, and what a journal keeps of them.
+    fn steered_options(&self, py: Python<'_>, strategy: Option<&Bound<'_, PyDict>>) -> PyResult<(RunOptions, Value)> {
         let (mut options, mut source) = (self.options.clone(), self.source.clone());
         if let Some(fields) = strategy {
             let fields = fields_from_py(fields).map_err(|error| errors::option_value(py, &error))?;
             source["strategy"] = Value::Object(fields.clone());
             options.strategy = Some(fields);
         }
-        let registry = agent_types(py)?.clone();
-        let job = Job::new(plan, &options, &registry).map_err(|error| errors::input(py, &error))?;
-        Ok((job, source))
+        Ok((options, source))
     }
 
     fn begin(&self, py: Python<'_>, job: Job, id: Option<Arc<str>>, started: &Bound<'_, PyList>) -> PyResult<()> {

@@ -248,10 +248,27 @@ impl Job {
         let Some(spec) = options.strategy.clone() else {
             return Ok(Self { plan, settings, strategy: None, origin: Origin::New(None) });
         };
-        let maker = TaskMaker::new(registry.clone(), options.hierarchy.clone());
+        let maker = TaskMaker::new(registry.clone(), options.hierarchy.clone()).for_run(&plan, settings.budget);
         let Steered { strategy, first } = steered(spec, &plan, maker)?;
         let plan = if plan.tasks().is_empty() { Arc::new(Plan::new(first)?) } else { plan };
         Ok(Self { plan, settings, strategy: Some(strategy), origin: Origin::New(None) })
+    }
+
+    /// A run of an earlier process that has `plan` by now. What it came to is a fact once it is over, and one that is only to
+    /// end adds nothing: neither needs its strategy, of which parts may be gone.
+    pub fn resumed(
+        plan: Arc<Plan>,
+        options: &RunOptions,
+        registry: &Registry,
+        resumed: Resumed,
+    ) -> Result<Self, InputError> {
+        let without = || Self { plan: plan.clone(), settings: options.settings.clone(), strategy: None, origin: Origin::New(None) };
+        let job = match Self::new(plan.clone(), options, registry) {
+            _ if resumed.is_over() => without(),
+            Err(_) if resumed.stop.is_some() => without(),
+            job => job?,
+        };
+        Ok(job.from(Origin::Resumed(Box::new(resumed))))
     }
 
     /// The ids of tasks of which nobody need say any more what their results count as.

@@ -1,7 +1,7 @@
 //! What the agents that plan and report are told, and what their answers are checked against. What other agents wrote is
 //! data, and bounded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -47,7 +47,8 @@ pub(super) fn plan_task(
     steps: &[Step],
     maker: &TaskMaker,
 ) -> Result<Task, TaskError> {
-    let Brief { request, types, tasks_max, .. } = brief;
+    let Brief { request, tasks_max, .. } = brief;
+    let types: BTreeMap<_, _> = brief.types.iter().filter(|(name, _)| maker.registry().get(name).is_ok()).collect();
     let why = match cause {
         Cause::Request => String::new(),
         Cause::Refused(..) => "Your latest plan, `refused_plan`, does not hold: `complaints` names why. Nothing of it was \
@@ -82,7 +83,7 @@ pub(super) fn plan_task(
         // What a later plan has made up for is over.
         input.extend(facts(steps, |step| step.is_open));
     }
-    let schema = plan_schema(brief, matches!(cause, Cause::Failures) || !steps.is_empty());
+    let schema = plan_schema(brief, &types, matches!(cause, Cause::Failures) || !steps.is_empty());
     task(&plan_id(plan_no), description, input, schema, brief, maker)
 }
 
@@ -163,8 +164,8 @@ fn cut_note(shown: usize, of: usize) -> String {
 }
 
 /// What a plan is checked against before it is compiled.
-fn plan_schema(brief: &Brief, may_be_empty: bool) -> Value {
-    let names: Vec<&String> = brief.types.keys().collect();
+fn plan_schema(brief: &Brief, types: &BTreeMap<&String, &String>, may_be_empty: bool) -> Value {
+    let names: Vec<&&String> = types.keys().collect();
     let fields = json!({
         "task_id": {"type": "string", "minLength": 1, "maxLength": ID_CHARS_MAX, "pattern": ID_PATTERN},
         "agent_type": {"enum": names},

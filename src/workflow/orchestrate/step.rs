@@ -45,6 +45,8 @@ pub(super) struct Step {
 enum StepWork {
     Task(Box<Task>),
     Refinement(Box<Loop>),
+    /// Its agent type is there no more.
+    Gone,
 }
 
 /// Where a step is.
@@ -66,7 +68,11 @@ pub(super) enum Stage {
 impl Step {
     /// A step that has not begun. What is wrong with its tasks is said here.
     pub fn new(planned: Planned, plan_no: usize, maker: &TaskMaker) -> Result<Self, InputError> {
-        let work = work(&planned, Vec::new(), maker)?;
+        let work = match work(&planned, Vec::new(), maker) {
+            // The plan holds all the same: its step fails when it is its turn.
+            Err(_) if maker.registry().get(&planned.agent_type).is_err() => StepWork::Gone,
+            work => work?,
+        };
         Ok(Self { planned, plan_no, stage: Stage::Waiting, is_open: false, work, maker: maker.clone() })
     }
 
@@ -91,6 +97,7 @@ impl Step {
         match &self.work {
             StepWork::Task(task) => Some(task.id.to_string()),
             StepWork::Refinement(refinement) => refinement.stopped()?.best_task.map(ToString::to_string),
+            StepWork::Gone => None,
         }
     }
 
@@ -99,6 +106,7 @@ impl Step {
         match &self.work {
             StepWork::Task(task) => *task.id == *task_id,
             StepWork::Refinement(refinement) => refinement.knows(task_id),
+            StepWork::Gone => false,
         }
     }
 
@@ -110,6 +118,7 @@ impl Step {
                 let [author, reviewer] = drafts(&self.planned, Vec::new(), &self.maker);
                 [author, reviewer].into_iter().flat_map(|draft| self.maker.make(draft)).collect()
             }
+            StepWork::Gone => Vec::new(),
         }
     }
 
@@ -126,6 +135,7 @@ impl Step {
         match &mut self.work {
             StepWork::Task(task) => vec![Task::clone(task)],
             StepWork::Refinement(refinement) => refinement.begin(),
+            StepWork::Gone => Vec::new(),
         }
     }
 
@@ -186,7 +196,7 @@ impl Step {
     pub fn rehearse(&self, task: &Task, place: usize) -> Option<Value> {
         match &self.work {
             StepWork::Refinement(refinement) => refinement.rehearse(task, place),
-            StepWork::Task(_) => None,
+            StepWork::Task(_) | StepWork::Gone => None,
         }
     }
 
