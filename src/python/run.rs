@@ -20,7 +20,6 @@ use super::registry::agent_types;
 use super::results::Results;
 use super::tools::{ToolRun, Toolbox};
 use super::{bridge, errors, lock};
-use crate::core::plan::Plan;
 use crate::core::strategy::Word;
 use crate::core::task::TaskDraft;
 use crate::driver::Wish;

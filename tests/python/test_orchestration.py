@@ -105,7 +105,7 @@ class TestAPlanThatHolds:
 class TestFailures:
     def test_are_planned_anew(self) -> None:
         first = plan(step("sound"), step("broken", marks=FAILS), step("after", "broken"))
-        second = plan(step("mended", "sound"), step("at-last", "mended"))
+        second = plan(step("mended", "sound", replaces=["broken"]), step("at-last", "mended", replaces=["after"]))
         planners = Planners(first, second)
         done = run(planners)
         assert done.status == "completed"
@@ -116,6 +116,8 @@ class TestFailures:
             "mended": "completed",
             "at-last": "completed",
         }
+        assert [row["replaces"] for row in done.plan] == [[], [], [], ["broken"], ["after"]]
+        assert [row["replaced_by"] for row in done.plan] == [[], ["mended"], ["at-last"], [], []]
         (replan,) = done.replans
         assert replan["plan"] == 2
         assert [text.split(":")[0] for text in replan["complaints"]] == [
@@ -126,6 +128,39 @@ class TestFailures:
         assert [row["task_id"] for row in asked["results"]] == ["sound"]
         assert [row["status"] for row in asked["failures"]] == ["failed", "skipped"]
         assert "Result of task `step/sound`" in planners.prompts["mended"]
+
+    @pytest.mark.parametrize(
+        ("substitutes", "open_ids"),
+        [
+            ([step("beside")], ["broken", "after"]),
+            ([step("mended", replaces=["broken"])], ["after"]),
+            ([step("mended", replaces=["broken", "after"])], []),
+            ([step("one", replaces=["broken", "after"]), step("two", marks=FAILS, replaces=["broken"])], ["broken", "two"]),
+        ],
+        ids=["of-nothing", "of-one", "of-both", "of-half"],
+    )
+    def test_stay_open_until_a_completed_task_replaces_them(
+        self, substitutes: list[dict[str, Any]], open_ids: list[str]
+    ) -> None:
+        planners = Planners(plan(step("broken", marks=FAILS), step("after", "broken")), plan(*substitutes), plan())
+        done = run(planners)
+        assert planners.plans_asked[1]["open"] == ["after", "broken"]
+        assert done.status == ("partial" if open_ids else "completed")
+        left = [row["task_id"] for row in done.plan if row["status"] != "completed" and not row["replaced_by"]]
+        assert left == open_ids
+
+    def test_of_a_substitute_are_made_up_for_by_the_next(self) -> None:
+        mended = step("mended", marks=FAILS, replaces=["broken"])
+        first, last = plan(step("broken", marks=FAILS)), plan(step("last", replaces=["broken"]))
+        done = run(Planners(first, plan(mended), last))
+        assert (done.status, [row["replaced_by"] for row in done.plan]) == ("completed", [["last"], [], []])
+        done = run(Planners(first, plan(mended), plan(step("last", replaces=["mended"]))))
+        assert (done.status, [row["replaced_by"] for row in done.plan]) == ("completed", [["mended"], ["last"], []])
+
+    def test_cannot_be_replaced_by_what_is_no_substitute(self) -> None:
+        done = run(Planners(plan(step("one"), step("broken", marks=FAILS)), plan(step("again", replaces=["one"]))))
+        assert done.status == "partial"
+        assert "one" in (done.error or "")
 
     def test_wait_until_nothing_else_can_proceed(self) -> None:
         first = plan(step("broken", marks=FAILS), step("slow", marks="[[sleep=0.3]]"), step("last", "slow"))
@@ -234,7 +269,7 @@ class TestBudget:
 
     def test_that_is_spent_ends_it_and_a_larger_one_lets_it_go_on(self, tmp_path: Path) -> None:
         journal = tmp_path / "runs.sqlite"
-        planners = Planners(plan(step("one", marks="[[garbage]]"), step("two", "one")), plan(step("instead")))
+        planners = Planners(plan(step("one", marks="[[garbage]]"), step("two", "one")), plan(step("instead", replaces=["one", "two"])))
         retry = RetryPolicy(output_retries_max=0)
         orchestrator, standin = team(
             planners, budget=Budget(attempts=4), journal=journal, retry=retry, max_concurrent=1
@@ -391,10 +426,29 @@ class TestTarget:
         assert planners.reports_asked[0]["results"][0]["score"] == 9.0
 
     def test_that_is_not_reached_leaves_a_request_carried_out_in_part(self) -> None:
-        done = orchestrate("Create 3 new agents and ensure all score 8.5+", rehearsal=True)
+        done = orchestrate("Create 3 new agents and ensure all score 8.5+", rehearsal=True, replans_max=0)
         assert done.status == "partial"
         assert [(row["score"], row["reached"]) for row in done.plan] == [(8.8, True), (8.6, True), (8.3, False)]
         assert {row["status"] for row in done.plan} == {"completed"}
+        assert done.plan[2]["error"].startswith("it scored 8.3 and is to score 8.5; no better version was made (")
+
+    def test_that_is_not_reached_is_planned_anew(self) -> None:
+        done = orchestrate("Create 3 new agents and ensure all score 8.5+", rehearsal=True)
+        assert done.status == "completed"
+        (replan,) = done.replans
+        (complaint,) = replan["complaints"]
+        assert complaint.startswith("task `agent-3` falls short: it scored 8.3 and is to score 8.5")
+        assert [row["replaced_by"] for row in done.plan] == [[], [], ["agent-3-2"], []]
+        assert done.plan[3]["reached"]
+
+    def test_is_not_to_be_told_to_its_reviewer(self) -> None:
+        design = step("design", agent_type="agent_creator", target=8.5)
+        telling = {**design, "task_description": "Design an agent that scores 8.5 at least. [[task=design]]"}
+        planners = Planners(plan(telling), plan(design))
+        done = run(planners, replans_max=1)
+        (complaint,) = done.replans[0]["complaints"]
+        assert "are not to say which score is wanted" in complaint
+        assert not any("8.5" in prompt for prompt in planners.prompts.values())
 
 
 class TestQuestions:

@@ -68,7 +68,9 @@ pub(super) struct Ending {
 pub(super) fn outcome(run: &Orchestrate, kept_back: &KeptBack) -> Value {
     let ending = run.ending().cloned().unwrap_or_else(|| cut_short(kept_back));
     let steps: Vec<&Step> = run.steps.iter().chain(&run.proposed).collect();
-    let plan: Vec<Value> = steps.iter().map(|step| row(step, kept_back)).collect();
+    let open = run.open();
+    let plan: Vec<Value> =
+        steps.iter().map(|step| row(step, kept_back, &run.replaced_by(step.id(), &open))).collect();
     let replans: Vec<Value> = run
         .replans
         .iter()
@@ -111,7 +113,7 @@ fn cut_short(kept_back: &KeptBack) -> Ending {
 }
 
 /// A step, and what became of it.
-fn row(step: &Step, kept_back: &KeptBack) -> Value {
+fn row(step: &Step, kept_back: &KeptBack, replaced_by: &[&str]) -> Value {
     let (status, reason) = step.status(kept_back);
     let mut row = step.shown();
     row.insert("plan".to_owned(), json!(step.plan_no));
@@ -119,6 +121,7 @@ fn row(step: &Step, kept_back: &KeptBack) -> Value {
     row.insert("error".to_owned(), json!(reason));
     row.insert("score".to_owned(), json!(step.score().map(|(score, _)| score)));
     row.insert("reached".to_owned(), json!(step.score().map(|(_, is_reached)| is_reached)));
+    row.insert("replaced_by".to_owned(), json!(replaced_by));
     row.insert("task".to_owned(), json!(step.task_id()));
     row.insert("output_task".to_owned(), json!(step.output_task().filter(|_| step.has_completed())));
     row.into()

@@ -35,8 +35,6 @@ pub(super) struct Step {
     /// Which plan it is of, from 1 on.
     pub plan_no: usize,
     pub stage: Stage,
-    /// Whether it came to nothing and no later plan has made up for it.
-    pub is_open: bool,
     work: StepWork,
     maker: TaskMaker,
 }
@@ -73,7 +71,7 @@ impl Step {
             Err(_) if maker.registry().get(&planned.agent_type).is_err() => StepWork::Gone,
             work => work?,
         };
-        Ok(Self { planned, plan_no, stage: Stage::Waiting, is_open: false, work, maker: maker.clone() })
+        Ok(Self { planned, plan_no, stage: Stage::Waiting, work, maker: maker.clone() })
     }
 
     pub fn id(&self) -> &str {
@@ -165,7 +163,6 @@ impl Step {
 
     fn fail(&mut self, status: Status, reason: String) {
         self.stage = Stage::Ended { status, reason };
-        self.is_open = true;
     }
 
     /// It is not run, because of what it builds on.
@@ -173,10 +170,30 @@ impl Step {
         self.fail(Status::Skipped, reason);
     }
 
+    /// Whether its output is what was wanted.
+    pub fn is_good(&self) -> bool {
+        self.has_completed() && self.score().is_none_or(|(_, is_reached)| is_reached)
+    }
+
+    /// Whether it has ended and its output is not what was wanted.
+    pub fn falls_short(&self) -> bool {
+        !self.is_good() && matches!(self.stage, Stage::Completed { .. } | Stage::Ended { .. })
+    }
+
+    /// Why its output is not what was wanted, though there is one.
+    fn shortfall(&self) -> Option<String> {
+        let StepWork::Refinement(refinement) = &self.work else { return None };
+        let (stopped, (score, is_reached)) = (refinement.stopped()?, self.score()?);
+        let why = stopped.why.error().map(|error| format!(": {error}")).unwrap_or_default();
+        let target = self.planned.target?;
+        let told = format!("it scored {score} and is to score {target}; no better version was made ({}{why})", stopped.why.name());
+        (!is_reached).then_some(told)
+    }
+
     /// What became of it, and why; of one that has not ended, as `kept_back` says.
     pub fn status(&self, kept_back: &KeptBack) -> (Status, Option<String>) {
         match &self.stage {
-            Stage::Completed { .. } => (Status::Completed, None),
+            Stage::Completed { .. } => (Status::Completed, self.shortfall()),
             Stage::Ended { status, reason } => (*status, Some(reason.clone())),
             Stage::Waiting | Stage::Running => match kept_back.iter().find(|(id, _)| self.knows(id)) {
                 Some((_, end)) if self.is_running() => (end.status(), end.reason().map(str::to_owned)),
@@ -207,10 +224,10 @@ impl Step {
 
     /// Its plan, as it is shown to people and to agents.
     pub fn shown(&self) -> Map<String, Value> {
-        let Planned { id, agent_type, description, input, dependencies, priority, target } = &self.planned;
+        let Planned { id, agent_type, description, input, dependencies, priority, target, replaces } = &self.planned;
         let shown = json!({
             "task_id": id, "agent_type": agent_type, "task_description": description, "input_data": input,
-            "dependencies": dependencies, "priority": priority, "target": target,
+            "dependencies": dependencies, "priority": priority, "target": target, "replaces": replaces,
         });
         shown.as_object().cloned().unwrap_or_default()
     }

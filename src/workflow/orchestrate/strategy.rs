@@ -1,12 +1,12 @@
 //! Goes from the request to the report: a plan, its steps, another plan for what failed, and so on within the limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::compile::{Rules, compile};
-use super::contract::{Cause, plan_task, report_task};
+use super::contract::{Cause, Told, plan_task, report_task};
 use super::outcome::{Ending, Verdict, outcome, proposal};
 use super::rehearsal::rehearsed;
 use super::step::Step;
@@ -80,7 +80,7 @@ impl Orchestrate {
 
     /// The task that it begins with.
     pub fn first(&self) -> Result<Task, TaskError> {
-        plan_task(&self.brief, 1, Cause::Request, &[], &self.maker)
+        plan_task(&self.brief, 1, Cause::Request, Told::default(), &self.maker)
     }
 
     /// An agent has planned, or has not.
@@ -94,6 +94,7 @@ impl Orchestrate {
             types: &self.brief.types,
             tasks_max: self.brief.tasks_max,
             earlier,
+            open: self.open(),
             may_be_empty: !self.steps.is_empty(),
         };
         let compiled = compile(output, &rules).and_then(|planned| {
@@ -123,9 +124,13 @@ impl Orchestrate {
             return self.give_up_planning(format!("plan {} does not hold: {}", self.plan_no, complaints.join("; ")));
         }
         self.plan_no += 1;
-        let task = plan_task(&self.brief, self.plan_no, Cause::Refused(plan, &complaints), &self.steps, &self.maker);
+        let task = plan_task(&self.brief, self.plan_no, Cause::Refused(plan, &complaints), self.so_far(), &self.maker);
         self.replans.push(Replan { plan_no: self.plan_no, reason: "the plan does not hold", complaints });
         self.plan_anew(task)
+    }
+
+    fn so_far(&self) -> Told<'_> {
+        Told { steps: &self.steps, open: self.open() }
     }
 
     fn plan_anew(&mut self, task: Result<Task, TaskError>) -> Next {
@@ -161,10 +166,6 @@ impl Orchestrate {
     /// The steps that are proposed become part of the run.
     fn begin(&mut self) -> Next {
         self.phase = Phase::Working;
-        // They make up for what has failed so far.
-        for step in &mut self.steps {
-            step.is_open = false;
-        }
         self.steps.append(&mut self.proposed);
         self.go_on()
     }
@@ -196,12 +197,15 @@ impl Orchestrate {
         while let Some((index, id)) = self.waits_in_vain() {
             self.steps[index].skip(format!("task `{id}` did not complete"));
         }
-        let failures: Vec<String> = self.steps.iter().filter(|step| step.is_open).map(failure).collect();
+        let failures: Vec<String> = {
+            let open = self.open();
+            self.steps.iter().filter(|step| open.contains(step.id())).map(failure).collect()
+        };
         if failures.is_empty() || self.replans.len() >= self.brief.replans_max {
             return self.report();
         }
         self.plan_no += 1;
-        let task = plan_task(&self.brief, self.plan_no, Cause::Failures, &self.steps, &self.maker);
+        let task = plan_task(&self.brief, self.plan_no, Cause::Failures, self.so_far(), &self.maker);
         self.replans.push(Replan { plan_no: self.plan_no, reason: "tasks did not complete", complaints: failures });
         self.plan_anew(task)
     }
@@ -247,9 +251,7 @@ impl Orchestrate {
     }
 
     fn end(&mut self, report: Result<String, String>) {
-        let falls_short = |step: &Step| step.is_open || step.score().is_some_and(|(_, is_reached)| !is_reached);
-        let is_whole = !self.steps.iter().any(falls_short);
-        let verdict = if is_whole { Verdict::Completed } else { Verdict::Partial };
+        let verdict = if self.open().is_empty() { Verdict::Completed } else { Verdict::Partial };
         self.phase = Phase::Over(Ending { verdict, report, error: self.trouble.clone() });
     }
 
@@ -261,6 +263,36 @@ impl Orchestrate {
         };
         self.phase = Phase::Over(Ending { verdict: Verdict::Rejected, report: Err(why.clone()), error: Some(why) });
         Next::default()
+    }
+
+    /// Those of the steps that fell short and for which nothing has made up.
+    pub fn open(&self) -> BTreeSet<&str> {
+        let mut open: BTreeSet<&str> = self.steps.iter().filter(|step| step.falls_short()).map(Step::id).collect();
+        let mut is_new = true;
+        while std::mem::take(&mut is_new) {
+            for step in &self.steps {
+                let for_all = |ids: &[String]| !ids.is_empty() && ids.iter().all(|id| !open.contains(id.as_str()));
+                // A substitute is needed no more once something else makes up for all that it was for.
+                let is_made_up_for = !self.replaced_by(step.id(), &open).is_empty() || for_all(&step.planned.replaces);
+                if open.contains(step.id()) && is_made_up_for {
+                    is_new |= open.remove(step.id());
+                }
+            }
+        }
+        open
+    }
+
+    /// The steps of one plan that make up for a step: all that the plan has for it, once none of them is open or has yet to
+    /// complete.
+    pub fn replaced_by(&self, id: &str, open: &BTreeSet<&str>) -> Vec<&str> {
+        let mut plans: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
+        for step in self.steps.iter().filter(|step| step.planned.replaces.iter().any(|replaced| replaced == id)) {
+            plans.entry(step.plan_no).or_default().push(step);
+        }
+        let does = |step: &&Step| step.is_good() || (step.falls_short() && !open.contains(step.id()));
+        let good = plans.values().find(|steps| steps.iter().all(|step| step.is_good()));
+        let found = good.or_else(|| plans.values().find(|steps| steps.iter().all(does)));
+        found.into_iter().flatten().map(|step| step.id()).collect()
     }
 
     /// How it ended, if it has come to an end of its own.
@@ -319,5 +351,8 @@ impl Strategy for Orchestrate {
 fn failure(step: &Step) -> String {
     let (status, reason) = step.status(&KeptBack::default());
     let reason = abridged(&reason.unwrap_or_default(), REASON_CHARS);
-    format!("task `{}` is {}: {reason}", step.id(), status.name())
+    match step.has_completed() {
+        true => format!("task `{}` falls short: {reason}", step.id()),
+        false => format!("task `{}` is {}: {reason}", step.id(), status.name()),
+    }
 }
