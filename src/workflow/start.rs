@@ -19,7 +19,7 @@ use super::steered::{Steered, TaskMaker, steered};
 use super::{InputError, RunError, lock};
 use crate::agents::Registry;
 use crate::core::action::SpawnOrder;
-use crate::core::budget::{Cap, Ledger, Reservation};
+use crate::core::budget::{Cap, Estimate, Ledger, Reservation};
 use crate::core::fact::{Event, Fact};
 use crate::core::hierarchy::ModelHierarchy;
 use crate::core::output::OutputFormat;
@@ -197,12 +197,16 @@ pub struct Resumed {
     pub reopening: Vec<Reopening>,
     /// Why it is taken up only to be ended, if it is.
     pub stop: Option<String>,
+    /// Whether its strategy is to ask again what its budget refused.
+    pub weighs_again: bool,
 }
 
 impl Resumed {
     /// Whether nothing is left to do of it.
     pub fn is_over(&self) -> bool {
-        self.reopening.is_empty() && self.facts.last().is_some_and(|fact| matches!(fact.event, Event::RunEnded))
+        self.reopening.is_empty()
+            && !self.weighs_again
+            && self.facts.last().is_some_and(|fact| matches!(fact.event, Event::RunEnded))
     }
 }
 
@@ -262,7 +266,12 @@ impl Job {
         registry: &Registry,
         resumed: Resumed,
     ) -> Result<Self, InputError> {
-        let without = || Self { plan: plan.clone(), settings: options.settings.clone(), strategy: None, origin: Origin::New(None) };
+        let without = || Self {
+            plan: plan.clone(),
+            settings: options.settings.clone(),
+            strategy: None,
+            origin: Origin::New(None),
+        };
         let job = match Self::new(plan.clone(), options, registry) {
             _ if resumed.is_over() => without(),
             Err(_) if resumed.stop.is_some() => without(),
@@ -323,8 +332,9 @@ fn begin(
             Ok((RunMachine::steered(plan, settings, strategy, seed, now), narrator, Recorder::new(log)))
         }
         Origin::Resumed(resumed) => {
-            let Resumed { facts, log, reopening, stop } = *resumed;
+            let Resumed { facts, log, reopening, stop, weighs_again } = *resumed;
             settings.journaled = true;
+            settings.weigh_again = weighs_again;
             let past = facts.iter().cloned();
             let how = (&*reopening, stop.as_deref());
             let machine = RunMachine::restore_steered(plan.clone(), settings.clone(), strategy, past, how, seed, now);
@@ -396,7 +406,7 @@ async fn rehearse(
     let answers = Arc::new(Mutex::new(answers));
     let known = answers.clone();
     let strategy = strategy.map(|strategy| -> Box<dyn Strategy> {
-        Box::new(Adapted::new(strategy, move |task: &mut Task, strategy: &dyn Strategy| {
+        Box::new(Adapted::new(strategy, settings.estimate, move |task: &mut Task, strategy: &dyn Strategy| {
             task.hierarchy = Arc::new(task.hierarchy.priced(rehearsal::price));
             lock(&known).insert(task.id.clone(), rehearsed_answer(task, Some(strategy)));
         }))
@@ -427,7 +437,9 @@ async fn run_on_gateway(
         // Its tiers are those that the gateway knew, and its agents are to be found whoever wants it to end.
         let mut runtime = if is_over(&origin) { None } else { Some(GatewayRuntime::connect(&config).await?) };
         let strategy = match (strategy, &runtime) {
-            (Some(strategy), Some(runtime)) => Some(fitted(strategy, known_models(runtime, tell).await)),
+            (Some(strategy), Some(runtime)) => {
+                Some(fitted(strategy, settings.estimate, known_models(runtime, tell).await))
+            }
             (strategy, _) => strategy,
         };
         let (machine, mut narrator, recorder) =
@@ -448,7 +460,7 @@ async fn run_on_gateway(
     };
     match connected {
         Ok((plan, mut runtime, known)) => {
-            let strategy = strategy.map(|strategy| fitted(strategy, known));
+            let strategy = strategy.map(|strategy| fitted(strategy, settings.estimate, known));
             let (machine, mut narrator, recorder) =
                 begin(Job { plan, settings, strategy, origin }, (NAME, seed()), clock.now(), live, tell)?;
             drive(machine, &mut runtime, clock, wishes, recorder, &mut |told| narrator.observe(told, tell)).await;
@@ -487,9 +499,9 @@ async fn cancelled(wishes: &mut UnboundedReceiver<Wish>) -> String {
 }
 
 /// The strategy, its tasks limited to the models that the gateway knows.
-fn fitted(strategy: Box<dyn Strategy>, known: Option<KnownModels>) -> Box<dyn Strategy> {
+fn fitted(strategy: Box<dyn Strategy>, estimate: Estimate, known: Option<KnownModels>) -> Box<dyn Strategy> {
     let Some(known) = known else { return strategy };
-    Box::new(Adapted::new(strategy, move |task: &mut Task, _: &dyn Strategy| {
+    Box::new(Adapted::new(strategy, estimate, move |task: &mut Task, _: &dyn Strategy| {
         let usable = task.hierarchy.usable(|model| known.may_have(model), || known.names.clone());
         // Where none is left, the first attempt tells why.
         if let Ok((usable, _)) = usable {

@@ -183,7 +183,8 @@ fn step(index: usize, row: &Value, rules: &Rules<'_>, complaints: &mut Vec<Strin
 
 /// A list of ids, each once.
 fn unique_ids(ids: &Value) -> Option<Vec<String>> {
-    let mut ids: Vec<String> = ids.as_array()?.iter().map(|id| id.as_str().map(str::to_owned)).collect::<Option<_>>()?;
+    let mut ids: Vec<String> =
+        ids.as_array()?.iter().map(|id| id.as_str().map(str::to_owned)).collect::<Option<_>>()?;
     let mut unique = BTreeSet::new();
     ids.retain(|id| unique.insert(id.clone()));
     Some(ids)
@@ -234,7 +235,8 @@ fn check_together(steps: &[Planned], rules: &Rules<'_>, complaints: &mut Vec<Str
     for Planned { id, replaces, .. } in steps {
         for replaced in replaces.iter().filter(|replaced| !rules.open.contains(replaced.as_str())) {
             let shown = abridged(replaced, NAME_CHARS);
-            complaints.push(format!("task `{id}`: it replaces `{shown}`, which is no earlier task that needs a substitute"));
+            complaints
+                .push(format!("task `{id}`: it replaces `{shown}`, which is no earlier task that needs a substitute"));
         }
     }
     for Planned { id, dependencies, .. } in steps {
@@ -409,7 +411,13 @@ mod tests {
     #[test]
     fn all_complaints_are_named_up_to_a_limit() {
         let types = types();
-        let rules = Rules { types: &types, tasks_max: 100, earlier: BTreeMap::new(), open: BTreeSet::new(), may_be_empty: false };
+        let rules = Rules {
+            types: &types,
+            tasks_max: 100,
+            earlier: BTreeMap::new(),
+            open: BTreeSet::new(),
+            may_be_empty: false,
+        };
         let tasks: Vec<Value> = (0..30).map(|_| json!({})).collect();
         let complaints = compile(&json!({ "tasks": tasks }), &rules).expect_err("no tasks");
         assert_eq!((complaints.len(), complaints[20].as_str()), (21, "and 70 more"));

@@ -145,7 +145,9 @@ fn facts(steps: &[Step], matters: impl Fn(&Step) -> bool) -> Map<String, Value> 
     let mut failures = Vec::new();
     for step in steps {
         let mut row = step.shown();
-        row.retain(|name, _| matches!(name.as_str(), "task_id" | "agent_type" | "task_description" | "dependencies" | "replaces"));
+        row.retain(|name, _| {
+            matches!(name.as_str(), "task_id" | "agent_type" | "task_description" | "dependencies" | "replaces")
+        });
         row.insert("task_description".to_owned(), json!(abridged(&step.planned.description, DESCRIPTION_CHARS)));
         let (status, reason) = step.status(&KeptBack::default());
         row.insert("status".to_owned(), json!(status.name()));

@@ -186,7 +186,10 @@ impl Step {
         let (stopped, (score, is_reached)) = (refinement.stopped()?, self.score()?);
         let why = stopped.why.error().map(|error| format!(": {error}")).unwrap_or_default();
         let target = self.planned.target?;
-        let told = format!("it scored {score} and is to score {target}; no better version was made ({}{why})", stopped.why.name());
+        let told = format!(
+            "it scored {score} and is to score {target}; no better version was made ({}{why})",
+            stopped.why.name()
+        );
         (!is_reached).then_some(told)
     }
 

@@ -11,6 +11,7 @@ use super::outcome::{Ending, Verdict, outcome, proposal};
 use super::rehearsal::rehearsed;
 use super::step::Step;
 use super::{Brief, REPORT_ID, plan_id};
+use crate::core::budget::Estimate;
 use crate::core::fact::End;
 use crate::core::output::abridged;
 use crate::core::plan::Task;
@@ -32,6 +33,8 @@ pub(super) struct Orchestrate {
     pub(super) steps: Vec<Step>,
     /// Those of the plan that is not approved yet, or never was.
     pub(super) proposed: Vec<Step>,
+    /// What the first attempts of each of those may cost.
+    prices: Vec<Option<f64>>,
     /// Why the orchestrator cut it this way.
     rationale: String,
     pub(super) replans: Vec<Replan>,
@@ -54,6 +57,8 @@ enum Phase {
     Planning,
     /// The budget is asked.
     Weighing,
+    /// No other plan may be made, and the budget does not bear this one: a larger one might.
+    Held,
     /// A person is asked.
     Approving,
     /// Steps are under way.
@@ -72,6 +77,7 @@ impl Orchestrate {
             plan_no: 1,
             steps: Vec::new(),
             proposed: Vec::new(),
+            prices: Vec::new(),
             rationale: String::new(),
             replans: Vec::new(),
             trouble: None,
@@ -110,12 +116,20 @@ impl Orchestrate {
             Ok(steps) => {
                 self.phase = Phase::Weighing;
                 self.proposed = steps;
-                let mut tasks: Vec<Task> = self.proposed.iter().flat_map(Step::tasks).collect();
-                // It is to be paid for, too. What it will be told is not known yet.
-                tasks.extend(report_task(&self.brief, &self.proposed, &self.maker));
-                Next { ask: Some(Ask::Budget(tasks.into())), ..Next::default() }
+                Next { ask: Some(self.weigh()), ..Next::default() }
             }
         }
+    }
+
+    /// Asks whether the budget bears what is proposed.
+    fn weigh(&mut self) -> Ask {
+        let mut tasks: Vec<Task> = self.proposed.iter().flat_map(Step::tasks).collect();
+        let estimate = Estimate::default();
+        let prices: Vec<Option<f64>> = tasks.iter().map(|task| estimate.usd(task)).collect();
+        self.priced(&prices);
+        // It is to be paid for, too. What it will be told is not known yet.
+        tasks.extend(report_task(&self.brief, &self.proposed, &self.maker));
+        Ask::Budget(tasks.into())
     }
 
     /// The plan does not hold.
@@ -152,12 +166,20 @@ impl Orchestrate {
     /// The budget bears the plan that is proposed, or does not.
     fn weighed(&mut self, complaint: Option<&Arc<str>>) -> Next {
         if let Some(complaint) = complaint {
+            if self.replans.len() >= self.brief.replans_max {
+                self.phase = Phase::Held;
+                self.trouble = Some(format!("plan {} waits for a larger budget: {complaint}", self.plan_no));
+                return Next::default();
+            }
             let rows: Vec<Value> = self.proposed.drain(..).map(|step| step.shown().into()).collect();
             return self.refuse(&json!({ "tasks": rows }), vec![complaint.to_string()]);
         }
+        if self.phase == Phase::Held {
+            self.trouble = None;
+        }
         if self.brief.needs_approval {
             self.phase = Phase::Approving;
-            let subject = proposal(&self.brief, self.plan_no, &self.proposed, &self.rationale);
+            let subject = proposal(&self.brief, self.plan_no, (&self.proposed, &self.prices), &self.rationale);
             return Next { ask: Some(Ask::Approval(subject.into())), ..Next::default() };
         }
         self.begin()
@@ -252,7 +274,10 @@ impl Orchestrate {
 
     fn end(&mut self, report: Result<String, String>) {
         let verdict = if self.open().is_empty() { Verdict::Completed } else { Verdict::Partial };
-        self.phase = Phase::Over(Ending { verdict, report, error: self.trouble.clone() });
+        let unreported = report.as_ref().err().map(|reason| format!("task `{REPORT_ID}`: {reason}"));
+        let errors: Vec<String> = self.trouble.clone().into_iter().chain(unreported).collect();
+        let error = (!errors.is_empty()).then(|| errors.join("; "));
+        self.phase = Phase::Over(Ending { verdict, report, error });
     }
 
     /// A person does not approve of the plan.
@@ -295,11 +320,18 @@ impl Orchestrate {
         found.into_iter().flatten().map(|step| step.id()).collect()
     }
 
+    /// Why it waits for a larger budget, if it does.
+    pub fn held(&self) -> Option<&str> {
+        if self.phase == Phase::Held { self.trouble.as_deref() } else { None }
+    }
+
     /// How it ended, if it has come to an end of its own.
     pub fn ending(&self) -> Option<&Ending> {
         match &self.phase {
             Phase::Over(ending) => Some(ending),
-            Phase::Planning | Phase::Weighing | Phase::Approving | Phase::Working | Phase::Reporting => None,
+            Phase::Planning | Phase::Weighing | Phase::Held | Phase::Approving | Phase::Working | Phase::Reporting => {
+                None
+            }
         }
     }
 
@@ -321,17 +353,29 @@ impl Strategy for Orchestrate {
                 None => Next::default(),
             },
             // Nothing else is under way.
-            Phase::Planning | Phase::Reporting | Phase::Weighing | Phase::Approving | Phase::Over(_) => Next::default(),
+            Phase::Planning | Phase::Reporting | Phase::Weighing | Phase::Held | Phase::Approving | Phase::Over(_) => {
+                Next::default()
+            }
         }
     }
 
     fn told(&mut self, word: &Word) -> Next {
         match (&self.phase, word) {
-            (Phase::Weighing, Word::Budget { complaint }) => self.weighed(complaint.as_ref()),
+            (Phase::Weighing | Phase::Held, Word::Budget { complaint }) => self.weighed(complaint.as_ref()),
             (Phase::Approving, Word::Approval { approved: true, .. }) => self.begin(),
             (Phase::Approving, Word::Approval { approved: false, reason }) => self.rejected(reason),
             (_, Word::Budget { .. } | Word::Approval { .. } | Word::Mark { .. }) => Next::default(),
         }
+    }
+
+    fn priced(&mut self, prices: &[Option<f64>]) {
+        let mut prices = prices.iter().copied();
+        let sums = self.proposed.iter().map(|step| prices.by_ref().take(step.tasks().len()).sum());
+        self.prices = sums.collect();
+    }
+
+    fn again(&mut self) -> Option<Ask> {
+        (self.phase == Phase::Held).then(|| self.weigh())
     }
 
     fn grows(&self) -> bool {
