@@ -294,10 +294,15 @@ fn whatever_it_is_told_it_ends_within_its_limits_and_says_the_same_again() {
                 failed: Vec::new(),
             };
             world.take(&mut *strategy, Next { add: vec![first], ..Next::default() });
-            while let Some(task) = world.open.pop_front() {
-                let end = world.end(&task);
-                let next = strategy.ended(&task, &end);
-                world.take(&mut *strategy, next);
+            loop {
+                while let Some(task) = world.open.pop_front() {
+                    let end = world.end(&task);
+                    let next = strategy.ended(&task, &end);
+                    world.take(&mut *strategy, next);
+                }
+                let Some(ask) = strategy.again() else { break };
+                assert_eq!(outcome(&*strategy, &KeptBack::default())["status"], "budget", "seed {seed}");
+                world.take(&mut *strategy, Next { ask: Some(ask), ..Next::default() });
             }
             assert!(world.plans <= 4, "seed {seed}: {} plans", world.plans);
             assert!(world.steps_made <= 4 * 4 * 8, "seed {seed}: {} tasks", world.steps_made);
