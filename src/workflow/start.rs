@@ -266,18 +266,13 @@ impl Job {
         registry: &Registry,
         resumed: Resumed,
     ) -> Result<Self, InputError> {
-        let without = || Self {
-            plan: plan.clone(),
-            settings: options.settings.clone(),
-            strategy: None,
-            origin: Origin::New(None),
-        };
-        let job = match Self::new(plan.clone(), options, registry) {
-            _ if resumed.is_over() => without(),
-            Err(_) if resumed.stop.is_some() => without(),
-            job => job?,
-        };
-        Ok(job.from(Origin::Resumed(Box::new(resumed))))
+        let made = if resumed.is_over() { None } else { Some(Self::new(plan.clone(), options, registry)) };
+        let origin = Origin::Resumed(Box::new(resumed));
+        match (made, &origin) {
+            (Some(Err(error)), Origin::Resumed(resumed)) if resumed.stop.is_none() => Err(error),
+            (Some(Ok(job)), _) => Ok(job.from(origin)),
+            (Some(Err(_)) | None, _) => Ok(Self { plan, settings: options.settings.clone(), strategy: None, origin }),
+        }
     }
 
     /// The ids of tasks of which nobody need say any more what their results count as.
