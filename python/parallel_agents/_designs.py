@@ -38,10 +38,10 @@ class Designs:
             name, design, output = reached["name"], reached.get("design"), reached.get("output")
             if isinstance(output, dict) and "system_prompt" in output and isinstance(output.get("agent_name"), str):
                 name, design = output["agent_name"], output
-            if design is not None:
-                task_ids = [task_id for each in reached["rounds"] for task_id in each["task_ids"]]
-                ends = (results[task_id].timestamp for task_id in task_ids if task_id in results)
-                self._best[key_of(name)] = design, max(ends, default="")
+            task_ids = [task_id for each in reached["rounds"] for task_id in each["task_ids"]]
+            ends = [results[task_id].timestamp for task_id in task_ids if task_id in results]
+            if design is not None and ends:
+                self._best[key_of(name)] = design, max(ends)
 
     def find(self, name: str, results: Mapping[str, AgentResult]) -> dict[str, Any] | None:
         """The latest design of that agent."""
