@@ -141,7 +141,8 @@ class TestInOneRun:
         built.tasks.insert(0, AgentTask("plain", "Say how teas are counted.", task_id="rules", output_format="text"))
         outcome = built.execute()
         assert outcome.summary.metadata["model_used"] == "own/large"
-        assert [result.task_id for result in outcome.results] == ["rules", "item-0", "item-1"]
+        assert [result.task_id for result in outcome.results] == ["item-0", "item-1"]
+        assert list(outcome.run) == ["rules", "item-0", "item-1", "summary"]
 
     def test_an_event_loop_gets_the_same(self) -> None:
         called: list[AgentResult] = []
