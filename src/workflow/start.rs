@@ -592,3 +592,28 @@ fn rehearsed_answer(task: &Task, strategy: Option<&dyn Strategy>) -> Arc<str> {
         (_, value) => value.to_string().into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::task::TaskDraft;
+    use serde_json::json;
+
+    #[test]
+    fn tasks_beside_a_strategy_that_makes_its_own_are_refused_unless_they_are_recalled() {
+        let Value::Object(fields) = json!({"strategy": {"kind": "orchestrate", "request": "Write."}}) else {
+            unreachable!("an object")
+        };
+        let options = RunOptions::from_stored(fields).expect("options");
+        let registry = Registry::builtin();
+        let task = json!({"agent_type": "plain", "task_description": "Do it.", "output_format": "text"});
+        let draft = TaskDraft::from_json(0, task).expect("a task");
+        let plan = super::super::plan([draft], &registry, ModelHierarchy::default()).expect("a plan");
+        let refused = Job::new(plan.clone(), &options, &registry).expect_err("a task is given").to_string();
+        assert!(refused.contains("`strategy` is `given beside tasks`, expected to stand alone"), "{refused}");
+        let (job, _) = Job::read(plan, &options, &registry, Origin::New(None)).expect("a run that goes on");
+        assert_eq!(job.plan.tasks().len(), 1);
+        let job = Job::new(Arc::new(Plan::default()), &options, &registry).expect("a run");
+        assert_eq!(job.plan.tasks().len(), 1, "its own");
+    }
+}
