@@ -149,7 +149,6 @@ class Orchestrator:
         self._runs: set[_core.Run | _core.ToolRun] = set()
         # Reentrant: a signal handler may call `cancel` while this thread holds it.
         self._lock = threading.RLock()
-        # How often it was cancelled, for who makes several runs of one job.
         self.max_concurrent = max_concurrent
         self.results: dict[str, AgentResult] = {}
         self._designs = Designs()
@@ -196,9 +195,9 @@ class Orchestrator:
         strategy, hooks = joined(until)
         return Session(self, _starting(tasks, strategy, self._designs), hooks)
 
-    def _run(self, session: Session, callback: Callback | None) -> RunResults:
+    def _run(self, session: Session, callback: Callback | None, variant: str = "orchestrator.arun") -> RunResults:
         if session.needs_loop:
-            return session.on_own_loop(self._arun(session, callback))
+            return session.on_own_loop(self._arun(session, callback), variant)
         try:
             session.start()
             while not session.ended:
@@ -251,7 +250,8 @@ class Orchestrator:
         Args:
             tasks: As for `run_parallel`.
             callback: Called on the loop's thread with each result; may be `async def`.
-            until: As for `run_parallel`; its function may be `async def`.
+            until: As for `run_parallel`; its function may be `async def`. It is awaited beside the run, for several
+                results at once, and cancelled if the run ends before it.
 
         Returns:
             As `run_parallel`. After Ctrl-C `asyncio.run` raises a plain `KeyboardInterrupt`; the results are in
@@ -318,7 +318,7 @@ class Orchestrator:
             ('target', [7.1, 8.2, 8.8])
         """
         session = self._refining_agents(agents, target, iterations_max)
-        return self._run(session, callback).refinements
+        return self._run(session, callback, "orchestrator.arun_iterative_refinement").refinements
 
     async def arun_iterative_refinement(
         self,
@@ -378,7 +378,7 @@ class Orchestrator:
             (True, 8.2, [7.1, 8.2])
         """
         session = self._refining_task(task, reviewer, target, iterations_max, score)
-        (refined,) = self._run(session, callback).refinements.values()
+        (refined,) = self._run(session, callback, "orchestrator.arefine").refinements.values()
         return refined
 
     async def arefine(
@@ -438,11 +438,14 @@ class Orchestrator:
             JournalError: The journal cannot be used, does not hold the run, or another process runs it.
             PlanError: An answer to a task that asks nothing, or one that is no text or empty.
             OptionError: `until` is missing where it is needed, or is another one.
-            As `run_parallel` otherwise. After any of them but `RunInterrupted`, which ends a run, it can be resumed
-                again.
+            As `run_parallel` otherwise, and what `approve` raises. After any of them but `RunInterrupted`, which ends a
+                run, it can be resumed again.
         """
+        from ._orchestration import check_approve
+
+        check_approve(approve, "Orchestrator.aresume")
         orchestrator, start, hooks = cls._resuming(run_id, journal, answers, approve, until, options)
-        return orchestrator._run(Session(orchestrator, start, hooks), callback)
+        return orchestrator._run(Session(orchestrator, start, hooks), callback, "Orchestrator.aresume")
 
     @classmethod
     async def aresume(
@@ -548,7 +551,8 @@ class Orchestrator:
                 rationale steps worst_cost currency`, each step a dict of `task_id agent_type task_description
                 input_data dependencies priority target worst_cost` (US dollars that first attempts may take, where
                 prices are known). `True` lets it run; anything else does not, and a text is told as the reason. What it
-                raises ends the run. Absent: plans are run as they are.
+                raises is raised here: a run with a journal is then left as it stands, and `resume` asks again; any
+                other is cancelled. Absent: plans are run as they are.
             tasks_max: Tasks of one plan, from 1 to 200.
             replans_max: How often a plan is made anew, from 0 to 10.
             timeout_seconds: Time for one attempt at a plan or at the report; tasks have the time of their agent type.
@@ -559,7 +563,7 @@ class Orchestrator:
             What became of it, whatever that is; see `Orchestration.status`.
 
         Raises:
-            OptionError: A limit, or the request, is not what it may be; nothing was started. (A `ValueError`.)
+            OptionError: A limit, `approve` or the request is not what it may be; nothing was started. (A `ValueError`.)
             RunInterrupted: Ctrl-C. All agents were stopped; `.results.orchestration` holds what there is.
             As `run_parallel` otherwise.
 
@@ -569,10 +573,11 @@ class Orchestrator:
             >>> done.status, sorted(done.results)
             ('completed', ['plan-1', 'report', 'step/check', 'step/facts', 'step/outline'])
         """
-        from ._orchestration import finished
+        from ._orchestration import check_approve, finished
 
+        check_approve(approve, "orchestrator.aorchestrate")
         session = self._orchestrating(request, approve, tasks_max, replans_max, timeout_seconds)
-        return finished(self._run(session, callback))
+        return finished(self._run(session, callback, "orchestrator.aorchestrate"))
 
     async def aorchestrate(
         self,
@@ -584,7 +589,11 @@ class Orchestrator:
         timeout_seconds: float = 600,
         callback: Callback | None = None,
     ) -> Orchestration:
-        """The same as `orchestrate` for an event loop; `approve` and `callback` may be `async def`."""
+        """The same as `orchestrate` for an event loop; `approve` and `callback` may be `async def`.
+
+        While `approve` is awaited the run goes on, and is told of `cancel` and the deadline: at its end what is still
+        awaited is cancelled.
+        """
         from ._orchestration import finished
 
         session = self._orchestrating(request, approve, tasks_max, replans_max, timeout_seconds)

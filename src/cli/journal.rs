@@ -223,7 +223,7 @@ fn go_on(
         options.insert("gateway".to_owned(), Value::Object(gateway));
     }
     let durability = options.shift_remove("durability");
-    let options = RunOptions::from_json(options)?;
+    let options = RunOptions::from_stored(options)?;
     let durability = durability_of(durability.as_ref().and_then(Value::as_str))?;
     let journal = Journal::open_existing(path, durability)?;
     let recalled = recall(journal, run, answers, has_new_budget)?;
@@ -234,8 +234,7 @@ fn go_on(
     resumed.stop = stop.map(str::to_owned);
     say(&format!("run {id}: {} of {} tasks were done", done(&resumed.facts), plan.tasks().len()));
     let kept = journal_flag.kept(&id);
-    let origin = Origin::Resumed(Box::new(resumed));
-    let job = Job::new(plan, &options, &registry())?.from(origin);
+    let job = Job::resumed(plan, &options, &registry(), resumed)?;
     play(job, options.runtime, Some(kept), interrupted, &|subject| ask(subject, interrupted), &say)
 }
 

@@ -20,7 +20,6 @@ use super::registry::agent_types;
 use super::results::Results;
 use super::tools::{ToolRun, Toolbox};
 use super::{bridge, errors, lock};
-use crate::core::plan::Plan;
 use crate::core::strategy::Word;
 use crate::core::task::TaskDraft;
 use crate::driver::Wish;
@@ -95,7 +94,8 @@ impl Engine {
             }
             planner.finish().map_err(|error| errors::input(py, &error))?
         };
-        let (job, mut source) = self.job(py, plan, strategy)?;
+        let (options, mut source) = self.steered(py, strategy)?;
+        let job = Job::new(plan, &options, &agent_types(py)?.clone()).map_err(|error| errors::input(py, &error))?;
         let (origin, id) = match self.open_journal(py)? {
             None => (Origin::New(None), None),
             Some(journal) => {
@@ -133,7 +133,9 @@ impl Engine {
         }
         let strategy = strategy.as_ref().map(|(strategy, _)| strategy);
         let Recalled { id, plan, resumed } = recalled;
-        let job = self.job(py, plan, strategy)?.0.from(Origin::Resumed(Box::new(resumed)));
+        let (options, _) = self.steered(py, strategy)?;
+        let job = Job::resumed(plan, &options, &agent_types(py)?.clone(), resumed);
+        let job = job.map_err(|error| errors::input(py, &error))?;
         self.begin(py, job, Some(id), started)
     }
 }
@@ -144,17 +146,15 @@ impl Engine {
         py.detach(|| Journal::open(path, *durability)).map(Some).map_err(|error| errors::journal(py, &error))
     }
 
-    /// What a run is to do, and the options that a journal keeps of it.
-    fn job(&self, py: Python<'_>, plan: Arc<Plan>, strategy: Option<&Bound<'_, PyDict>>) -> PyResult<(Job, Value)> {
+    /// The options of a run with this strategy, and what a journal keeps of them.
+    fn steered(&self, py: Python<'_>, strategy: Option<&Bound<'_, PyDict>>) -> PyResult<(RunOptions, Value)> {
         let (mut options, mut source) = (self.options.clone(), self.source.clone());
         if let Some(fields) = strategy {
             let fields = fields_from_py(fields).map_err(|error| errors::option_value(py, &error))?;
             source["strategy"] = Value::Object(fields.clone());
             options.strategy = Some(fields);
         }
-        let registry = agent_types(py)?.clone();
-        let job = Job::new(plan, &options, &registry).map_err(|error| errors::input(py, &error))?;
-        Ok((job, source))
+        Ok((options, source))
     }
 
     fn begin(&self, py: Python<'_>, job: Job, id: Option<Arc<str>>, started: &Bound<'_, PyList>) -> PyResult<()> {
@@ -342,6 +342,11 @@ impl Run {
             // A run that is over takes no reason any more, and needs none.
             let _ = self.wishes.send(Wish::End(reason));
         }
+    }
+
+    /// Leaves the run as it stands, for whoever resumes it from its journal. Agents that run go on.
+    fn leave(&self) {
+        let _ = self.wishes.send(Wish::Leave);
     }
 }
 
