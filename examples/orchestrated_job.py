@@ -34,7 +34,7 @@ def main() -> int:
         rehearsal=not given.gateway,
     )
     cost = "cost unknown" if job.cost is None else f"${job.cost:.2f}"
-    print(f"\n{job.report}\n\n{job.status}, {len(job.replans)} plans made anew, {cost}")
+    print(f"\n{job.report}\n\n{job.status}, plans made anew: {len(job.replans)}, {cost}")
     # Where only a part was done, the report says which.
     return 0 if job.status in ("completed", "partial") else 1
 

@@ -19,22 +19,24 @@ class Orchestration:
     """What became of a request.
 
     Attributes:
-        report: The agent's report, and below it a table of all tasks from the facts. Where no agent could report, it is
+        report: The agent's report, a fixed line, and below it a table of all tasks from the facts. Where no agent could report, it is
             compiled from the facts alone, and says so.
         plan: All planned tasks, those of later plans behind those of earlier ones: `task_id agent_type task_description
-            input_data dependencies priority target plan` (the number of their plan), `status`, `error`, `score` and
-            `reached` (of those with a target), `task` (the id of their result; of those with a target, the beginning of
-            the ids), `output_task` (the id of the result that holds their output), `attempts` and `cost`.
+            input_data dependencies priority target`, `replaces` (the ids of earlier tasks that it is to make up for),
+            `plan` (the number of its plan), `status`, `error` (also why one fell short of its target), `score` and
+            `reached` (of those with a target), `replaced_by` (the ids of the tasks that made up for it), `task` (the id
+            of their result; of those with a target, the beginning of the ids), `output_task` (the id of the result that
+            holds their output), `attempts` and `cost`.
         results: Results of all agents by the id of their task: `plan-1`, `step/` and the id of a planned task,
             `report`.
         replans: Why plans were made anew: `plan` (the number of the new one), `reason`, `complaints`.
         cost: US dollars; `None` where a part is not known.
-        status: `completed`; `partial`, where tasks failed and nothing made up for them, or fell short of their target;
-            `failed`, where no task completed or no plan held; `rejected`, where a plan was not approved; `needs_input`,
-            where an agent asks: resume it with the answer; `budget`, where the budget does not bear the rest;
-            `cancelled`.
+        status: `completed`; `partial`, where tasks failed, were skipped or fell short of their target, and no completed
+            task replaces them; `failed`, where no task completed or no plan held; `rejected`, where a plan was not
+            approved; `needs_input`, where an agent asks: resume it with the answer; `budget`, where the budget does not
+            bear the rest or any plan: resume it with a larger one; `cancelled`.
         run_id: The run's name in its journal; `None` without one.
-        error: What went wrong, beside tasks that failed.
+        error: What went wrong, beside tasks that failed: why it ended early, or why there is no agent's report.
     """
 
     report: str

@@ -549,8 +549,9 @@ class Orchestrator:
             request: What is to be achieved.
             approve: Called on this thread with each plan before anything of it is run: a dict of `request plan
                 rationale steps worst_cost currency`, each step a dict of `task_id agent_type task_description
-                input_data dependencies priority target worst_cost` (US dollars that first attempts may take, where
-                prices are known). `True` lets it run; anything else does not, and a text is told as the reason. What it
+                input_data dependencies priority target replaces worst_cost` (US dollars that its first attempt may take at
+                the most, of one with a target the first version and its review; no repeats; `None` where the price of a
+                model is not known). `True` lets it run; anything else does not, and a text is told as the reason. What it
                 raises is raised here: a run with a journal is then left as it stands, and `resume` asks again; any
                 other is cancelled. Absent: plans are run as they are.
             tasks_max: Tasks of one plan, from 1 to 200.

@@ -235,7 +235,7 @@ fn go_on(
     say(&format!("run {id}: {} of {} tasks were done", done(&resumed.facts), plan.tasks().len()));
     let kept = journal_flag.kept(&id);
     let job = Job::resumed(plan, &options, &registry(), resumed)?;
-    play(job, options.runtime, Some(kept), interrupted, &|subject| ask(subject, interrupted), &say)
+    play(job, options.runtime, Some(kept), interrupted, &|subject, is_over| ask(subject, interrupted, is_over), &say)
 }
 
 fn done(facts: &[Fact]) -> usize {

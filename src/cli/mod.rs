@@ -264,6 +264,8 @@ enum CliError {
     ToolsStop { run: String },
     #[error("plans are to be approved, and standard input or standard error is no terminal; run it on one")]
     NoTerminal,
+    #[error("the plan is neither approved nor rejected: the run stays open; to be asked again: {resume}")]
+    Unanswered { resume: String },
     #[error("no run of `{}` is open; `parallel-agents runs` lists all", .path.display())]
     NoneOpen { path: PathBuf },
     #[error(transparent)]
@@ -295,6 +297,7 @@ impl CliError {
             | Self::Run(RunError::Journal(_))
             | Self::Input(_)
             | Self::Agent(_) => 2,
+            Self::Unanswered { .. } => 1,
             Self::Run(RunError::Gateway(_) | RunError::Models(_)) => 3,
             // As a program that a signal of a closed pipe ends.
             Self::Write(_) if self.is_broken_pipe() => 141,

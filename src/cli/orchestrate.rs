@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::journal::KeepFlags;
-use super::run::{Finished, play, print_document, tell_questions};
+use super::run::{Finished, Said, play, print_document, tell_questions};
 use super::{CliError, RunFlags, load_agents, print, say};
 use crate::agents::registry;
 use crate::core::plan::Plan;
@@ -64,7 +64,7 @@ pub(super) fn orchestrate(
     if matches!(checked.runtime, RuntimeChoice::Rehearsal(_)) {
         say("rehearsal: no AI is called, the plan and the results are made up");
     }
-    let asking = |subject: &Value| ask(subject, interrupted);
+    let asking = |subject: &Value, is_over: &mut dyn FnMut() -> bool| ask(subject, interrupted, is_over);
     let finished = play(job.from(origin), checked.runtime, kept, interrupted, &asking, &say)?;
     print_report(&finished, flags.json)?;
     Ok(finished.exit_code())
@@ -95,34 +95,41 @@ pub(super) fn print_report(finished: &Finished, as_json: bool) -> Result<(), Cli
     }
 }
 
-/// Shows a plan and reads what a person says to it; `None` after Ctrl-C.
-pub(super) fn ask(subject: &Value, interrupted: &dyn Fn() -> bool) -> Option<(bool, String)> {
+/// Shows a plan and reads what a person says to it, for as long as the run waits for it.
+pub(super) fn ask(subject: &Value, interrupted: &dyn Fn() -> bool, is_over: &mut dyn FnMut() -> bool) -> Said {
     say(&shown_plan(subject));
-    // Nobody who could not see it says yes.
-    let _ = write!(io::stderr(), "Run this plan? [y, or why not] ");
-    let _ = io::stderr().flush();
-    let line = read_line(interrupted)?;
-    Some(match line.trim() {
-        "y" | "Y" | "yes" | "Yes" | "YES" => (true, String::new()),
-        "n" | "N" | "no" | "No" | "NO" => (false, String::new()),
-        reason => (false, reason.to_owned()),
-    })
+    loop {
+        // Nobody who could not see it says yes.
+        let _ = write!(io::stderr(), "Run this plan? [y, or why not] ");
+        let _ = io::stderr().flush();
+        let line = match read_line(interrupted, is_over) {
+            Ok(line) => line,
+            Err(silence) => {
+                say("");
+                return silence;
+            }
+        };
+        match line.trim() {
+            "" => {}
+            "y" | "Y" | "yes" | "Yes" | "YES" => return Said::Word(true, String::new()),
+            "n" | "N" | "no" | "No" | "NO" => return Said::Word(false, String::new()),
+            reason => return Said::Word(false, reason.to_owned()),
+        }
+    }
 }
 
-/// A line of standard input; its end is one, too. `None` after Ctrl-C.
-fn read_line(interrupted: &dyn Fn() -> bool) -> Option<String> {
+/// A line of standard input, or why there is none.
+fn read_line(interrupted: &dyn Fn() -> bool, is_over: &mut dyn FnMut() -> bool) -> Result<String, Said> {
     let mut line = Vec::new();
     loop {
         match next_input() {
-            Ok(Some(b'\n')) | Err(_) => break,
+            Err(_) if line.is_empty() => return Err(Said::Left),
+            Ok(Some(b'\n')) | Err(_) => return Ok(String::from_utf8_lossy(&line).into_owned()),
             Ok(Some(byte)) if line.len() < LINE_BYTES_MAX => line.push(byte),
             Ok(Some(_)) => {}
-            Ok(None) => {
-                if interrupted() {
-                    return None;
-                }
-            }
+            Ok(None) if interrupted() => return Err(Said::Interrupted),
+            Ok(None) if is_over() => return Err(Said::Over),
+            Ok(None) => {}
         }
     }
-    Some(String::from_utf8_lossy(&line).into_owned())
 }

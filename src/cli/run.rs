@@ -1,5 +1,6 @@
 //! A run from the command line: its progress on standard error, its results on standard output.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -87,7 +88,7 @@ pub(super) fn run(
     if matches!(choice, RuntimeChoice::Rehearsal(_)) {
         say("rehearsal: no AI is called, the results are made up");
     }
-    let finished = play(job, choice, kept, interrupted, &|_| Some((false, String::new())), &say)?;
+    let finished = play(job, choice, kept, interrupted, &nobody, &say)?;
     print_document(&finished)?;
     Ok(finished.exit_code())
 }
@@ -135,7 +136,6 @@ pub(super) fn demo(
     })?;
     let plan = workflow::plan(drafts, &registry(), options.hierarchy.clone())?;
     let job = Job::new(plan, &options, &registry())?;
-    let nobody = |_: &Value| Some((false, String::new()));
     let finished = play(job, options.runtime, None, interrupted, &nobody, &|line| {
         // The demo's own table follows; a line that cannot be written will fail there.
         let _ = print(line);
@@ -164,13 +164,31 @@ pub(super) fn demo(
     Ok(finished.exit_code())
 }
 
-/// Runs to the end. `ask` says whether a person approves of something, and why not; `None` after Ctrl-C.
+/// What a person says to what is to be approved.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// Yes; or no, and why not.
+    Word(bool, String),
+    /// Nothing, after Ctrl-C.
+    Interrupted,
+    /// Nothing, and nothing more will come: the input has ended.
+    Left,
+    /// The run ended before they could.
+    Over,
+}
+
+/// Nobody approves of anything.
+fn nobody(_: &Value, _: &mut dyn FnMut() -> bool) -> Said {
+    Said::Word(false, String::new())
+}
+
+/// Runs to the end. `ask` says whether a person approves of something; it is told whether the run has ended meanwhile.
 pub(super) fn play(
     job: Job,
     choice: RuntimeChoice,
     kept: Option<Kept>,
     interrupted: &dyn Fn() -> bool,
-    ask: &dyn Fn(&Value) -> Option<(bool, String)>,
+    ask: &dyn Fn(&Value, &mut dyn FnMut() -> bool) -> Said,
     tell: &dyn Fn(&str),
 ) -> Result<Finished, CliError> {
     let (runtime, mut plan) = (choice.name(), job.plan.clone());
@@ -178,8 +196,10 @@ pub(super) fn play(
     let RunHandle { mut events, wishes, .. } = workflow::start(job, choice, move || waker.wake())?;
     let mut reports = Vec::new();
     let mut was_interrupted = false;
+    // What happened while a person was asked.
+    let mut passed = VecDeque::new();
     let summary = loop {
-        match events.try_recv() {
+        match passed.pop_front().map_or_else(|| events.try_recv(), Ok) {
             Ok(RunEvent::Notice { level, text }) => tell(&match level {
                 Level::Info => text,
                 Level::Warning => format!("warning: {text}"),
@@ -190,12 +210,26 @@ pub(super) fn play(
             }
             Ok(RunEvent::TasksAdded { first, tasks }) => Arc::make_mut(&mut plan).grow(first, &tasks),
             Ok(RunEvent::ApprovalAsked(subject)) => {
-                let answer = ask(&subject);
-                was_interrupted |= answer.is_none();
-                let word = |(approved, reason): (bool, String)| Word::Approval { approved, reason: reason.into() };
-                let ended = || Wish::End(INTERRUPTED.to_owned());
+                let mut is_over = || {
+                    passed.extend(std::iter::from_fn(|| events.try_recv().ok()));
+                    passed.iter().any(|event| matches!(event, RunEvent::Ended(_) | RunEvent::Failed(_)))
+                };
+                let wish = match (ask(&subject, &mut is_over), &kept) {
+                    (Said::Word(approved, reason), _) => Wish::Tell(Word::Approval { approved, reason: reason.into() }),
+                    (Said::Interrupted, _) => {
+                        was_interrupted = true;
+                        Wish::End(INTERRUPTED.to_owned())
+                    }
+                    (Said::Left, Some(kept)) => {
+                        // Dropped, it would end the run.
+                        std::mem::forget(wishes);
+                        return Err(CliError::Unanswered { resume: kept.resume.clone() });
+                    }
+                    (Said::Left, None) => Wish::End("nobody is left to approve of the plan".to_owned()),
+                    (Said::Over, _) => continue,
+                };
                 // A run that is over asks nothing any more.
-                let _ = wishes.send(answer.map_or_else(ended, |answer| Wish::Tell(word(answer))));
+                let _ = wishes.send(wish);
             }
             Ok(RunEvent::Ended(summary)) => break *summary,
             Ok(RunEvent::Failed(error)) => return Err(error.into()),

@@ -49,6 +49,8 @@ pub struct RunSettings {
     pub deletes_max: usize,
     /// Whether facts are journaled: actions then wait for [`RunMachine::handle_persisted`].
     pub journaled: bool,
+    /// Whether a run that was over goes on because its budget may bear by now what it refused. Default no.
+    pub weigh_again: bool,
 }
 
 impl Default for RunSettings {
@@ -68,6 +70,7 @@ impl Default for RunSettings {
             cleanup_patience: Duration::from_secs(10),
             deletes_max: 8,
             journaled: false,
+            weigh_again: false,
         }
     }
 }

@@ -25,6 +25,16 @@ pub trait Strategy: Debug + Send {
         Next::default()
     }
 
+    /// What the tasks that it asked the budget about may cost, each in its first attempt, by the prices of this run.
+    fn priced(&mut self, prices: &[Option<f64>]) {
+        let _ = prices;
+    }
+
+    /// What it asks once more when its run goes on: what a refusal left open.
+    fn again(&mut self) -> Option<Ask> {
+        None
+    }
+
     /// Whether the run stays open for a word, even if no task is left.
     fn waits(&self) -> bool {
         false
@@ -51,6 +61,7 @@ pub trait Strategy: Debug + Send {
 pub struct KeptBack {
     ends: BTreeMap<Arc<str>, End>,
     over_budget: BTreeSet<Arc<str>>,
+    cut_short: Option<String>,
 }
 
 impl KeptBack {
@@ -66,6 +77,16 @@ impl KeptBack {
     pub fn release(&mut self, task: &str) {
         self.over_budget.remove(task);
         self.ends.remove(task);
+    }
+
+    /// The run was ended early for this reason, if it was.
+    pub fn cut_short(&mut self, reason: Option<&str>) {
+        self.cut_short = reason.map(str::to_owned);
+    }
+
+    /// Why the run was ended early, if it was.
+    pub fn why_cut_short(&self) -> Option<&str> {
+        self.cut_short.as_deref()
     }
 
     /// Whether the budget did not bear the task.

@@ -94,8 +94,9 @@ impl Engine {
             }
             planner.finish().map_err(|error| errors::input(py, &error))?
         };
-        let (options, mut source) = self.steered(py, strategy)?;
-        let job = Job::new(plan, &options, &agent_types(py)?.clone()).map_err(|error| errors::input(py, &error))?;
+        let (options, mut source) = self.steered_options(py, strategy)?;
+        let registry = agent_types(py)?.clone();
+        let job = Job::new(plan, &options, &registry).map_err(|error| errors::input(py, &error))?;
         let (origin, id) = match self.open_journal(py)? {
             None => (Origin::New(None), None),
             Some(journal) => {
@@ -133,9 +134,9 @@ impl Engine {
         }
         let strategy = strategy.as_ref().map(|(strategy, _)| strategy);
         let Recalled { id, plan, resumed } = recalled;
-        let (options, _) = self.steered(py, strategy)?;
-        let job = Job::resumed(plan, &options, &agent_types(py)?.clone(), resumed);
-        let job = job.map_err(|error| errors::input(py, &error))?;
+        let (options, _) = self.steered_options(py, strategy)?;
+        let registry = agent_types(py)?.clone();
+        let job = Job::resumed(plan, &options, &registry, resumed).map_err(|error| errors::input(py, &error))?;
         self.begin(py, job, Some(id), started)
     }
 }
@@ -147,7 +148,7 @@ impl Engine {
     }
 
     /// The options of a run with this strategy, and what a journal keeps of them.
-    fn steered(&self, py: Python<'_>, strategy: Option<&Bound<'_, PyDict>>) -> PyResult<(RunOptions, Value)> {
+    fn steered_options(&self, py: Python<'_>, strategy: Option<&Bound<'_, PyDict>>) -> PyResult<(RunOptions, Value)> {
         let (mut options, mut source) = (self.options.clone(), self.source.clone());
         if let Some(fields) = strategy {
             let fields = fields_from_py(fields).map_err(|error| errors::option_value(py, &error))?;

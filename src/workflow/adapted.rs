@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::Value;
 
+use crate::core::budget::Estimate;
 use crate::core::fact::End;
 use crate::core::plan::Task;
 use crate::core::strategy::{Ask, KeptBack, Next, Strategy, Word};
@@ -12,12 +13,13 @@ use crate::core::strategy::{Ask, KeptBack, Next, Strategy, Word};
 /// A strategy, and what its tasks go through.
 pub(super) struct Adapted<F> {
     inner: Box<dyn Strategy>,
+    estimate: Estimate,
     fit: F,
 }
 
 impl<F: FnMut(&mut Task, &dyn Strategy) + Send> Adapted<F> {
-    pub fn new(inner: Box<dyn Strategy>, fit: F) -> Self {
-        Self { inner, fit }
+    pub fn new(inner: Box<dyn Strategy>, estimate: Estimate, fit: F) -> Self {
+        Self { inner, estimate, fit }
     }
 
     fn fitted(&mut self, mut next: Next) -> Next {
@@ -29,6 +31,8 @@ impl<F: FnMut(&mut Task, &dyn Strategy) + Send> Adapted<F> {
             for task in &mut fitted {
                 (self.fit)(task, &*self.inner);
             }
+            let prices: Vec<Option<f64>> = fitted.iter().map(|task| self.estimate.usd(task)).collect();
+            self.inner.priced(&prices);
             *tasks = fitted.into();
         }
         next
@@ -50,6 +54,11 @@ impl<F: FnMut(&mut Task, &dyn Strategy) + Send> Strategy for Adapted<F> {
     fn told(&mut self, word: &Word) -> Next {
         let next = self.inner.told(word);
         self.fitted(next)
+    }
+
+    fn again(&mut self) -> Option<Ask> {
+        let ask = self.inner.again();
+        self.fitted(Next { ask, ..Next::default() }).ask
     }
 
     fn waits(&self) -> bool {

@@ -12,6 +12,7 @@ use crate::core::fact::{Event, Fact, Status};
 use crate::core::output::{NAME_CHARS, abridged};
 use crate::core::plan::Plan;
 use crate::core::run::Reopening;
+use crate::core::strategy::Word;
 use crate::core::task::hint;
 use crate::journal::{Journal, JournalError};
 
@@ -118,7 +119,8 @@ pub fn recall(journal: Journal, id: &str, answers: &Answers, has_new_budget: boo
         let kept_back = ends.over_budget.iter().filter(|index| ends.status.contains_key(*index));
         reopening.extend(kept_back.map(|&task_index| Reopening { task_index, answer: None }));
     }
-    let resumed = Resumed { facts: stored.facts, log, reopening, stop: None };
+    let resumed =
+        Resumed { facts: stored.facts, log, reopening, stop: None, weighs_again: has_new_budget && ends.has_refusal };
     Ok(Recalled { id: stored.id.into(), plan: stored.plan, resumed })
 }
 
@@ -127,6 +129,8 @@ pub fn recall(journal: Journal, id: &str, answers: &Answers, has_new_budget: boo
 struct Ends {
     status: BTreeMap<usize, Status>,
     over_budget: Vec<usize>,
+    /// Whether the budget's latest word on tasks that were to be added was no, and nothing came after it.
+    has_refusal: bool,
 }
 
 impl Ends {
@@ -146,6 +150,8 @@ impl Ends {
                     ends.status.remove(task_index);
                     ends.over_budget.retain(|index| index != task_index);
                 }
+                Event::WordGiven { word: Word::Budget { complaint } } => ends.has_refusal = complaint.is_some(),
+                Event::TasksAdded { .. } => ends.has_refusal = false,
                 Event::RunStarted { .. }
                 | Event::RunResumed { .. }
                 | Event::RunEnded
@@ -160,7 +166,6 @@ impl Ends {
                 | Event::BreakerOpened { .. }
                 | Event::StartsStopped { .. }
                 | Event::Cancelled { .. }
-                | Event::TasksAdded { .. }
                 | Event::ApprovalAsked { .. }
                 | Event::WordGiven { .. }
                 | Event::OutcomeReached { .. }

@@ -19,7 +19,7 @@ use super::steered::{Steered, TaskMaker, steered};
 use super::{InputError, RunError, lock};
 use crate::agents::Registry;
 use crate::core::action::SpawnOrder;
-use crate::core::budget::{Cap, Ledger, Reservation};
+use crate::core::budget::{Cap, Estimate, Ledger, Reservation};
 use crate::core::fact::{Event, Fact};
 use crate::core::hierarchy::ModelHierarchy;
 use crate::core::output::OutputFormat;
@@ -197,12 +197,16 @@ pub struct Resumed {
     pub reopening: Vec<Reopening>,
     /// Why it is taken up only to be ended, if it is.
     pub stop: Option<String>,
+    /// Whether its strategy is to ask again what its budget refused.
+    pub weighs_again: bool,
 }
 
 impl Resumed {
     /// Whether nothing is left to do of it.
     pub fn is_over(&self) -> bool {
-        self.reopening.is_empty() && self.facts.last().is_some_and(|fact| matches!(fact.event, Event::RunEnded))
+        self.reopening.is_empty()
+            && !self.weighs_again
+            && self.facts.last().is_some_and(|fact| matches!(fact.event, Event::RunEnded))
     }
 }
 
@@ -244,7 +248,7 @@ pub struct Job {
 impl Job {
     /// A run that begins with `plan`, or, where it is empty, with what its strategy begins with.
     pub fn new(plan: Arc<Plan>, options: &RunOptions, registry: &Registry) -> Result<Self, InputError> {
-        let (job, first) = Self::read(plan, options, registry, Origin::New(None))?;
+        let (job, first) = Self::read(plan, options, registry)?;
         if first.is_empty() {
             return Ok(job);
         }
@@ -258,30 +262,37 @@ impl Job {
         Ok(Self { plan: Arc::new(Plan::new(first)?), ..job })
     }
 
-    /// A run of an earlier process, with all tasks that it has by now.
+    /// The run, and what its strategy begins with.
+    fn read(plan: Arc<Plan>, options: &RunOptions, registry: &Registry) -> Result<(Self, Vec<Task>), InputError> {
+        let (settings, origin) = (options.settings.clone(), Origin::New(None));
+        let Some(spec) = options.strategy.clone() else {
+            return Ok((Self { plan, settings, strategy: None, origin }, Vec::new()));
+        };
+        let maker = TaskMaker::new(registry.clone(), options.hierarchy.clone()).for_run(&plan, settings.budget);
+        let Steered { strategy, first } = steered(spec, &plan, maker)?;
+        Ok((Self { plan, settings, strategy: Some(strategy), origin }, first))
+    }
+
+    /// A run of an earlier process that has `plan` by now. What it came to is a fact once it is over, and one that is only to
+    /// end adds nothing: neither needs its strategy, of which parts may be gone.
     pub fn resumed(
         plan: Arc<Plan>,
         options: &RunOptions,
         registry: &Registry,
         resumed: Resumed,
     ) -> Result<Self, InputError> {
-        Ok(Self::read(plan, options, registry, Origin::Resumed(Box::new(resumed)))?.0)
-    }
-
-    /// The run, and what its strategy begins with.
-    fn read(
-        plan: Arc<Plan>,
-        options: &RunOptions,
-        registry: &Registry,
-        origin: Origin,
-    ) -> Result<(Self, Vec<Task>), InputError> {
-        let settings = options.settings.clone();
-        let Some(spec) = options.strategy.clone() else {
-            return Ok((Self { plan, settings, strategy: None, origin }, Vec::new()));
+        let without = || Self {
+            plan: plan.clone(),
+            settings: options.settings.clone(),
+            strategy: None,
+            origin: Origin::New(None),
         };
-        let maker = TaskMaker::new(registry.clone(), options.hierarchy.clone());
-        let Steered { strategy, first } = steered(spec, &plan, maker)?;
-        Ok((Self { plan, settings, strategy: Some(strategy), origin }, first))
+        let job = match Self::read(plan.clone(), options, registry) {
+            _ if resumed.is_over() => without(),
+            Err(_) if resumed.stop.is_some() => without(),
+            read => read?.0,
+        };
+        Ok(job.from(Origin::Resumed(Box::new(resumed))))
     }
 
     /// The ids of tasks of which nobody need say any more what their results count as.
@@ -336,8 +347,9 @@ fn begin(
             Ok((RunMachine::steered(plan, settings, strategy, seed, now), narrator, Recorder::new(log)))
         }
         Origin::Resumed(resumed) => {
-            let Resumed { facts, log, reopening, stop } = *resumed;
+            let Resumed { facts, log, reopening, stop, weighs_again } = *resumed;
             settings.journaled = true;
+            settings.weigh_again = weighs_again;
             let past = facts.iter().cloned();
             let how = (&*reopening, stop.as_deref());
             let machine = RunMachine::restore_steered(plan.clone(), settings.clone(), strategy, past, how, seed, now);
@@ -409,7 +421,7 @@ async fn rehearse(
     let answers = Arc::new(Mutex::new(answers));
     let known = answers.clone();
     let strategy = strategy.map(|strategy| -> Box<dyn Strategy> {
-        Box::new(Adapted::new(strategy, move |task: &mut Task, strategy: &dyn Strategy| {
+        Box::new(Adapted::new(strategy, settings.estimate, move |task: &mut Task, strategy: &dyn Strategy| {
             task.hierarchy = Arc::new(task.hierarchy.priced(rehearsal::price));
             lock(&known).insert(task.id.clone(), rehearsed_answer(task, Some(strategy)));
         }))
@@ -440,7 +452,9 @@ async fn run_on_gateway(
         // Its tiers are those that the gateway knew, and its agents are to be found whoever wants it to end.
         let mut runtime = if is_over(&origin) { None } else { Some(GatewayRuntime::connect(&config).await?) };
         let strategy = match (strategy, &runtime) {
-            (Some(strategy), Some(runtime)) => Some(fitted(strategy, known_models(runtime, tell).await)),
+            (Some(strategy), Some(runtime)) => {
+                Some(fitted(strategy, settings.estimate, known_models(runtime, tell).await))
+            }
             (strategy, _) => strategy,
         };
         let (machine, mut narrator, recorder) =
@@ -461,7 +475,7 @@ async fn run_on_gateway(
     };
     match connected {
         Ok((plan, mut runtime, known)) => {
-            let strategy = strategy.map(|strategy| fitted(strategy, known));
+            let strategy = strategy.map(|strategy| fitted(strategy, settings.estimate, known));
             let (machine, mut narrator, recorder) =
                 begin(Job { plan, settings, strategy, origin }, (NAME, seed()), clock.now(), live, tell)?;
             drive(machine, &mut runtime, clock, wishes, recorder, &mut |told| narrator.observe(told, tell)).await;
@@ -500,9 +514,9 @@ async fn cancelled(wishes: &mut UnboundedReceiver<Wish>) -> String {
 }
 
 /// The strategy, its tasks limited to the models that the gateway knows.
-fn fitted(strategy: Box<dyn Strategy>, known: Option<KnownModels>) -> Box<dyn Strategy> {
+fn fitted(strategy: Box<dyn Strategy>, estimate: Estimate, known: Option<KnownModels>) -> Box<dyn Strategy> {
     let Some(known) = known else { return strategy };
-    Box::new(Adapted::new(strategy, move |task: &mut Task, _: &dyn Strategy| {
+    Box::new(Adapted::new(strategy, estimate, move |task: &mut Task, _: &dyn Strategy| {
         let usable = task.hierarchy.usable(|model| known.may_have(model), || known.names.clone());
         // Where none is left, the first attempt tells why.
         if let Ok((usable, _)) = usable {
@@ -611,7 +625,7 @@ mod tests {
         let plan = super::super::plan([draft], &registry, ModelHierarchy::default()).expect("a plan");
         let refused = Job::new(plan.clone(), &options, &registry).expect_err("a task is given").to_string();
         assert!(refused.contains("`strategy` is `given beside tasks`, expected to stand alone"), "{refused}");
-        let (job, _) = Job::read(plan, &options, &registry, Origin::New(None)).expect("a run that goes on");
+        let (job, _) = Job::read(plan, &options, &registry).expect("a run that goes on");
         assert_eq!(job.plan.tasks().len(), 1);
         let job = Job::new(Arc::new(Plan::default()), &options, &registry).expect("a run");
         assert_eq!(job.plan.tasks().len(), 1, "its own");

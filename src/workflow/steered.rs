@@ -2,6 +2,7 @@
 //!
 //! The same JSON gives the same strategy again when a run is resumed, which then hears again what it had heard.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -12,6 +13,7 @@ use super::prepare::task;
 use super::refine::{Refinements, goals};
 use super::{InputError, gather};
 use crate::agents::Registry;
+use crate::core::budget::Budget;
 use crate::core::hierarchy::ModelHierarchy;
 use crate::core::join::Join;
 use crate::core::plan::{Plan, Task};
@@ -33,12 +35,27 @@ pub struct Steered {
 pub struct TaskMaker {
     registry: Registry,
     hierarchy: Arc<ModelHierarchy>,
+    /// Tasks that the run has already: their agent types may be gone by now.
+    made: Arc<HashMap<Arc<str>, Task>>,
+    budget: Budget,
 }
 
 impl TaskMaker {
     /// Tasks of these agent types; on these models, where a draft names none.
     pub fn new(registry: Registry, hierarchy: ModelHierarchy) -> Self {
-        Self { registry, hierarchy: Arc::new(hierarchy) }
+        Self { registry, hierarchy: Arc::new(hierarchy), made: Arc::default(), budget: Budget::default() }
+    }
+
+    /// The same for a run that has these tasks already, and this budget.
+    #[must_use]
+    pub fn for_run(self, plan: &Plan, budget: Budget) -> Self {
+        let made = plan.tasks().iter().map(|task| (task.id.clone(), task.clone())).collect();
+        Self { made: Arc::new(made), budget, ..self }
+    }
+
+    /// The caps of the whole run.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// The agent types.
@@ -46,9 +63,10 @@ impl TaskMaker {
         &self.registry
     }
 
-    /// The task of a draft, which has an id.
+    /// The task of a draft, which has an id. Where it cannot be made any more, it is the one that the run has already.
     pub fn make(&self, draft: TaskDraft) -> Result<Task, TaskError> {
-        task(0, draft, &self.registry, &self.hierarchy)
+        let made = draft.task_id.as_deref().and_then(|id| self.made.get(id).cloned());
+        task(0, draft, &self.registry, &self.hierarchy).or_else(|error| made.ok_or(error))
     }
 }
 

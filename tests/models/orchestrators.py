@@ -169,7 +169,8 @@ class _Planner:
             tokens = _REFUSED if how == "failing always" else ""
             about = f"Do the work of {failed}, which failed, in another way."
             step = self.step(names[failed], before, about=about, tokens=tokens)
-            steps.append({**step, "agent_type": self.pick("writer", but=str(row.get("agent_type", "")))})
+            kind = self.pick("writer", but=str(row.get("agent_type", "")))
+            steps.append({**step, "agent_type": kind, "replaces": [failed]})
         return steps
 
     def step(
@@ -247,7 +248,11 @@ def _rows(listed: Any) -> list[Row]:
 
 
 def _failures(reading: Reading) -> list[Row]:
-    return _rows(reading.data.get("failures"))
+    short = reading.data.get("open") or []
+    return [
+        *_rows(reading.data.get("failures")),
+        *(row for row in _rows(reading.data.get("results")) if row["task_id"] in short),
+    ]
 
 
 def _statuses(reading: Reading) -> dict[str, str]:

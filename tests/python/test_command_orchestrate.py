@@ -120,13 +120,13 @@ class TestApproval:
         with on_a_terminal(*self.arguments, "--no-journal") as terminal:
             shown = terminal.until(QUESTION)
             assert "Plan 1, 3 tasks: " in shown
-            assert "  check (code_reviewer, after facts, outline)" in shown
+            assert "  check (code_reviewer, after facts, outline, at most $" in shown
             terminal.type("y\n")
             code, output = terminal.ends()
         assert code == 0
         assert "| check | code_reviewer | 1 | completed |" in output
 
-    @pytest.mark.parametrize(("typed", "reason"), [("no\n", "."), ("\n", "."), ("too dear\n", ": too dear.")])
+    @pytest.mark.parametrize(("typed", "reason"), [("no\n", "."), ("\n \nno\n", "."), ("too dear\n", ": too dear.")])
     def test_that_is_not_given_ends_it(self, typed: str, reason: str) -> None:
         with on_a_terminal(*self.arguments, "--no-journal") as terminal:
             terminal.until(QUESTION)
@@ -148,12 +148,60 @@ class TestApproval:
         (row,) = journal_runs(journal)
         assert row["state"] == "open"
         with on_a_terminal("resume", "--json") as terminal:
-            assert "  check (code_reviewer, after facts, outline)" in terminal.until(QUESTION)
+            assert "  check (code_reviewer, after facts, outline, at most $" in terminal.until(QUESTION)
             terminal.type("y\n")
             code, output = terminal.ends()
         assert (code, json.loads(output)["outcome"]["status"]) == (0, "completed")
         again = child.run(child.COMMAND, "resume", row["run_id"])
         assert (again.returncode, again.stdout.splitlines()[-1]) == (0, "| check | code_reviewer | 1 | completed |  |")
+
+    def test_that_nobody_gives_leaves_the_run_open(self) -> None:
+        with on_a_terminal(*self.arguments) as terminal:
+            terminal.until(QUESTION)
+            terminal.type("\x04")
+            terminal.until("the run stays open; to be asked again: parallel-agents resume ")
+            code, output = terminal.ends()
+        assert (code, output) == (1, "")
+        (row,) = journal_runs(Path(os.environ["OPENCLAW_STATE_DIR"]) / "parallel-agents" / "journal.sqlite")
+        assert row["state"] == "open"
+        with on_a_terminal("resume", row["run_id"]) as terminal:
+            terminal.until(QUESTION)
+            terminal.type("y\n")
+            code, output = terminal.ends()
+        assert code == 0
+        assert "| check | code_reviewer | 1 | completed |" in output
+
+    def test_is_not_needed_to_stop_a_run_whose_agent_types_are_gone(self, tmp_path: Path) -> None:
+        poet = tmp_path / "poet.md"
+        poet.write_text(
+            "---\nname: poet\ncategory: writing\ndescription: Writes one haiku\n---\nYou write one haiku.\n"
+        )
+        with on_a_terminal(*self.arguments, "--agents", str(poet)) as terminal:
+            terminal.until(QUESTION)
+            terminal.process.kill()
+            terminal.ends()
+        (row,) = journal_runs(Path(os.environ["OPENCLAW_STATE_DIR"]) / "parallel-agents" / "journal.sqlite")
+        stopped = child.run(child.COMMAND, "stop", row["run_id"])
+        assert stopped.returncode == 0, stopped.stderr
+        read = child.run(child.COMMAND, "resume", row["run_id"])
+        assert (read.returncode, "the orchestration is cancelled" in read.stderr) == (1, True)
+
+    def test_that_nobody_can_give_later_ends_a_run_without_a_journal(self) -> None:
+        with on_a_terminal(*self.arguments, "--no-journal") as terminal:
+            terminal.until(QUESTION)
+            terminal.type("\x04")
+            code, output = terminal.ends()
+        assert code == 1
+        assert "the run was ended early: nobody is left to approve of the plan" in output
+
+    def test_is_asked_for_no_longer_than_the_run_goes_on(self) -> None:
+        with on_a_terminal(*self.arguments) as terminal:
+            terminal.until(QUESTION)
+            (row,) = journal_runs(Path(os.environ["OPENCLAW_STATE_DIR"]) / "parallel-agents" / "journal.sqlite")
+            stopped = child.run(child.COMMAND, "stop", row["run_id"], "--reason", "too late")
+            code, output = terminal.ends()
+        assert (stopped.returncode, code) == (0, 1)
+        assert "the run was ended early: too late" in output
 
     def test_that_is_interrupted_ends_it(self) -> None:
         with on_a_terminal(*self.arguments, "--no-journal") as terminal:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from parallel_agents import (
+    AgentTask,
     Budget,
+    MapReduce,
     OptionError,
     Orchestration,
     Orchestrator,
@@ -18,7 +21,10 @@ from parallel_agents import (
     RunInterrupted,
     RunResults,
     Tier,
+    journal_runs,
+    load_agent_types,
     orchestrate,
+    registry,
 )
 
 from .injected import Raise, statuses
@@ -28,6 +34,7 @@ pytestmark = pytest.mark.usefixtures("ends")
 
 REQUEST = "Write about mornings."
 FAILS = "[[http=400]]"
+OWN_LINE = "What follows is from the run itself, not from an agent:"
 
 
 def run(planners: Planners, request: str = REQUEST, **more: Any) -> Orchestration:
@@ -60,7 +67,7 @@ class TestAPlanThatHolds:
         assert steps(done) == {"one": "completed", "two": "completed", "both": "completed"}
         assert set(done.results) == {"plan-1", "step/one", "step/two", "step/both", "report"}
         assert set(statuses(done.results).values()) == {"completed"}
-        assert done.report.startswith("It is done.\n\n| task | agent type |")
+        assert done.report.startswith(f"It is done.\n\n{OWN_LINE}\n\n| task | agent type |")
         assert "| both | content_writer_creative | 1 | completed |" in done.report
         assert [row["attempts"] for row in done.plan] == [1, 1, 1]
 
@@ -105,7 +112,7 @@ class TestAPlanThatHolds:
 class TestFailures:
     def test_are_planned_anew(self) -> None:
         first = plan(step("sound"), step("broken", marks=FAILS), step("after", "broken"))
-        second = plan(step("mended", "sound"), step("at-last", "mended"))
+        second = plan(step("mended", "sound", replaces=["broken"]), step("at-last", "mended", replaces=["after"]))
         planners = Planners(first, second)
         done = run(planners)
         assert done.status == "completed"
@@ -116,6 +123,8 @@ class TestFailures:
             "mended": "completed",
             "at-last": "completed",
         }
+        assert [row["replaces"] for row in done.plan] == [[], [], [], ["broken"], ["after"]]
+        assert [row["replaced_by"] for row in done.plan] == [[], ["mended"], ["at-last"], [], []]
         (replan,) = done.replans
         assert replan["plan"] == 2
         assert [text.split(":")[0] for text in replan["complaints"]] == [
@@ -126,6 +135,42 @@ class TestFailures:
         assert [row["task_id"] for row in asked["results"]] == ["sound"]
         assert [row["status"] for row in asked["failures"]] == ["failed", "skipped"]
         assert "Result of task `step/sound`" in planners.prompts["mended"]
+
+    @pytest.mark.parametrize(
+        ("substitutes", "open_ids"),
+        [
+            ([step("beside")], ["broken", "after"]),
+            ([step("mended", replaces=["broken"])], ["after"]),
+            ([step("mended", replaces=["broken", "after"])], []),
+            (
+                [step("one", replaces=["broken", "after"]), step("two", marks=FAILS, replaces=["broken"])],
+                ["broken", "two"],
+            ),
+        ],
+        ids=["of-nothing", "of-one", "of-both", "of-half"],
+    )
+    def test_stay_open_until_a_completed_task_replaces_them(
+        self, substitutes: list[dict[str, Any]], open_ids: list[str]
+    ) -> None:
+        planners = Planners(plan(step("broken", marks=FAILS), step("after", "broken")), plan(*substitutes), plan())
+        done = run(planners)
+        assert planners.plans_asked[1]["open"] == ["after", "broken"]
+        assert done.status == ("partial" if open_ids else "completed")
+        left = [row["task_id"] for row in done.plan if row["status"] != "completed" and not row["replaced_by"]]
+        assert left == open_ids
+
+    def test_of_a_substitute_are_made_up_for_by_the_next(self) -> None:
+        mended = step("mended", marks=FAILS, replaces=["broken"])
+        first, last = plan(step("broken", marks=FAILS)), plan(step("last", replaces=["broken"]))
+        done = run(Planners(first, plan(mended), last))
+        assert (done.status, [row["replaced_by"] for row in done.plan]) == ("completed", [["last"], [], []])
+        done = run(Planners(first, plan(mended), plan(step("last", replaces=["mended"]))))
+        assert (done.status, [row["replaced_by"] for row in done.plan]) == ("completed", [["mended"], ["last"], []])
+
+    def test_cannot_be_replaced_by_what_is_no_substitute(self) -> None:
+        done = run(Planners(plan(step("one"), step("broken", marks=FAILS)), plan(step("again", replaces=["one"]))))
+        assert done.status == "partial"
+        assert "one" in (done.error or "")
 
     def test_wait_until_nothing_else_can_proceed(self) -> None:
         first = plan(step("broken", marks=FAILS), step("slow", marks="[[sleep=0.3]]"), step("last", "slow"))
@@ -232,9 +277,39 @@ class TestBudget:
         assert done.status == "completed"
         assert "it needs 11 attempts at least, and the budget has 8" in done.replans[0]["complaints"][0]
 
+    def test_is_told_to_the_planner(self) -> None:
+        planners = Planners(plan(step("one")))
+        orchestrator, standin = team(planners, budget=Budget(attempts=8))
+        orchestrator.orchestrate(REQUEST)
+        assert "The whole run has 8 attempts of agents: this plan, each task" in standin.calls[0].arguments["task"]
+
+    def test_that_is_too_small_for_any_plan_leaves_it_waiting_for_a_larger_one(self, tmp_path: Path) -> None:
+        journal = tmp_path / "runs.sqlite"
+        planners = Planners(plan(step("one"), step("two")))
+        orchestrator, standin = team(planners, budget=Budget(attempts=3), journal=journal)
+        done = orchestrator.orchestrate(REQUEST, replans_max=0)
+        assert (done.status, steps(done)) == ("budget", {"one": "skipped", "two": "skipped"})
+        assert (done.error or "").startswith("plan 1 waits for a larger budget: it needs 4 attempts")
+        tools = standin.tools(subagents=True, sessions=True)
+
+        def resumed(**options: Any) -> tuple[str, str | None]:
+            again = Orchestrator.resume(str(done.run_id), journal, tools=tools, **options).orchestration
+            assert again is not None
+            return again.status, again.error
+
+        calls = len(standin.calls)
+        assert resumed() == (done.status, done.error)
+        assert resumed(budget=Budget(attempts=2))[0] == "budget"
+        assert len(standin.calls) == calls
+        assert resumed(budget=Budget(attempts=10)) == ("completed", None)
+        assert resumed(budget=Budget(attempts=20)) == ("completed", None)
+        assert len(planners.plans_asked) == 1
+
     def test_that_is_spent_ends_it_and_a_larger_one_lets_it_go_on(self, tmp_path: Path) -> None:
         journal = tmp_path / "runs.sqlite"
-        planners = Planners(plan(step("one", marks="[[garbage]]"), step("two", "one")), plan(step("instead")))
+        planners = Planners(
+            plan(step("one", marks="[[garbage]]"), step("two", "one")), plan(step("instead", replaces=["one", "two"]))
+        )
         retry = RetryPolicy(output_retries_max=0)
         orchestrator, standin = team(
             planners, budget=Budget(attempts=4), journal=journal, retry=retry, max_concurrent=1
@@ -330,6 +405,16 @@ class TestApproval:
         assert done is not None
         assert (done.status, steps(done)) == ("cancelled", {"one": "skipped"})
 
+    def test_that_is_cut_short_says_why(self) -> None:
+        orchestrator, _ = team(Planners(self.one))
+
+        def approve(asked: dict[str, Any]) -> bool:
+            orchestrator.cancel("nope")
+            return True
+
+        done = orchestrator.orchestrate(REQUEST, approve=approve)
+        assert (done.status, done.error) == ("cancelled", "the run was ended early: nope")
+
     def test_must_be_callable(self) -> None:
         with pytest.raises(OptionError, match="`approve` is `True`, expected a callable"):
             run(Planners(self.one), approve=True)
@@ -359,6 +444,7 @@ class TestReport:
         done = run(planners, replans_max=0)
         assert (done.status, statuses(done.results)["report"]) == ("partial", "failed")
         assert done.report.startswith("This report was compiled without an agent: the JSON does not fit")
+        assert (done.error or "").startswith("task `report`: the JSON does not fit")
         assert "| broken | content_writer_creative | 1 | failed |" in done.report
         assert len(planners.reports_asked) > 1
 
@@ -397,10 +483,29 @@ class TestTarget:
         assert planners.reports_asked[0]["results"][0]["score"] == 9.0
 
     def test_that_is_not_reached_leaves_a_request_carried_out_in_part(self) -> None:
-        done = orchestrate("Create 3 new agents and ensure all score 8.5+", rehearsal=True)
+        done = orchestrate("Create 3 new agents and ensure all score 8.5+", rehearsal=True, replans_max=0)
         assert done.status == "partial"
         assert [(row["score"], row["reached"]) for row in done.plan] == [(8.8, True), (8.6, True), (8.3, False)]
         assert {row["status"] for row in done.plan} == {"completed"}
+        assert done.plan[2]["error"].startswith("it scored 8.3 and is to score 8.5; no better version was made (")
+
+    def test_that_is_not_reached_is_planned_anew(self) -> None:
+        done = orchestrate("Create 3 new agents and ensure all score 8.5+", rehearsal=True)
+        assert done.status == "completed"
+        (replan,) = done.replans
+        (complaint,) = replan["complaints"]
+        assert complaint.startswith("task `agent-3` falls short: it scored 8.3 and is to score 8.5")
+        assert [row["replaced_by"] for row in done.plan] == [[], [], ["agent-3-2"], []]
+        assert done.plan[3]["reached"]
+
+    def test_is_not_to_be_told_to_its_reviewer(self) -> None:
+        design = step("design", agent_type="agent_creator", target=8.5)
+        telling = {**design, "task_description": "Design an agent that scores 8.5 at least. [[task=design]]"}
+        planners = Planners(plan(telling), plan(design))
+        done = run(planners, replans_max=1)
+        (complaint,) = done.replans[0]["complaints"]
+        assert "are not to say which score is wanted" in complaint
+        assert not any("8.5" in prompt for prompt in planners.prompts.values())
 
 
 class TestQuestions:
@@ -453,6 +558,58 @@ class TestGoingOn:
         told = Orchestrator.resume(str(done.run_id), journal, tools=standin.tools()).orchestration
         assert told is not None
         assert (told.report, told.status, told.plan) == (done.report, done.status, done.plan)
+
+
+class TestAgentTypesThatAreGone:
+    @pytest.fixture(autouse=True)
+    def poet(self, tmp_path: Path) -> Iterator[None]:
+        document = tmp_path / "poet.md"
+        schema = "{type: object, required: [haiku], properties: {haiku: {type: string}}}"
+        fields = f"name: poet\ncategory: writing\ndescription: Writes one haiku\noutput_schema: {schema}"
+        document.write_text(f"---\n{fields}\n---\nWrite one haiku.\n")
+        load_agent_types(document)
+        yield
+        if "poet" in registry:
+            registry.remove("poet")
+
+    def test_leave_a_finished_run_readable(self, tmp_path: Path) -> None:
+        journal = tmp_path / "runs.sqlite"
+        orchestrator, standin = team(Planners(plan(step("one", agent_type="poet"))), journal=journal)
+        done = orchestrator.orchestrate(REQUEST)
+        registry.remove("poet")
+        told = Orchestrator.resume(str(done.run_id), journal, tools=standin.tools()).orchestration
+        assert told is not None
+        assert (told.status, told.report, told.plan) == ("completed", done.report, done.plan)
+
+    def test_leave_finished_runs_of_other_kinds_readable(self, tmp_path: Path) -> None:
+        journal = tmp_path / "runs.sqlite"
+        orchestrator = Orchestrator(rehearsal=True, journal=journal)
+        task = AgentTask("poet", "Write a haiku.")
+        orchestrator.refine(task, reviewer="poet", target=1)
+        types = {"agent_type": "poet", "reduce_agent_type": "poet"}
+        MapReduce(["a", "b"], "Write of {item}.", "Sum up.", rehearsal=True, journal=journal, **types).execute()
+        registry.remove("poet")
+        for row in journal_runs(journal):
+            results = Orchestrator.resume(row["run_id"], journal)
+            assert set(statuses(results).values()) == {"completed"}
+
+    def test_keep_no_run_from_going_on(self, tmp_path: Path) -> None:
+        journal = tmp_path / "runs.sqlite"
+        asks = step("asks", "haiku", marks='[[first 1: say={"stuck": "Which town?"}]]')
+        first = plan(step("haiku", agent_type="poet"), asks, step("later", "asks", agent_type="poet"))
+        planners = Planners(first, plan(step("instead", "haiku", "asks", replaces=["later"])))
+        orchestrator, standin = team(planners, journal=journal)
+        done = orchestrator.orchestrate(REQUEST)
+        assert done.status == "needs_input"
+        registry.remove("poet")
+        planners._work = lambda request: Planners._work(planners, _without_first(request))  # type: ignore[method-assign]
+        tools = standin.tools(subagents=True, sessions=True)
+        again = Orchestrator.resume(str(done.run_id), journal, {"step/asks": "Ulm"}, tools=tools).orchestration
+        assert again is not None
+        assert again.status == "completed"
+        assert steps(again) == {"haiku": "completed", "asks": "completed", "later": "failed", "instead": "completed"}
+        assert "unknown agent type `poet`" in again.replans[0]["complaints"][0]
+        assert "poet" not in {row["name"] for row in planners.plans_asked[1]["agent_types"]}
 
 
 class TestLimits:

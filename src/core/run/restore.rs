@@ -119,7 +119,7 @@ impl RunMachine {
 
     fn go_on(&mut self, mut past: Past, reopening: &[Reopening], stop: Option<&str>, now: Time) {
         let open = self.openable(&past, reopening);
-        if past.is_over && !open.contains(&true) {
+        if past.is_over && !open.contains(&true) && !self.settings.weigh_again {
             self.finished = true;
             self.timers.clear();
             return;

@@ -256,7 +256,11 @@ impl RunMachine {
 
     /// What the run came to, told at its end.
     pub(super) fn tell_outcome(&mut self, now: Time) {
-        let outcome = self.steering.as_ref().and_then(|steering| steering.strategy.outcome(&steering.kept_back));
+        let reason = self.cancelled.map(|_| self.cancel_reason.as_str());
+        let outcome = self.steering.as_mut().and_then(|steering| {
+            steering.kept_back.cut_short(reason);
+            steering.strategy.outcome(&steering.kept_back)
+        });
         if let Some(outcome) = outcome {
             self.fact(now, Event::OutcomeReached { outcome: Arc::new(outcome) });
         }
@@ -306,6 +310,12 @@ impl RunMachine {
             ask: steering.asked.take().map(Ask::Approval),
         };
         self.carry_out(next, now);
+        if let Some(steering) = self.steering.as_mut().filter(|steering| steering.counting.is_none()) {
+            steering.counting = match steering.strategy.again() {
+                Some(Ask::Budget(tasks)) => Some(tasks),
+                Some(Ask::Approval(_)) | None => None,
+            };
+        }
     }
 }
 

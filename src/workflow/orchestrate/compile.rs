@@ -22,12 +22,15 @@ pub(super) const PRIORITY_MAX: i64 = 10;
 const PRIORITY_DEFAULT: i64 = 5;
 /// The highest score that a step can aim at; 0 is the lowest.
 pub(super) const TARGET_MAX: f64 = 10.0;
+/// Words for a score, and how many characters from one a number counts as that score.
+const SCORE_WORDS: [&str; 4] = ["score", "scoring", "target", "rating"];
+const NEAR_CHARS: usize = 20;
 /// How many complaints are named.
 const COMPLAINTS_MAX: usize = 20;
 
 /// The fields of a step.
-pub(super) const FIELDS: [&str; 7] =
-    ["task_id", "agent_type", "task_description", "input_data", "dependencies", "priority", "target"];
+pub(super) const FIELDS: [&str; 8] =
+    ["task_id", "agent_type", "task_description", "input_data", "dependencies", "priority", "target", "replaces"];
 
 /// A step as it was planned.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +44,8 @@ pub(super) struct Planned {
     pub priority: i64,
     /// The score that a reviewer is to give its output.
     pub target: Option<f64>,
+    /// Ids of earlier steps that it makes up for.
+    pub replaces: Vec<String>,
 }
 
 /// What a plan is held to.
@@ -51,6 +56,8 @@ pub(super) struct Rules<'a> {
     pub tasks_max: usize,
     /// The ids of earlier steps, and whether they have completed.
     pub earlier: BTreeMap<&'a str, bool>,
+    /// Those of them that need a substitute.
+    pub open: BTreeSet<&'a str>,
     /// Whether it may have no task at all.
     pub may_be_empty: bool,
 }
@@ -136,15 +143,13 @@ fn step(index: usize, row: &Value, rules: &Rules<'_>, complaints: &mut Vec<Strin
     if bytes > INPUT_BYTES_MAX {
         complain(format!("`input_data` has {bytes} bytes, at most {INPUT_BYTES_MAX} are allowed"));
     }
-    let dependencies = match field("dependencies") {
-        None => Some(Vec::new()),
-        Some(ids) => ids
-            .as_array()
-            .and_then(|ids| ids.iter().map(|id| id.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()),
-    };
-    if dependencies.is_none() {
-        complain("`dependencies` is to be a list of `task_id`s".to_owned());
-    }
+    let [dependencies, replaces] = ["dependencies", "replaces"].map(|name| {
+        let ids = field(name).map_or(Some(Vec::new()), unique_ids);
+        if ids.is_none() {
+            complain(format!("`{name}` is to be a list of `task_id`s"));
+        }
+        ids.unwrap_or_default()
+    });
     let priority = field("priority").map_or(Some(PRIORITY_DEFAULT), whole);
     if !priority.is_some_and(|priority| (0..=PRIORITY_MAX).contains(&priority)) {
         complain(format!("`priority` is to be a whole number from 0 to {PRIORITY_MAX}"));
@@ -153,9 +158,17 @@ fn step(index: usize, row: &Value, rules: &Rules<'_>, complaints: &mut Vec<Strin
     if target.is_some_and(|target| !(0.0..=TARGET_MAX).contains(&target)) {
         complain(format!("`target` is to be a number from 0 to {TARGET_MAX}, or to be left out"));
     }
-    let mut unique = BTreeSet::new();
-    let mut dependencies = dependencies.unwrap_or_default();
-    dependencies.retain(|id| unique.insert(id.clone()));
+    if let Some(target) = target.filter(|target| {
+        bytes <= INPUT_BYTES_MAX && chars <= DESCRIPTION_CHARS_MAX && {
+            let data = Value::Object(input.clone()).to_string();
+            tells_target(&description, *target) || tells_target(&data, *target)
+        }
+    }) {
+        complain(format!(
+            "`task_description` and `input_data` are not to say which score is wanted, or its reviewer sees it: leave \
+             {target} to `target`"
+        ));
+    }
     (complaints.len() == before).then(|| Planned {
         id,
         agent_type,
@@ -164,7 +177,36 @@ fn step(index: usize, row: &Value, rules: &Rules<'_>, complaints: &mut Vec<Strin
         dependencies,
         priority: priority.unwrap_or(PRIORITY_DEFAULT),
         target,
+        replaces,
     })
+}
+
+/// A list of ids, each once.
+fn unique_ids(ids: &Value) -> Option<Vec<String>> {
+    let mut ids: Vec<String> =
+        ids.as_array()?.iter().map(|id| id.as_str().map(str::to_owned)).collect::<Option<_>>()?;
+    let mut unique = BTreeSet::new();
+    ids.retain(|id| unique.insert(id.clone()));
+    Some(ids)
+}
+
+/// Whether a text names this number near a word for a score.
+fn tells_target(text: &str, target: f64) -> bool {
+    let text = text.to_lowercase();
+    let is_of_number = |each: char| each.is_ascii_digit() || each == '.';
+    let mut here = 0;
+    while let Some(found) = text[here..].find(|each: char| each.is_ascii_digit()) {
+        let begin = here + found;
+        let length = text[begin..].find(|each| !is_of_number(each)).unwrap_or(text.len() - begin);
+        here = begin + length;
+        let is_target = text[begin..here].trim_end_matches('.').parse() == Ok(target);
+        let before = text[..begin].char_indices().rev().nth(NEAR_CHARS - 1).map_or(0, |(at, _)| at);
+        let after = text[here..].char_indices().nth(NEAR_CHARS).map_or(text.len(), |(at, _)| here + at);
+        if is_target && SCORE_WORDS.iter().any(|word| text[before..after].contains(word)) {
+            return true;
+        }
+    }
+    false
 }
 
 /// A whole number, also one that is written with a point.
@@ -188,6 +230,13 @@ fn check_together(steps: &[Planned], rules: &Rules<'_>, complaints: &mut Vec<Str
         }
         if !ids.insert(id.as_str()) {
             complaints.push(format!("task `{id}`: the id is used twice"));
+        }
+    }
+    for Planned { id, replaces, .. } in steps {
+        for replaced in replaces.iter().filter(|replaced| !rules.open.contains(replaced.as_str())) {
+            let shown = abridged(replaced, NAME_CHARS);
+            complaints
+                .push(format!("task `{id}`: it replaces `{shown}`, which is no earlier task that needs a substitute"));
         }
     }
     for Planned { id, dependencies, .. } in steps {
@@ -257,7 +306,8 @@ mod tests {
     fn compiled(tasks: &Value, may_be_empty: bool) -> Result<Vec<Planned>, Vec<String>> {
         let types = types();
         let earlier = [("done", true), ("broken", false)].into();
-        compile(&json!({ "tasks": tasks }), &Rules { types: &types, tasks_max: 3, earlier, may_be_empty })
+        let open = ["broken"].into();
+        compile(&json!({ "tasks": tasks }), &Rules { types: &types, tasks_max: 3, earlier, open, may_be_empty })
     }
 
     fn task(more: &Value) -> Value {
@@ -314,6 +364,9 @@ mod tests {
             (json!([task(&json!({"dependencies": ["a"]}))]), "task `a`: it depends on itself"),
             (json!([task(&json!({"dependencies": ["b"]}))]), "it depends on `b`, which is no task"),
             (json!([task(&json!({"dependencies": ["broken"]}))]), "it depends on `broken`, which did not complete"),
+            (json!([task(&json!({"replaces": "broken"}))]), "`replaces` is to be a list"),
+            (json!([task(&json!({"replaces": ["done"]}))]), "it replaces `done`, which is no earlier task that needs"),
+            (json!([task(&json!({"replaces": ["a"]}))]), "it replaces `a`, which is no earlier task that needs"),
             (json!([task(&json!({"task_id": "done"}))]), "task `done`: an earlier plan has used this id"),
             (json!([task(&json!({})), task(&json!({}))]), "task `a`: the id is used twice"),
             (chain(["b", "c", "b"]), "`dependencies` form a cycle: `b` -> `c` -> `b`"),
@@ -333,9 +386,38 @@ mod tests {
     }
 
     #[test]
+    fn a_step_with_a_target_does_not_say_which_score_is_wanted() {
+        for (more, is_told) in [
+            (json!({"task_description": "Write it so that it scores 8.5.", "target": 8.5}), true),
+            (json!({"task_description": "Reach a Rating of 8.50 at least", "target": 8.5}), true),
+            (json!({"task_description": "9/10 is the target", "target": 9}), true),
+            (json!({"input_data": {"target": 8.5}, "target": 8.5}), true),
+            (json!({"task_description": "Write it so that it scores 8.5."}), false),
+            (json!({"task_description": "Write 8.5 pages for readers who know what a score is", "target": 8.5}), false),
+            (json!({"task_description": "Scores of 7.5 were seen", "target": 8.5}), false),
+            (json!({"task_description": "ä 8. Ä 8", "target": 8}), false),
+        ] {
+            let told = compiled(&json!([task(&more)]), false).err().unwrap_or_default().join("; ");
+            assert_eq!(told.contains("not to say which score is wanted"), is_told, "{more}: {told}");
+        }
+    }
+
+    #[test]
+    fn a_substitute_names_what_it_makes_up_for() {
+        let steps = compiled(&json!([task(&json!({"replaces": ["broken", "broken"]}))]), true).expect("a plan");
+        assert_eq!(steps[0].replaces, ["broken"]);
+    }
+
+    #[test]
     fn all_complaints_are_named_up_to_a_limit() {
         let types = types();
-        let rules = Rules { types: &types, tasks_max: 100, earlier: BTreeMap::new(), may_be_empty: false };
+        let rules = Rules {
+            types: &types,
+            tasks_max: 100,
+            earlier: BTreeMap::new(),
+            open: BTreeSet::new(),
+            may_be_empty: false,
+        };
         let tasks: Vec<Value> = (0..30).map(|_| json!({})).collect();
         let complaints = compile(&json!({ "tasks": tasks }), &rules).expect_err("no tasks");
         assert_eq!((complaints.len(), complaints[20].as_str()), (21, "and 70 more"));

@@ -1,13 +1,14 @@
 //! What the agents that plan and report are told, and what their answers are checked against. What other agents wrote is
 //! data, and bounded.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use super::compile::{DESCRIPTION_CHARS_MAX, FIELDS, ID_CHARS_MAX, ID_PATTERN, PRIORITY_MAX, TARGET_MAX};
 use super::step::{Stage, Step};
 use super::{Brief, ORCHESTRATOR, REPORT_ID, plan_id};
+use crate::core::budget::Budget;
 use crate::core::output::{OutputFormat, abridged};
 use crate::core::plan::Task;
 use crate::core::prompt::cut;
@@ -39,24 +40,34 @@ pub(super) enum Cause<'a> {
     Failures,
 }
 
+/// What a planner is told of the steps so far.
+#[derive(Debug, Default)]
+pub(super) struct Told<'a> {
+    pub steps: &'a [Step],
+    /// Those that need a substitute.
+    pub open: BTreeSet<&'a str>,
+}
+
 /// The task of an agent that is to plan.
 pub(super) fn plan_task(
     brief: &Brief,
     plan_no: usize,
     cause: Cause<'_>,
-    steps: &[Step],
+    Told { steps, open }: Told<'_>,
     maker: &TaskMaker,
 ) -> Result<Task, TaskError> {
-    let Brief { request, types, tasks_max, .. } = brief;
+    let Brief { request, tasks_max, .. } = brief;
+    let types: BTreeMap<_, _> = brief.types.iter().filter(|(name, _)| maker.registry().get(name).is_ok()).collect();
     let why = match cause {
         Cause::Request => String::new(),
         Cause::Refused(..) => "Your latest plan, `refused_plan`, does not hold: `complaints` names why. Nothing of it was \
              run. Write the whole plan again, mended.\n"
             .to_owned(),
         Cause::Failures => "Your plan was run as far as possible. `results` holds what completed, `failures` what did \
-             not. Plan only substitutes: new tasks, under new ids, for those that failed and for those that were skipped \
-             because of them, as far as the request needs them and another way may succeed. They may depend on completed \
-             tasks. If nothing is worth another try, give an empty `tasks`: what there is will be reported.\n"
+             not. Plan only substitutes: new tasks, under new ids, for those in `open`, which failed, were skipped because of \
+             others, or fell short of their target, as far as the request needs them and another way may succeed. \
+             `replaces` of each new task names the tasks of `open` that it makes up for: what no completed task replaces \
+             stays open. They may depend on completed tasks. If nothing is worth another try, give an empty `tasks`: what there is will be reported.\n"
             .to_owned(),
     };
     let description = format!(
@@ -64,7 +75,9 @@ pub(super) fn plan_task(
          `agent_types`. Each task's output reaches those that depend on it without further ado. Models, times and money \
          are not yours to set. `target`, from 0 to {TARGET_MAX}, is only for tasks of which the request wants such a \
          quality: their output is then reviewed and refined until a reviewer gives it that score, so plan no tasks for \
-         that; leave it out of all others."
+         that; leave it out of all others. The reviewer is not to know the wanted score: no `task_description` and no \
+         `input_data` of such a task may mention it.{}",
+        budget_told(maker.budget()),
     );
     let listed: Vec<Value> = types.iter().map(|(name, does)| json!({ "name": name, "description": does })).collect();
     let mut input = Map::new();
@@ -80,9 +93,10 @@ pub(super) fn plan_task(
     }
     if !steps.is_empty() {
         // What a later plan has made up for is over.
-        input.extend(facts(steps, |step| step.is_open));
+        input.extend(facts(steps, |step| open.contains(step.id())));
+        input.insert("open".to_owned(), json!(open));
     }
-    let schema = plan_schema(brief, matches!(cause, Cause::Failures) || !steps.is_empty());
+    let schema = plan_schema(brief, &types, &open, !steps.is_empty());
     task(&plan_id(plan_no), description, input, schema, brief, maker)
 }
 
@@ -131,7 +145,9 @@ fn facts(steps: &[Step], matters: impl Fn(&Step) -> bool) -> Map<String, Value> 
     let mut failures = Vec::new();
     for step in steps {
         let mut row = step.shown();
-        row.retain(|name, _| matches!(name.as_str(), "task_id" | "agent_type" | "task_description" | "dependencies"));
+        row.retain(|name, _| {
+            matches!(name.as_str(), "task_id" | "agent_type" | "task_description" | "dependencies" | "replaces")
+        });
         row.insert("task_description".to_owned(), json!(abridged(&step.planned.description, DESCRIPTION_CHARS)));
         let (status, reason) = step.status(&KeptBack::default());
         row.insert("status".to_owned(), json!(status.name()));
@@ -146,6 +162,9 @@ fn facts(steps: &[Step], matters: impl Fn(&Step) -> bool) -> Map<String, Value> 
             if text.len() > share {
                 row.insert("output_cut".to_owned(), json!(cut_note(share, text.len())));
             }
+            if let Some(reason) = reason {
+                row.insert("reason".to_owned(), json!(abridged(&reason, REASON_CHARS)));
+            }
             results.push(Value::Object(row));
         } else if matters(step) {
             row.insert("reason".to_owned(), json!(abridged(&reason.unwrap_or_default(), REASON_CHARS)));
@@ -158,14 +177,36 @@ fn facts(steps: &[Step], matters: impl Fn(&Step) -> bool) -> Map<String, Value> 
     facts
 }
 
+/// What a planner knows of the money: what is spent of it is told by a refusal.
+fn budget_told(budget: &Budget) -> String {
+    let Budget { usd, tokens, attempts, time } = budget;
+    let caps: Vec<String> = [
+        usd.map(|usd| format!("${usd:.2}")),
+        tokens.map(|tokens| format!("{tokens} tokens")),
+        attempts.map(|attempts| format!("{attempts} attempts of agents")),
+        time.map(|time| format!("{} seconds to start agents in", time.as_secs())),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match caps.is_empty() {
+        true => String::new(),
+        false => format!(
+            " The whole run has {}: this plan, each task (a `target` takes at least two attempts) and the report come out \
+             of that, so plan no more than it bears.",
+            caps.join(", ")
+        ),
+    }
+}
+
 fn cut_note(shown: usize, of: usize) -> String {
     format!("only the first {shown} of {of} bytes are shown")
 }
 
 /// What a plan is checked against before it is compiled.
-fn plan_schema(brief: &Brief, may_be_empty: bool) -> Value {
-    let names: Vec<&String> = brief.types.keys().collect();
-    let fields = json!({
+fn plan_schema(brief: &Brief, types: &BTreeMap<&String, &String>, open: &BTreeSet<&str>, may_be_empty: bool) -> Value {
+    let names: Vec<&&String> = types.keys().collect();
+    let mut fields = json!({
         "task_id": {"type": "string", "minLength": 1, "maxLength": ID_CHARS_MAX, "pattern": ID_PATTERN},
         "agent_type": {"enum": names},
         "task_description": {"type": "string", "minLength": 1, "maxLength": DESCRIPTION_CHARS_MAX},
@@ -174,8 +215,11 @@ fn plan_schema(brief: &Brief, may_be_empty: bool) -> Value {
         "priority": {"type": ["integer", "null"], "minimum": 0, "maximum": PRIORITY_MAX, "examples": [5]},
         "target": {"type": ["number", "null"], "minimum": 0, "maximum": TARGET_MAX, "examples": [null]},
     });
+    if !open.is_empty() {
+        fields["replaces"] = json!({"type": ["array", "null"], "items": {"enum": open}, "examples": [open]});
+    }
     debug_assert!(
-        FIELDS.iter().all(|name| fields.get(name).is_some()),
+        FIELDS.iter().filter(|name| **name != "replaces").all(|name| fields.get(name).is_some()),
         "the compiler and the schema know the same fields"
     );
     json!({

@@ -46,7 +46,7 @@ const TIMEOUT_DEFAULT: Duration = Duration::from_secs(600);
 #[derive(Debug, Clone)]
 struct Brief {
     request: String,
-    /// The agent types that a plan may name, with what they do.
+    /// The agent types that a plan may name, with what they do. Those that are gone since then are offered no more.
     types: BTreeMap<String, String>,
     tasks_max: usize,
     replans_max: usize,
@@ -115,13 +115,7 @@ fn types(reader: &mut Reader, maker: &TaskMaker) -> Result<BTreeMap<String, Stri
     let types: Option<BTreeMap<_, _>> = rows.as_array().and_then(|rows| rows.iter().map(row).collect());
     let Some(mut types) = types else { return Err(reader.error("agent_types", &rows, EXPECTED)) };
     types.remove(ORCHESTRATOR);
-    match types.keys().find(|name| maker.registry().get(name).is_err()) {
-        None => Ok(types),
-        Some(name) => {
-            let expected = "agent types that are known; load the run's own ones before it is resumed";
-            Err(reader.error("agent_types", &json!(name), expected))
-        }
-    }
+    Ok(types)
 }
 
 /// The ids of the tasks of a run. Those of an agent's steps have a part of their own, so that none can be one of ours.

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use super::Brief;
 use super::step::{Stage, Step};
 use super::strategy::Orchestrate;
-use crate::core::budget::Estimate;
 use crate::core::fact::End;
 use crate::core::output::abridged;
 use crate::core::strategy::KeptBack;
@@ -19,6 +18,9 @@ const OUTPUT_CHARS: usize = 1_000;
 const REASON_CHARS: usize = 1_000;
 /// How much of a task's description a person is shown on a terminal, in characters.
 const DESCRIPTION_CHARS: usize = 1_000;
+
+/// Between what an agent wrote and what is known.
+const OWN_LINE: &str = "What follows is from the run itself, not from an agent:";
 
 /// How an orchestration ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +68,12 @@ pub(super) struct Ending {
 
 /// What an orchestration came to: `kind status error report plan replans`.
 pub(super) fn outcome(run: &Orchestrate, kept_back: &KeptBack) -> Value {
-    let ending = run.ending().cloned().unwrap_or_else(|| cut_short(kept_back));
+    let held =
+        |why: &str| Ending { verdict: Verdict::Budget, report: Err(why.to_owned()), error: Some(why.to_owned()) };
+    let ending = run.ending().cloned().or_else(|| run.held().map(held)).unwrap_or_else(|| cut_short(kept_back));
     let steps: Vec<&Step> = run.steps.iter().chain(&run.proposed).collect();
-    let plan: Vec<Value> = steps.iter().map(|step| row(step, kept_back)).collect();
+    let open = run.open();
+    let plan: Vec<Value> = steps.iter().map(|step| row(step, kept_back, &run.replaced_by(step.id(), &open))).collect();
     let replans: Vec<Value> = run
         .replans
         .iter()
@@ -82,7 +87,7 @@ pub(super) fn outcome(run: &Orchestrate, kept_back: &KeptBack) -> Value {
         "kind": "orchestration",
         "status": ending.verdict.name(),
         "error": ending.error,
-        "report": format!("{}\n\n{}", text.trim(), table(&plan)),
+        "report": format!("{}\n\n{OWN_LINE}\n\n{}", without_own_line(&text).trim(), table(&plan)),
         "plan": plan,
         "replans": replans,
     })
@@ -105,13 +110,28 @@ fn cut_short(kept_back: &KeptBack) -> Ending {
             let reason = abridged(end.reason().unwrap_or("no reason is given"), REASON_CHARS);
             (verdict, format!("task `{id}`: {reason}"))
         }
-        None => (Verdict::Cancelled, "the run was ended early".to_owned()),
+        None => {
+            let reason = kept_back.why_cut_short().map(|reason| format!(": {}", abridged(reason, REASON_CHARS)));
+            (Verdict::Cancelled, format!("the run was ended early{}", reason.unwrap_or_default()))
+        }
     };
     Ending { verdict, report: Err(error.clone()), error: Some(error) }
 }
 
+/// The text without lines that say they are ours.
+fn without_own_line(text: &str) -> String {
+    let bare = |line: &str| -> String {
+        line.chars().filter(|each| each.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+    };
+    let own = bare(OWN_LINE);
+    let lines = text.lines().map(|line| {
+        if bare(line).contains(&own) { "[a line was removed that only the run itself writes]" } else { line }
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// A step, and what became of it.
-fn row(step: &Step, kept_back: &KeptBack) -> Value {
+fn row(step: &Step, kept_back: &KeptBack, replaced_by: &[&str]) -> Value {
     let (status, reason) = step.status(kept_back);
     let mut row = step.shown();
     row.insert("plan".to_owned(), json!(step.plan_no));
@@ -119,6 +139,7 @@ fn row(step: &Step, kept_back: &KeptBack) -> Value {
     row.insert("error".to_owned(), json!(reason));
     row.insert("score".to_owned(), json!(step.score().map(|(score, _)| score)));
     row.insert("reached".to_owned(), json!(step.score().map(|(_, is_reached)| is_reached)));
+    row.insert("replaced_by".to_owned(), json!(replaced_by));
     row.insert("task".to_owned(), json!(step.task_id()));
     row.insert("output_task".to_owned(), json!(step.output_task().filter(|_| step.has_completed())));
     row.into()
@@ -167,34 +188,35 @@ fn table(plan: &[Value]) -> String {
     table
 }
 
-/// What a person is asked to approve of: `request plan rationale steps worst_cost currency`, the last as far as prices are
-/// known: what the first attempts may take together.
-pub(super) fn proposal(brief: &Brief, plan_no: usize, steps: &[Step], rationale: &str) -> Value {
-    let estimate = Estimate::default();
-    let worst_cost = |step: &Step| step.tasks().iter().map(|task| estimate.usd(task)).sum::<Option<f64>>();
-    let shown = |step: &Step| {
+/// What a person is asked to approve of: `request plan rationale steps worst_cost currency`. `worst_cost` is what first
+/// attempts may take at the most, and unknown where a price is: of a step's task, or of the first version and its review.
+pub(super) fn proposal(
+    brief: &Brief,
+    plan_no: usize,
+    (steps, prices): (&[Step], &[Option<f64>]),
+    rationale: &str,
+) -> Value {
+    let shown = |(step, price): (&Step, &Option<f64>)| {
         let mut row = step.shown();
-        row.insert("worst_cost".to_owned(), json!(worst_cost(step)));
+        row.insert("worst_cost".to_owned(), json!(price));
         Value::Object(row)
     };
     json!({
         "request": brief.request,
         "plan": plan_no,
         "rationale": rationale,
-        "steps": steps.iter().map(shown).collect::<Vec<_>>(),
-        "worst_cost": steps.iter().map(worst_cost).sum::<Option<f64>>(),
+        "steps": steps.iter().zip(prices).map(shown).collect::<Vec<_>>(),
+        "worst_cost": prices.iter().copied().sum::<Option<f64>>(),
         "currency": "USD",
     })
 }
 
 /// The same for a terminal.
 pub fn shown_plan(proposal: &Value) -> String {
-    let text =
-        |row: &Value, name: &str, max: usize| abridged(row.get(name).and_then(Value::as_str).unwrap_or_default(), max);
+    let text = |row: &Value, name: &str| in_short(row.get(name).and_then(Value::as_str).unwrap_or_default());
     let steps = proposal.get("steps").and_then(Value::as_array).cloned().unwrap_or_default();
     let plan_no = proposal.get("plan").and_then(Value::as_u64).unwrap_or_default();
-    let mut shown =
-        format!("Plan {plan_no}, {} tasks: {}", steps.len(), text(proposal, "rationale", DESCRIPTION_CHARS));
+    let mut shown = format!("Plan {plan_no}, {} tasks: {}", steps.len(), text(proposal, "rationale"));
     for step in &steps {
         let cost =
             step.get("worst_cost").and_then(Value::as_f64).map(|cost| format!(", at most ${cost:.4} for a start"));
@@ -204,22 +226,22 @@ pub fn shown_plan(proposal: &Value) -> String {
             .and_then(Value::as_array)
             .into_iter()
             .flatten()
-            .filter_map(|id| id.as_str().map(|id| abridged(id, DESCRIPTION_CHARS)))
+            .filter_map(|id| id.as_str().map(in_short))
             .collect();
         let after = if before.is_empty() { String::new() } else { format!(", after {}", before.join(", ")) };
         // Writing to a String cannot fail.
         let _ = write!(
             shown,
             "\n  {} ({}{after}{}{})\n    {}",
-            text(step, "task_id", DESCRIPTION_CHARS),
-            text(step, "agent_type", DESCRIPTION_CHARS),
+            text(step, "task_id"),
+            text(step, "agent_type"),
             target.unwrap_or_default(),
             cost.unwrap_or_default(),
-            text(step, "task_description", DESCRIPTION_CHARS),
+            text(step, "task_description"),
         );
         let input = step.get("input_data").filter(|input| input.as_object().is_some_and(|input| !input.is_empty()));
         if let Some(input) = input {
-            let _ = write!(shown, "\n    data: {}", abridged(&input.to_string(), DESCRIPTION_CHARS));
+            let _ = write!(shown, "\n    data: {}", in_short(&input.to_string()));
         }
     }
     if let Some(cost) = proposal.get("worst_cost").and_then(Value::as_f64) {
@@ -228,11 +250,31 @@ pub fn shown_plan(proposal: &Value) -> String {
     shown
 }
 
-/// A text of agents that drives no terminal: only its line breaks and tabs are kept.
+/// The beginning of a text in one line for a terminal, and how much of it is not shown.
+fn in_short(text: &str) -> String {
+    let shown = printable(&abridged(text, DESCRIPTION_CHARS));
+    match text.chars().count().saturating_sub(DESCRIPTION_CHARS) {
+        0 => shown,
+        more => format!("{shown} ({more} more characters are not shown)"),
+    }
+}
+
+/// Whether a character is not seen, or changes how others are: those of format, of direction, fillers and tags.
+fn is_hidden(character: char) -> bool {
+    matches!(
+        u32::from(character),
+        0xad | 0x34f | 0x61c | 0x6dd | 0x70f | 0x8e2 | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f
+            | 0x2028..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164 | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0x600..=0x605
+            | 0x890..=0x891 | 0x110bd | 0x110cd | 0x13430..=0x1343f | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a
+            | 0xe0000..=0xe0fff
+    )
+}
+
+/// A text of agents that drives no terminal and hides nothing: only its line breaks and tabs are kept.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() && !matches!(character, '\n' | '\t') {
+        if is_hidden(character) || (character.is_control() && !matches!(character, '\n' | '\t')) {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);

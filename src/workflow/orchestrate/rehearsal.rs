@@ -33,7 +33,10 @@ pub(super) fn rehearsed(run: &Orchestrate, task: &Task) -> Option<Value> {
 
 fn plan(run: &Orchestrate) -> Value {
     let request = abridged(&run.brief.request, REQUEST_CHARS);
-    let failed: Vec<&Step> = run.steps.iter().filter(|step| step.is_open).collect();
+    let failed: Vec<&Step> = {
+        let open = run.open();
+        run.steps.iter().filter(|step| open.contains(step.id())).collect()
+    };
     if !run.steps.is_empty() {
         let again: Vec<Value> = failed.iter().map(|step| substitute(step, &failed, run.plan_no())).collect();
         return planned(&again);
@@ -45,7 +48,7 @@ fn plan(run: &Orchestrate) -> Value {
         let rows = (1..=count.min(run.brief.tasks_max)).map(|no| {
             json!({
                 "task_id": format!("agent-{no}"), "agent_type": CREATOR, "target": target,
-                "task_description": format!("{MARK} Design agent {no} for: {request}"),
+                "task_description": format!("{MARK} Design agent {no} of those that the request wants."),
             })
         });
         return planned(&rows.collect::<Vec<_>>());
@@ -91,6 +94,7 @@ fn substitute(step: &Step, failed: &[&Step], plan_no: usize) -> Value {
     let mut row: Map<String, Value> = step.shown();
     row.insert("task_id".to_owned(), json!(new_id(step.id())));
     row.insert("dependencies".to_owned(), before.collect());
+    row.insert("replaces".to_owned(), json!([step.id()]));
     row.into()
 }
 

@@ -35,8 +35,6 @@ pub(super) struct Step {
     /// Which plan it is of, from 1 on.
     pub plan_no: usize,
     pub stage: Stage,
-    /// Whether it came to nothing and no later plan has made up for it.
-    pub is_open: bool,
     work: StepWork,
     maker: TaskMaker,
 }
@@ -45,6 +43,8 @@ pub(super) struct Step {
 enum StepWork {
     Task(Box<Task>),
     Refinement(Box<Loop>),
+    /// Its agent type is there no more.
+    Gone,
 }
 
 /// Where a step is.
@@ -66,8 +66,12 @@ pub(super) enum Stage {
 impl Step {
     /// A step that has not begun. What is wrong with its tasks is said here.
     pub fn new(planned: Planned, plan_no: usize, maker: &TaskMaker) -> Result<Self, InputError> {
-        let work = work(&planned, Vec::new(), maker)?;
-        Ok(Self { planned, plan_no, stage: Stage::Waiting, is_open: false, work, maker: maker.clone() })
+        let work = match work(&planned, Vec::new(), maker) {
+            // The plan holds all the same: its step fails when it is its turn.
+            Err(_) if maker.registry().get(&planned.agent_type).is_err() => StepWork::Gone,
+            work => work?,
+        };
+        Ok(Self { planned, plan_no, stage: Stage::Waiting, work, maker: maker.clone() })
     }
 
     pub fn id(&self) -> &str {
@@ -91,6 +95,7 @@ impl Step {
         match &self.work {
             StepWork::Task(task) => Some(task.id.to_string()),
             StepWork::Refinement(refinement) => refinement.stopped()?.best_task.map(ToString::to_string),
+            StepWork::Gone => None,
         }
     }
 
@@ -99,6 +104,7 @@ impl Step {
         match &self.work {
             StepWork::Task(task) => *task.id == *task_id,
             StepWork::Refinement(refinement) => refinement.knows(task_id),
+            StepWork::Gone => false,
         }
     }
 
@@ -110,6 +116,7 @@ impl Step {
                 let [author, reviewer] = drafts(&self.planned, Vec::new(), &self.maker);
                 [author, reviewer].into_iter().flat_map(|draft| self.maker.make(draft)).collect()
             }
+            StepWork::Gone => Vec::new(),
         }
     }
 
@@ -126,6 +133,7 @@ impl Step {
         match &mut self.work {
             StepWork::Task(task) => vec![Task::clone(task)],
             StepWork::Refinement(refinement) => refinement.begin(),
+            StepWork::Gone => Vec::new(),
         }
     }
 
@@ -155,7 +163,6 @@ impl Step {
 
     fn fail(&mut self, status: Status, reason: String) {
         self.stage = Stage::Ended { status, reason };
-        self.is_open = true;
     }
 
     /// It is not run, because of what it builds on.
@@ -163,10 +170,33 @@ impl Step {
         self.fail(Status::Skipped, reason);
     }
 
+    /// Whether its output is what was wanted.
+    pub fn is_good(&self) -> bool {
+        self.has_completed() && self.score().is_none_or(|(_, is_reached)| is_reached)
+    }
+
+    /// Whether it has ended and its output is not what was wanted.
+    pub fn falls_short(&self) -> bool {
+        !self.is_good() && matches!(self.stage, Stage::Completed { .. } | Stage::Ended { .. })
+    }
+
+    /// Why its output is not what was wanted, though there is one.
+    fn shortfall(&self) -> Option<String> {
+        let StepWork::Refinement(refinement) = &self.work else { return None };
+        let (stopped, (score, is_reached)) = (refinement.stopped()?, self.score()?);
+        let why = stopped.why.error().map(|error| format!(": {error}")).unwrap_or_default();
+        let target = self.planned.target?;
+        let told = format!(
+            "it scored {score} and is to score {target}; no better version was made ({}{why})",
+            stopped.why.name()
+        );
+        (!is_reached).then_some(told)
+    }
+
     /// What became of it, and why; of one that has not ended, as `kept_back` says.
     pub fn status(&self, kept_back: &KeptBack) -> (Status, Option<String>) {
         match &self.stage {
-            Stage::Completed { .. } => (Status::Completed, None),
+            Stage::Completed { .. } => (Status::Completed, self.shortfall()),
             Stage::Ended { status, reason } => (*status, Some(reason.clone())),
             Stage::Waiting | Stage::Running => match kept_back.iter().find(|(id, _)| self.knows(id)) {
                 Some((_, end)) if self.is_running() => (end.status(), end.reason().map(str::to_owned)),
@@ -186,7 +216,7 @@ impl Step {
     pub fn rehearse(&self, task: &Task, place: usize) -> Option<Value> {
         match &self.work {
             StepWork::Refinement(refinement) => refinement.rehearse(task, place),
-            StepWork::Task(_) => None,
+            StepWork::Task(_) | StepWork::Gone => None,
         }
     }
 
@@ -197,10 +227,10 @@ impl Step {
 
     /// Its plan, as it is shown to people and to agents.
     pub fn shown(&self) -> Map<String, Value> {
-        let Planned { id, agent_type, description, input, dependencies, priority, target } = &self.planned;
+        let Planned { id, agent_type, description, input, dependencies, priority, target, replaces } = &self.planned;
         let shown = json!({
             "task_id": id, "agent_type": agent_type, "task_description": description, "input_data": input,
-            "dependencies": dependencies, "priority": priority, "target": target,
+            "dependencies": dependencies, "priority": priority, "target": target, "replaces": replaces,
         });
         shown.as_object().cloned().unwrap_or_default()
     }

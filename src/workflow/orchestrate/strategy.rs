@@ -1,16 +1,17 @@
 //! Goes from the request to the report: a plan, its steps, another plan for what failed, and so on within the limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::compile::{Rules, compile};
-use super::contract::{Cause, plan_task, report_task};
+use super::contract::{Cause, Told, plan_task, report_task};
 use super::outcome::{Ending, Verdict, outcome, proposal};
 use super::rehearsal::rehearsed;
 use super::step::Step;
 use super::{Brief, REPORT_ID, plan_id};
+use crate::core::budget::Estimate;
 use crate::core::fact::End;
 use crate::core::output::abridged;
 use crate::core::plan::Task;
@@ -32,6 +33,8 @@ pub(super) struct Orchestrate {
     pub(super) steps: Vec<Step>,
     /// Those of the plan that is not approved yet, or never was.
     pub(super) proposed: Vec<Step>,
+    /// What the first attempts of each of those may cost.
+    prices: Vec<Option<f64>>,
     /// Why the orchestrator cut it this way.
     rationale: String,
     pub(super) replans: Vec<Replan>,
@@ -54,6 +57,8 @@ enum Phase {
     Planning,
     /// The budget is asked.
     Weighing,
+    /// No other plan may be made, and the budget does not bear this one: a larger one might.
+    Held,
     /// A person is asked.
     Approving,
     /// Steps are under way.
@@ -72,6 +77,7 @@ impl Orchestrate {
             plan_no: 1,
             steps: Vec::new(),
             proposed: Vec::new(),
+            prices: Vec::new(),
             rationale: String::new(),
             replans: Vec::new(),
             trouble: None,
@@ -80,7 +86,7 @@ impl Orchestrate {
 
     /// The task that it begins with.
     pub fn first(&self) -> Result<Task, TaskError> {
-        plan_task(&self.brief, 1, Cause::Request, &[], &self.maker)
+        plan_task(&self.brief, 1, Cause::Request, Told::default(), &self.maker)
     }
 
     /// An agent has planned, or has not.
@@ -94,6 +100,7 @@ impl Orchestrate {
             types: &self.brief.types,
             tasks_max: self.brief.tasks_max,
             earlier,
+            open: self.open(),
             may_be_empty: !self.steps.is_empty(),
         };
         let compiled = compile(output, &rules).and_then(|planned| {
@@ -109,12 +116,20 @@ impl Orchestrate {
             Ok(steps) => {
                 self.phase = Phase::Weighing;
                 self.proposed = steps;
-                let mut tasks: Vec<Task> = self.proposed.iter().flat_map(Step::tasks).collect();
-                // It is to be paid for, too. What it will be told is not known yet.
-                tasks.extend(report_task(&self.brief, &self.proposed, &self.maker));
-                Next { ask: Some(Ask::Budget(tasks.into())), ..Next::default() }
+                Next { ask: Some(self.weigh()), ..Next::default() }
             }
         }
+    }
+
+    /// Asks whether the budget bears what is proposed.
+    fn weigh(&mut self) -> Ask {
+        let mut tasks: Vec<Task> = self.proposed.iter().flat_map(Step::tasks).collect();
+        let estimate = Estimate::default();
+        let prices: Vec<Option<f64>> = tasks.iter().map(|task| estimate.usd(task)).collect();
+        self.priced(&prices);
+        // It is to be paid for, too. What it will be told is not known yet.
+        tasks.extend(report_task(&self.brief, &self.proposed, &self.maker));
+        Ask::Budget(tasks.into())
     }
 
     /// The plan does not hold.
@@ -123,9 +138,13 @@ impl Orchestrate {
             return self.give_up_planning(format!("plan {} does not hold: {}", self.plan_no, complaints.join("; ")));
         }
         self.plan_no += 1;
-        let task = plan_task(&self.brief, self.plan_no, Cause::Refused(plan, &complaints), &self.steps, &self.maker);
+        let task = plan_task(&self.brief, self.plan_no, Cause::Refused(plan, &complaints), self.so_far(), &self.maker);
         self.replans.push(Replan { plan_no: self.plan_no, reason: "the plan does not hold", complaints });
         self.plan_anew(task)
+    }
+
+    fn so_far(&self) -> Told<'_> {
+        Told { steps: &self.steps, open: self.open() }
     }
 
     fn plan_anew(&mut self, task: Result<Task, TaskError>) -> Next {
@@ -147,12 +166,20 @@ impl Orchestrate {
     /// The budget bears the plan that is proposed, or does not.
     fn weighed(&mut self, complaint: Option<&Arc<str>>) -> Next {
         if let Some(complaint) = complaint {
+            if self.replans.len() >= self.brief.replans_max {
+                self.phase = Phase::Held;
+                self.trouble = Some(format!("plan {} waits for a larger budget: {complaint}", self.plan_no));
+                return Next::default();
+            }
             let rows: Vec<Value> = self.proposed.drain(..).map(|step| step.shown().into()).collect();
             return self.refuse(&json!({ "tasks": rows }), vec![complaint.to_string()]);
         }
+        if self.phase == Phase::Held {
+            self.trouble = None;
+        }
         if self.brief.needs_approval {
             self.phase = Phase::Approving;
-            let subject = proposal(&self.brief, self.plan_no, &self.proposed, &self.rationale);
+            let subject = proposal(&self.brief, self.plan_no, (&self.proposed, &self.prices), &self.rationale);
             return Next { ask: Some(Ask::Approval(subject.into())), ..Next::default() };
         }
         self.begin()
@@ -161,10 +188,6 @@ impl Orchestrate {
     /// The steps that are proposed become part of the run.
     fn begin(&mut self) -> Next {
         self.phase = Phase::Working;
-        // They make up for what has failed so far.
-        for step in &mut self.steps {
-            step.is_open = false;
-        }
         self.steps.append(&mut self.proposed);
         self.go_on()
     }
@@ -196,12 +219,15 @@ impl Orchestrate {
         while let Some((index, id)) = self.waits_in_vain() {
             self.steps[index].skip(format!("task `{id}` did not complete"));
         }
-        let failures: Vec<String> = self.steps.iter().filter(|step| step.is_open).map(failure).collect();
+        let failures: Vec<String> = {
+            let open = self.open();
+            self.steps.iter().filter(|step| open.contains(step.id())).map(failure).collect()
+        };
         if failures.is_empty() || self.replans.len() >= self.brief.replans_max {
             return self.report();
         }
         self.plan_no += 1;
-        let task = plan_task(&self.brief, self.plan_no, Cause::Failures, &self.steps, &self.maker);
+        let task = plan_task(&self.brief, self.plan_no, Cause::Failures, self.so_far(), &self.maker);
         self.replans.push(Replan { plan_no: self.plan_no, reason: "tasks did not complete", complaints: failures });
         self.plan_anew(task)
     }
@@ -247,10 +273,11 @@ impl Orchestrate {
     }
 
     fn end(&mut self, report: Result<String, String>) {
-        let falls_short = |step: &Step| step.is_open || step.score().is_some_and(|(_, is_reached)| !is_reached);
-        let is_whole = !self.steps.iter().any(falls_short);
-        let verdict = if is_whole { Verdict::Completed } else { Verdict::Partial };
-        self.phase = Phase::Over(Ending { verdict, report, error: self.trouble.clone() });
+        let verdict = if self.open().is_empty() { Verdict::Completed } else { Verdict::Partial };
+        let unreported = report.as_ref().err().map(|reason| format!("task `{REPORT_ID}`: {reason}"));
+        let errors: Vec<String> = self.trouble.clone().into_iter().chain(unreported).collect();
+        let error = (!errors.is_empty()).then(|| errors.join("; "));
+        self.phase = Phase::Over(Ending { verdict, report, error });
     }
 
     /// A person does not approve of the plan.
@@ -263,11 +290,48 @@ impl Orchestrate {
         Next::default()
     }
 
+    /// Those of the steps that fell short and for which nothing has made up.
+    pub fn open(&self) -> BTreeSet<&str> {
+        let mut open: BTreeSet<&str> = self.steps.iter().filter(|step| step.falls_short()).map(Step::id).collect();
+        let mut is_new = true;
+        while std::mem::take(&mut is_new) {
+            for step in &self.steps {
+                let for_all = |ids: &[String]| !ids.is_empty() && ids.iter().all(|id| !open.contains(id.as_str()));
+                // A substitute is needed no more once something else makes up for all that it was for.
+                let is_made_up_for = !self.replaced_by(step.id(), &open).is_empty() || for_all(&step.planned.replaces);
+                if open.contains(step.id()) && is_made_up_for {
+                    is_new |= open.remove(step.id());
+                }
+            }
+        }
+        open
+    }
+
+    /// The steps of one plan that make up for a step: all that the plan has for it, once none of them is open or has yet to
+    /// complete.
+    pub fn replaced_by(&self, id: &str, open: &BTreeSet<&str>) -> Vec<&str> {
+        let mut plans: BTreeMap<usize, Vec<&Step>> = BTreeMap::new();
+        for step in self.steps.iter().filter(|step| step.planned.replaces.iter().any(|replaced| replaced == id)) {
+            plans.entry(step.plan_no).or_default().push(step);
+        }
+        let does = |step: &&Step| step.is_good() || (step.falls_short() && !open.contains(step.id()));
+        let good = plans.values().find(|steps| steps.iter().all(|step| step.is_good()));
+        let found = good.or_else(|| plans.values().find(|steps| steps.iter().all(does)));
+        found.into_iter().flatten().map(|step| step.id()).collect()
+    }
+
+    /// Why it waits for a larger budget, if it does.
+    pub fn held(&self) -> Option<&str> {
+        if self.phase == Phase::Held { self.trouble.as_deref() } else { None }
+    }
+
     /// How it ended, if it has come to an end of its own.
     pub fn ending(&self) -> Option<&Ending> {
         match &self.phase {
             Phase::Over(ending) => Some(ending),
-            Phase::Planning | Phase::Weighing | Phase::Approving | Phase::Working | Phase::Reporting => None,
+            Phase::Planning | Phase::Weighing | Phase::Held | Phase::Approving | Phase::Working | Phase::Reporting => {
+                None
+            }
         }
     }
 
@@ -289,17 +353,29 @@ impl Strategy for Orchestrate {
                 None => Next::default(),
             },
             // Nothing else is under way.
-            Phase::Planning | Phase::Reporting | Phase::Weighing | Phase::Approving | Phase::Over(_) => Next::default(),
+            Phase::Planning | Phase::Reporting | Phase::Weighing | Phase::Held | Phase::Approving | Phase::Over(_) => {
+                Next::default()
+            }
         }
     }
 
     fn told(&mut self, word: &Word) -> Next {
         match (&self.phase, word) {
-            (Phase::Weighing, Word::Budget { complaint }) => self.weighed(complaint.as_ref()),
+            (Phase::Weighing | Phase::Held, Word::Budget { complaint }) => self.weighed(complaint.as_ref()),
             (Phase::Approving, Word::Approval { approved: true, .. }) => self.begin(),
             (Phase::Approving, Word::Approval { approved: false, reason }) => self.rejected(reason),
             (_, Word::Budget { .. } | Word::Approval { .. } | Word::Mark { .. }) => Next::default(),
         }
+    }
+
+    fn priced(&mut self, prices: &[Option<f64>]) {
+        let mut prices = prices.iter().copied();
+        let sums = self.proposed.iter().map(|step| prices.by_ref().take(step.tasks().len()).sum());
+        self.prices = sums.collect();
+    }
+
+    fn again(&mut self) -> Option<Ask> {
+        (self.phase == Phase::Held).then(|| self.weigh())
     }
 
     fn grows(&self) -> bool {
@@ -319,5 +395,8 @@ impl Strategy for Orchestrate {
 fn failure(step: &Step) -> String {
     let (status, reason) = step.status(&KeptBack::default());
     let reason = abridged(&reason.unwrap_or_default(), REASON_CHARS);
-    format!("task `{}` is {}: {reason}", step.id(), status.name())
+    match step.has_completed() {
+        true => format!("task `{}` falls short: {reason}", step.id()),
+        false => format!("task `{}` is {}: {reason}", step.id(), status.name()),
+    }
 }
