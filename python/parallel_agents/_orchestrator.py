@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from . import _core
+from ._designs import Designs
 from ._errors import OptionError, PlanError, RunInterrupted
 from ._session import Hooks, RunResults, Session, acall, call
 
@@ -150,6 +151,7 @@ class Orchestrator:
         self._lock = threading.RLock()
         self.max_concurrent = max_concurrent
         self.results: dict[str, AgentResult] = {}
+        self._designs = Designs()
         self._latest: _core.Run | _core.ToolRun | None = None
         self.stats: dict[str, float] = {
             "agents_spawned": 0,
@@ -187,11 +189,11 @@ class Orchestrator:
 
     def _session(self, tasks: Iterable[Task], until: str | Join | None) -> Session:
         if until is None:
-            return Session(self, _starting(tasks))
+            return Session(self, _starting(tasks, designs=self._designs))
         from ._joins import joined
 
         strategy, hooks = joined(until)
-        return Session(self, _starting(tasks, strategy), hooks)
+        return Session(self, _starting(tasks, strategy, self._designs), hooks)
 
     def _run(self, session: Session, callback: Callback | None, variant: str = "orchestrator.arun") -> RunResults:
         if session.needs_loop:
@@ -293,7 +295,8 @@ class Orchestrator:
             agents: Dicts with `name` and optionally `purpose`, `design` (the design to start from), `target` (this
                 agent's own), `current_score` (an agent that has its target is left alone; any other is scored anew),
                 `domain` and `capabilities` for a new design. Without a `design` it is looked up: an agent type of that
-                name, then the latest design of that name in `results`; if there is none, it is made.
+                name, then the best version of the latest refinement on this orchestrator, or a later design in
+                `results`; if there is none, it is made. `Email Sorter` is looked up as `email_sorter` too.
             target: The score that is good enough, from 0 to 10.
             iterations_max: How often a design is improved at the most, up to 100. 0: it is only reviewed.
             callback: As for `run_parallel`.
@@ -333,7 +336,7 @@ class Orchestrator:
 
         with self._lock:
             known = dict(self.results)
-        return Session(self, _starting([], agents_spec(agents, target, iterations_max, known)))
+        return Session(self, _starting([], agents_spec(agents, target, iterations_max, self._designs, known)))
 
     def refine(
         self,
@@ -347,7 +350,9 @@ class Orchestrator:
         """Has a task done, reviewed, improved by the objections and reviewed again, until its score is good enough.
 
         The reviewer gets the task and what came of it as data; it is told neither the wanted score nor earlier ones.
-        Who improves gets the best version and the objections to it, without scores.
+        Who improves gets the best version and the objections to it, without scores. An output of more than 256 KiB in
+        a prompt ends it as `failed`, for nobody judges or rewrites what is not shown whole; of objections the first
+        256 KiB are shown.
 
         Args:
             task: What is to be done.
@@ -355,8 +360,9 @@ class Orchestrator:
                 `task_description` the reviews take over.
             target: The score that is good enough, from 0 to 10.
             iterations_max: How often the output is improved at the most, up to 100. 0: it is only reviewed.
-            score: The number in the review that counts, from 0 to 10, such as `"score"` of a `code_reviewer`. A
-                reviewer whose type promises no such number is asked for a small review: that number and `objections`.
+            score: The number in the review that counts, from 0 to 10. Where the reviewer's type promises `score` and
+                no `overall_score`, as `code_reviewer` does, it is `score`. A reviewer whose type promises no such
+                number is asked for a small review: that number and `objections`.
             callback: As for `run_parallel`.
 
         Returns:
@@ -367,7 +373,7 @@ class Orchestrator:
 
         Example:
             >>> task = {"agent_type": "backend_developer", "task_description": "Build a service that sorts mail"}
-            >>> refined = Orchestrator(rehearsal=True).refine(task, reviewer="code_reviewer", score="score", target=8)
+            >>> refined = Orchestrator(rehearsal=True).refine(task, reviewer="code_reviewer", target=8)
             >>> refined.reached, refined.score, [each.score for each in refined.rounds]
             (True, 8.2, [7.1, 8.2])
         """
@@ -733,12 +739,15 @@ def _replies(answers: object) -> dict[str, str]:
     return replies
 
 
-def _starting(tasks: Iterable[Task], strategy: dict[str, Any] | None = None) -> Start:
+def _starting(tasks: Iterable[Task], strategy: dict[str, Any] | None = None, designs: Designs | None = None) -> Start:
     """What starts a run of `tasks`, or of those that `strategy` makes."""
 
     def start(engine: _core.Engine, started: list[Any]) -> None:
         from ._task import task_list
 
-        engine.start(task_list(tasks), started, strategy)
+        listed = task_list(tasks)
+        engine.start(listed, started, strategy)
+        if designs is not None:
+            designs.ask(listed, started[0])
 
     return start

@@ -358,6 +358,7 @@ class Session:
         self._results.outcome = self._run.outcome()
         with self._orchestrator._lock:
             self._orchestrator.results.update(self._results)
+            self._orchestrator._designs.keep(self._results)
         return self._results
 
     @property
