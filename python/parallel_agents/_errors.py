@@ -38,7 +38,8 @@ class JournalError(ParallelAgentsError, OSError):
 
 
 class EventLoopError(ParallelAgentsError, RuntimeError):
-    """The injected callables need an event loop of their own, and one is running in this thread: use `arun`."""
+    """The injected callables need an event loop of their own, and one is running in this thread: use the variant of the
+    call for event loops, such as `arun`."""
 
 
 class SpawnError(ParallelAgentsError, RuntimeError):

@@ -31,7 +31,8 @@ class MapReduceResult:
     """What became of the items and of their summary.
 
     Attributes:
-        results: One per item, in the order of the items.
+        results: One per item, in the order of the items. Those of tasks that were added are in `run` alone, and a task
+            that was removed has none.
         summary: The result of the task that sums up. `SKIPPED` where there was nothing to sum up, or where what is
             missing may still come: its `error` says which.
         run: All of them, as `Orchestrator.run_parallel` returns them: with `run_id` and `report`.
@@ -121,6 +122,7 @@ class MapReduce:
             for task_id, item in zip(labels, self.items, strict=True)
         ]
         summary = _task(reduce_agent_type, reduce, {"items": labels}, SUMMARY, reduce_output_schema)
+        self._item_ids = list(labels)
         self.tasks.append(summary)
         if timeout_seconds is not None:
             self.tasks = [replace(task, timeout_seconds=timeout_seconds) for task in self.tasks]
@@ -142,7 +144,7 @@ class MapReduce:
             As `Orchestrator.run_parallel` otherwise.
         """
         session, summary = self._session()
-        outcome = self._outcome(self.orchestrator._run(session, callback), summary)
+        outcome = self._outcome(self.orchestrator._run(session, callback, "job.aexecute"), summary)
         if SUMMARY not in outcome.run:
             call(callback, outcome.summary)
         return outcome
@@ -168,18 +170,18 @@ class MapReduce:
         return Session(self.orchestrator, _starting(others, strategy)), found[0]
 
     def _outcome(self, run: RunResults, summary: AgentTask) -> MapReduceResult:
-        results = [result for task_id, result in run.items() if task_id != SUMMARY]
-        return MapReduceResult(results, run.get(SUMMARY) or _not_made(summary, results, run), run)
+        results = [run[task_id] for task_id in self._item_ids if task_id in run]
+        return MapReduceResult(results, run.get(SUMMARY) or _not_made(summary, run), run)
 
 
-def _not_made(task: AgentTask, results: list[AgentResult], run: RunResults) -> AgentResult:
+def _not_made(task: AgentTask, run: RunResults) -> AgentResult:
     """What stands for a summary that was not made, and says why."""
     waiting = (run.outcome or {}).get("waiting", [])
-    missing = [result for result in results if not result.success]
+    missing = [result for result in run.values() if not result.success]
     if waiting:
         how = "resume the run with what it waits for" if run.run_id else "only a run with a journal can be resumed"
         why = f"task `{waiting[0]}` is {run[waiting[0]].status.value} and may yet go on: {how}"
-    elif len(missing) == len(results):
+    elif missing and len(missing) == len(run):
         why = f"nothing completed: task `{missing[0].task_id}`: {missing[0].error}"
     elif missing:
         why = f"task `{missing[0].task_id}` did not complete: {missing[0].error}"

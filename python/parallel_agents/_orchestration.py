@@ -95,10 +95,14 @@ def strategy(
     }
 
 
-def check_approve(approve: object) -> None:
-    """Raises `OptionError` for what cannot be asked."""
+def check_approve(approve: object, variant: str | None = None) -> None:
+    """Raises `OptionError` for what cannot be asked; `variant` is the call that awaits, where this one does not."""
+    from ._tools import is_async
+
     if approve is not None and not callable(approve):
         raise OptionError(f"`approve` is `{approve!r}`, expected a callable that is given the plan")
+    if variant is not None and is_async(approve):
+        raise OptionError(f"`approve` is `async def`, and nothing awaits it here; use `await {variant}(...)`")
 
 
 def asks_for_approval(strategy: Mapping[str, Any] | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 from . import _core
+from ._designs import Designs
 from ._errors import OptionError, PlanError, RunInterrupted
 from ._session import Hooks, RunResults, Session, acall, call
 
@@ -148,9 +149,9 @@ class Orchestrator:
         self._runs: set[_core.Run | _core.ToolRun] = set()
         # Reentrant: a signal handler may call `cancel` while this thread holds it.
         self._lock = threading.RLock()
-        # How often it was cancelled, for who makes several runs of one job.
         self.max_concurrent = max_concurrent
         self.results: dict[str, AgentResult] = {}
+        self._designs = Designs()
         self._latest: _core.Run | _core.ToolRun | None = None
         self.stats: dict[str, float] = {
             "agents_spawned": 0,
@@ -188,15 +189,15 @@ class Orchestrator:
 
     def _session(self, tasks: Iterable[Task], until: str | Join | None) -> Session:
         if until is None:
-            return Session(self, _starting(tasks))
+            return Session(self, _starting(tasks, designs=self._designs))
         from ._joins import joined
 
         strategy, hooks = joined(until)
-        return Session(self, _starting(tasks, strategy), hooks)
+        return Session(self, _starting(tasks, strategy, self._designs), hooks)
 
-    def _run(self, session: Session, callback: Callback | None) -> RunResults:
+    def _run(self, session: Session, callback: Callback | None, variant: str = "orchestrator.arun") -> RunResults:
         if session.needs_loop:
-            return session.on_own_loop(self._arun(session, callback))
+            return session.on_own_loop(self._arun(session, callback), variant)
         try:
             session.start()
             while not session.ended:
@@ -249,7 +250,8 @@ class Orchestrator:
         Args:
             tasks: As for `run_parallel`.
             callback: Called on the loop's thread with each result; may be `async def`.
-            until: As for `run_parallel`; its function may be `async def`.
+            until: As for `run_parallel`; its function may be `async def`. It is awaited beside the run, for several
+                results at once, and cancelled if the run ends before it.
 
         Returns:
             As `run_parallel`. After Ctrl-C `asyncio.run` raises a plain `KeyboardInterrupt`; the results are in
@@ -293,7 +295,8 @@ class Orchestrator:
             agents: Dicts with `name` and optionally `purpose`, `design` (the design to start from), `target` (this
                 agent's own), `current_score` (an agent that has its target is left alone; any other is scored anew),
                 `domain` and `capabilities` for a new design. Without a `design` it is looked up: an agent type of that
-                name, then the latest design of that name in `results`; if there is none, it is made.
+                name, then the best version of the latest refinement on this orchestrator, or a later design in
+                `results`; if there is none, it is made. `Email Sorter` is looked up as `email_sorter` too.
             target: The score that is good enough, from 0 to 10.
             iterations_max: How often a design is improved at the most, up to 100. 0: it is only reviewed.
             callback: As for `run_parallel`.
@@ -315,7 +318,7 @@ class Orchestrator:
             ('target', [7.1, 8.2, 8.8])
         """
         session = self._refining_agents(agents, target, iterations_max)
-        return self._run(session, callback).refinements
+        return self._run(session, callback, "orchestrator.arun_iterative_refinement").refinements
 
     async def arun_iterative_refinement(
         self,
@@ -333,7 +336,7 @@ class Orchestrator:
 
         with self._lock:
             known = dict(self.results)
-        return Session(self, _starting([], agents_spec(agents, target, iterations_max, known)))
+        return Session(self, _starting([], agents_spec(agents, target, iterations_max, self._designs, known)))
 
     def refine(
         self,
@@ -347,7 +350,9 @@ class Orchestrator:
         """Has a task done, reviewed, improved by the objections and reviewed again, until its score is good enough.
 
         The reviewer gets the task and what came of it as data; it is told neither the wanted score nor earlier ones.
-        Who improves gets the best version and the objections to it, without scores.
+        Who improves gets the best version and the objections to it, without scores. An output of more than 256 KiB in
+        a prompt ends it as `failed`, for nobody judges or rewrites what is not shown whole; of objections the first
+        256 KiB are shown.
 
         Args:
             task: What is to be done.
@@ -355,8 +360,9 @@ class Orchestrator:
                 `task_description` the reviews take over.
             target: The score that is good enough, from 0 to 10.
             iterations_max: How often the output is improved at the most, up to 100. 0: it is only reviewed.
-            score: The number in the review that counts, from 0 to 10, such as `"score"` of a `code_reviewer`. A
-                reviewer whose type promises no such number is asked for a small review: that number and `objections`.
+            score: The number in the review that counts, from 0 to 10. Where the reviewer's type promises `score` and
+                no `overall_score`, as `code_reviewer` does, it is `score`. A reviewer whose type promises no such
+                number is asked for a small review: that number and `objections`.
             callback: As for `run_parallel`.
 
         Returns:
@@ -367,12 +373,12 @@ class Orchestrator:
 
         Example:
             >>> task = {"agent_type": "backend_developer", "task_description": "Build a service that sorts mail"}
-            >>> refined = Orchestrator(rehearsal=True).refine(task, reviewer="code_reviewer", score="score", target=8)
+            >>> refined = Orchestrator(rehearsal=True).refine(task, reviewer="code_reviewer", target=8)
             >>> refined.reached, refined.score, [each.score for each in refined.rounds]
             (True, 8.2, [7.1, 8.2])
         """
         session = self._refining_task(task, reviewer, target, iterations_max, score)
-        (refined,) = self._run(session, callback).refinements.values()
+        (refined,) = self._run(session, callback, "orchestrator.arefine").refinements.values()
         return refined
 
     async def arefine(
@@ -432,11 +438,14 @@ class Orchestrator:
             JournalError: The journal cannot be used, does not hold the run, or another process runs it.
             PlanError: An answer to a task that asks nothing, or one that is no text or empty.
             OptionError: `until` is missing where it is needed, or is another one.
-            As `run_parallel` otherwise. After any of them but `RunInterrupted`, which ends a run, it can be resumed
-                again.
+            As `run_parallel` otherwise, and what `approve` raises. After any of them but `RunInterrupted`, which ends a
+                run, it can be resumed again.
         """
+        from ._orchestration import check_approve
+
+        check_approve(approve, "Orchestrator.aresume")
         orchestrator, start, hooks = cls._resuming(run_id, journal, answers, approve, until, options)
-        return orchestrator._run(Session(orchestrator, start, hooks), callback)
+        return orchestrator._run(Session(orchestrator, start, hooks), callback, "Orchestrator.aresume")
 
     @classmethod
     async def aresume(
@@ -543,7 +552,8 @@ class Orchestrator:
                 input_data dependencies priority target replaces worst_cost` (US dollars that its first attempt may take
                 at most, of one with a target the first version and its review; no repeats; `None` where the price of a
                 model is not known). `True` lets it run; anything else does not, and a text is told as the reason. What
-                it raises ends the run. Absent: plans are run as they are.
+                it raises is raised here: a run with a journal is then left as it stands, and `resume` asks again; any
+                other is cancelled. Absent: plans are run as they are.
             tasks_max: Tasks of one plan, from 1 to 200.
             replans_max: How often a plan is made anew, from 0 to 10.
             timeout_seconds: Time for one attempt at a plan or at the report; tasks have the time of their agent type.
@@ -554,7 +564,7 @@ class Orchestrator:
             What became of it, whatever that is; see `Orchestration.status`.
 
         Raises:
-            OptionError: A limit, or the request, is not what it may be; nothing was started. (A `ValueError`.)
+            OptionError: A limit, `approve` or the request is not what it may be; nothing was started. (A `ValueError`.)
             RunInterrupted: Ctrl-C. All agents were stopped; `.results.orchestration` holds what there is.
             As `run_parallel` otherwise.
 
@@ -564,10 +574,11 @@ class Orchestrator:
             >>> done.status, sorted(done.results)
             ('completed', ['plan-1', 'report', 'step/check', 'step/facts', 'step/outline'])
         """
-        from ._orchestration import finished
+        from ._orchestration import check_approve, finished
 
+        check_approve(approve, "orchestrator.aorchestrate")
         session = self._orchestrating(request, approve, tasks_max, replans_max, timeout_seconds)
-        return finished(self._run(session, callback))
+        return finished(self._run(session, callback, "orchestrator.aorchestrate"))
 
     async def aorchestrate(
         self,
@@ -579,7 +590,11 @@ class Orchestrator:
         timeout_seconds: float = 600,
         callback: Callback | None = None,
     ) -> Orchestration:
-        """The same as `orchestrate` for an event loop; `approve` and `callback` may be `async def`."""
+        """The same as `orchestrate` for an event loop; `approve` and `callback` may be `async def`.
+
+        While `approve` is awaited the run goes on, and is told of `cancel` and the deadline: at its end what is still
+        awaited is cancelled.
+        """
         from ._orchestration import finished
 
         session = self._orchestrating(request, approve, tasks_max, replans_max, timeout_seconds)
@@ -725,12 +740,15 @@ def _replies(answers: object) -> dict[str, str]:
     return replies
 
 
-def _starting(tasks: Iterable[Task], strategy: dict[str, Any] | None = None) -> Start:
+def _starting(tasks: Iterable[Task], strategy: dict[str, Any] | None = None, designs: Designs | None = None) -> Start:
     """What starts a run of `tasks`, or of those that `strategy` makes."""
 
     def start(engine: _core.Engine, started: list[Any]) -> None:
         from ._task import task_list
 
-        engine.start(task_list(tasks), started, strategy)
+        listed = task_list(tasks)
+        engine.start(listed, started, strategy)
+        if designs is not None:
+            designs.ask(listed, started[0])
 
     return start

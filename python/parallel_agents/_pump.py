@@ -52,6 +52,10 @@ class Pump:
         finally:
             loop.remove_reader(descriptor)
 
+    def wake(self) -> None:
+        """Something else than a call is done."""
+        self._wake.set()
+
     async def close(self) -> None:
         """Ends what is still under way of calls that nobody waits for."""
         tasks = list(self._tasks.values())

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from . import _core
+from ._designs import Designs, key_of
 from ._errors import PlanError
 from ._task import AgentResult, task_fields
 
@@ -18,7 +19,6 @@ TARGET = 8.5
 """The score that is good enough, from 0 to 10."""
 ITERATIONS_MAX = 3
 """How often a version is improved."""
-_AUTHORS = ("agent_creator", "agent_refiner")
 
 
 @dataclass
@@ -50,7 +50,8 @@ class Refinement:
         reached: Whether it was reached.
         rounds: All versions, the first one included.
         stopped_because: `target`, `plateau` (a gain below 0.1), `regression` (the new version is worse),
-            `iterations_max`, `failed`; and, of a run that can be resumed, `needs_input`, `budget` or `cancelled`.
+            `iterations_max`, `failed`, `cancelled` (somebody ended it, or its run); and, where `resume` goes on with an
+            answer or a larger budget, `needs_input` or `budget`.
         cost: What it all cost, in US dollars; `None` where a part of it is not known.
         error: Why it failed, was cancelled or did not fit into the budget, or what its agent asks.
         output: The best version of the output of a task.
@@ -68,7 +69,11 @@ class Refinement:
 
 
 def agents_spec(
-    agents: Iterable[Mapping[str, Any]], target: float, iterations_max: int, results: Mapping[str, AgentResult]
+    agents: Iterable[Mapping[str, Any]],
+    target: float,
+    iterations_max: int,
+    designs: Designs,
+    results: Mapping[str, AgentResult],
 ) -> dict[str, Any]:
     """What the core is to refine: these agents, their designs looked up where they are not given."""
     if isinstance(agents, (str, Mapping)) or not hasattr(agents, "__iter__"):
@@ -81,7 +86,7 @@ def agents_spec(
         _refuse_nan(f"agents[{index}]: ", entry)
         name = entry.get("name")
         if isinstance(name, str) and not entry.get("design"):
-            entry["design"] = _of_registry(name) or _of_results(name, results)
+            entry["design"] = _of_registry(name) or designs.find(name, results)
         entries.append(entry)
     return {"agents": entries, **_bounds(target, iterations_max)}
 
@@ -175,21 +180,11 @@ def _refuse_nan(place: str, fields: Mapping[str, Any]) -> None:
 
 
 def _of_registry(name: str) -> dict[str, Any] | None:
-    """The agent type of that name, as a design."""
-    if name == "plain" or not _core.has_agent_type(name):
-        return None
-    return _core.agent_design(name)
-
-
-def _of_results(name: str, results: Mapping[str, AgentResult]) -> dict[str, Any] | None:
-    """The latest design of that name among results."""
-    latest, since = None, ""
-    for result in results.values():
-        if result.agent_type in _AUTHORS and result.success and result.timestamp >= since:
-            output = result.output
-            if isinstance(output, dict) and output.get("agent_name") == name:
-                latest, since = output, result.timestamp
-    return latest
+    """The agent type of that name, or of the one that the registry makes of it, as a design."""
+    for known in (name, key_of(name)):
+        if known != "plain" and _core.has_agent_type(known):
+            return _core.agent_design(known)
+    return None
 
 
 def _cost(task_ids: Iterable[str], results: Mapping[str, AgentResult]) -> float | None:

@@ -67,12 +67,13 @@ class Registry:
         """Makes an agent type of a design. It can be used at once, and is kept for later processes.
 
         The prompt is the design's `system_prompt`, at most 64 KiB; headings in it that frame prompts, such as
-        `## Output`, are written with a backslash before them. What its answers must look like is written from
-        `output_schema`.
+        `## Output`, are written with a backslash before them. It holds no characters that cannot be seen, save joiners
+        between letters or emoji. What its answers must look like is written from `output_schema`.
 
         Args:
             design: What `agent_creator` or `agent_refiner` answers, as a mapping; or the `AgentResult` of one that
-                completed; or anything whose `design` is such a mapping, as a `Refinement`'s is.
+                completed; or anything whose `design` is such a mapping, as a `Refinement`'s is, or whose `output`, as
+                that of the `Refinement` of a creator's task.
             name: Lower-case letters, digits and underscores. Default: the design's `agent_name`, made so: `Email
                 Sorter` becomes `email_sorter`.
             replace: Take the place of a type of that name, built-in ones included.
@@ -171,7 +172,7 @@ def _design_fields(design: object) -> dict[str, Any]:
         design = design.output
     elif not isinstance(design, Mapping) and hasattr(design, "design"):
         because = getattr(design, "stopped_because", None)
-        design = design.design
+        design = _design_of(design)
         if design is None:
             raise AgentTypeError(f"the refinement holds no design, it stopped because of `{because}`")
     if not isinstance(design, Mapping):
@@ -180,6 +181,14 @@ def _design_fields(design: object) -> dict[str, Any]:
             "an AgentResult or a Refinement"
         )
     return dict(design)
+
+
+def _design_of(holder: Any) -> object:
+    """Its `design`; without one its `output`, where a creator's task was refined."""
+    output = getattr(holder, "output", None)
+    if holder.design is None and isinstance(output, Mapping) and "system_prompt" in output:
+        return output
+    return holder.design
 
 
 registry = Registry()

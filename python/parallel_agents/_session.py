@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
+    from ._asides import Asides
     from ._orchestration import Orchestration
     from ._orchestrator import Orchestrator
     from ._pump import Pump
@@ -97,9 +98,10 @@ class Session:
         self._start = start
         self._hooks = hooks or Hooks()
         self._asked: dict[str, Any] | None = None
-        self._marks: list[tuple[AgentResult, Any]] = []
-        self._awaits = False
+        self._asides: Asides | None = None
+        self._ready: asyncio.Future[None] | None = None
         self._stopping = False
+        self._leaves_open = False
         self._started: list[_core.Run | _core.ToolRun] = []
         self._counted = {"agents_completed": 0, "agents_failed": 0, "total_time": 0.0}
         self._pump: Pump | None = None
@@ -152,44 +154,51 @@ class Session:
 
     def answer(self) -> None:
         """Lets the caller's function say whether it approves of what the run asks about."""
-        if self._asked is not None:
-            subject, self._asked = self._asked, None
+        if self._asked is None or self._stopping or self.ended:
+            return
+        subject, self._asked = self._asked, None
+        try:
             outcome: Any = self._hooks.approve and self._hooks.approve(subject)
-            if hasattr(outcome, "__await__"):
-                outcome.close()
+            if hasattr(outcome, "__await__") and self._asides is None:
+                _discard(outcome)
                 raise OptionError(
-                    "`approve` is `async def`, and nothing awaits it here; use the call for an event loop"
+                    "`approve` gave what is to be awaited, and nothing awaits it here; use the call for an event loop"
                 )
+        except BaseException as error:
+            self._no_verdict(error)
+            raise
+        if self._asides is not None and hasattr(outcome, "__await__"):
+            self._asides.begin(outcome, self._take_verdict)
+        else:
             self._run.approve(*_verdict(outcome))
 
-    async def aanswer(self) -> None:
-        """The same, where the function may be `async def`."""
-        if self._asked is not None:
-            subject, self._asked = self._asked, None
-            outcome: Any = self._hooks.approve and self._hooks.approve(subject)
-            self._run.approve(*_verdict(await outcome if hasattr(outcome, "__await__") else outcome))
-        while self._marks:
-            result, mark = self._marks.pop(0)
-            if self._stopping or self.ended:
-                _discard(mark)
-                continue
-            try:
-                mark = await mark
-            except Exception:
-                _log_mark(result, "raised")
-                mark = None
-            self._tell_mark(result, mark)
+    def _take_verdict(self, outcome: object, error: BaseException | None) -> None:
+        if self._stopping or self.ended:
+            return
+        if error is not None:
+            self._no_verdict(error)
+            raise error
+        self._run.approve(*_verdict(outcome))
+
+    def _no_verdict(self, error: BaseException) -> None:
+        """A mistake there need not cost what was paid for: a run that can be resumed is left open."""
+        if self._run.id is not None and not isinstance(error, KeyboardInterrupt):
+            self._leaves_open = True
+            _log("warning", f"`approve` raised; run {self._run.id} is left as it stands, and can be resumed")
 
     async def stream(self) -> AsyncGenerator[AgentResult, None]:
         """All results, as they come."""
-        self._awaits = True
+        from ._asides import Asides
+
         if isinstance(self._run, _core.Run):
+            self._asides = self._asides or Asides(lambda: None)
             while not self.ended:
                 for result in self.poll():
                     yield result
-                await self.aanswer()
+                self._asides.hand_over()
+                self.answer()
                 if not self.ended:
-                    await self._run.ready()
+                    await self._pause(self._run, self._asides)
             return
         from contextlib import aclosing
 
@@ -198,20 +207,40 @@ class Session:
         tools = self._orchestrator._tools
         if self._pump is None:
             self._pump = Pump(self._run, tools.threads if tools else None)
+        self._asides = self._asides or Asides(self._pump.wake)
         async with aclosing(self._pump.steps()) as steps:
             async for _ in steps:
                 for result in self.poll():
                     yield result
-                await self.aanswer()
+                self._asides.hand_over()
+                self.answer()
                 if self.ended:
                     break
+
+    async def _pause(self, run: _core.Run, asides: Asides) -> None:
+        if not asides and self._ready is None:
+            await run.ready()
+            return
+        import asyncio
+
+        # Kept until it is done: a wake-up must not be lost with it.
+        self._ready = self._ready or asyncio.ensure_future(run.ready())
+        await asides.wait(self._ready)
+        if self._ready.done():
+            self._ready = None
+
+    def _call_off(self, reason: str, *, insist: bool) -> None:
+        if self._leaves_open and not insist:
+            self._run.leave()
+        else:
+            self._run.cancel(reason, insist)
 
     def stop(self, reason: str) -> RunResults:
         """Ends the run early and waits for its end. A second Ctrl-C ends it at once."""
         insist = False
         self._stopping = True
         while self._started and not self.ended:
-            self._run.cancel(reason, insist)
+            self._call_off(reason, insist=insist)
             try:
                 while not self.ended:
                     for _ in self.poll():
@@ -228,7 +257,9 @@ class Session:
         try:
             if self._started and not self.ended:
                 self._stopping = True
-                self._run.cancel(reason, False)
+                self._call_off(reason, insist=False)
+                if self._asides is not None:
+                    self._asides.cancel()
                 async for _ in self.stream():
                     pass
         except BaseException:
@@ -240,17 +271,24 @@ class Session:
                     pass
             raise
         finally:
-            if self._pump is not None:
-                await self._pump.close()
+            self._stopping = True
+            if self._ready is not None:
+                self._ready.cancel()
+            try:
+                if self._asides is not None:
+                    await self._asides.close()
+            finally:
+                if self._pump is not None:
+                    await self._pump.close()
 
-    def on_own_loop(self, run: Coroutine[Any, Any, RunResults]) -> RunResults:
-        """Runs `run` on a loop of this thread."""
+    def on_own_loop(self, run: Coroutine[Any, Any, RunResults], variant: str) -> RunResults:
+        """Runs `run` on a loop of this thread; `variant` is what the caller uses where one runs already."""
         import asyncio
 
         from ._tools import refuse_running_loop
 
         try:
-            refuse_running_loop()
+            refuse_running_loop(f"`await {variant}(...)`")
         except BaseException:
             run.close()
             raise
@@ -269,7 +307,7 @@ class Session:
         async def next_result() -> AgentResult | None:
             return await anext(results, None)
 
-        refuse_running_loop()
+        refuse_running_loop("`orchestrator.arun_iter(...)`")
         loop = asyncio.new_event_loop()
         try:
             while (result := self._until_done(loop, loop.create_task(next_result()))) is not None:
@@ -320,6 +358,7 @@ class Session:
         self._results.outcome = self._run.outcome()
         with self._orchestrator._lock:
             self._orchestrator.results.update(self._results)
+            self._orchestrator._designs.keep(self._results)
         return self._results
 
     @property
@@ -362,12 +401,21 @@ class Session:
             mark = None
         if not hasattr(mark, "__await__"):
             self._tell_mark(result, mark)
-        elif self._awaits:
-            self._marks.append((result, mark))
+        elif self._asides is not None:
+            self._asides.begin(mark, lambda mark, error: self._take_mark(result, mark, error))
         else:
             _discard(mark)
             _log_mark(result, "is `async def`, and nobody awaits it here: use arun,")
             self._tell_mark(result, None)
+
+    def _take_mark(self, result: AgentResult, mark: object, error: BaseException | None) -> None:
+        if self._stopping or self.ended:
+            return
+        if isinstance(error, Exception):
+            _log_mark(result, "raised", error)
+        elif error is not None:
+            raise error
+        self._tell_mark(result, mark)
 
     def _tell_mark(self, result: AgentResult, mark: Any) -> None:
         try:
@@ -405,12 +453,12 @@ def _discard(awaitable: Any) -> None:
         awaitable.close()
 
 
-def _log_mark(result: AgentResult, what: str) -> None:
+def _log_mark(result: AgentResult, what: str, error: BaseException | None = None) -> None:
     import logging
     import sys
 
     text = "the function of `until` %s for task `%s`, whose result does not count"
-    logging.getLogger("parallel_agents").warning(text, what, result.task_id, exc_info=sys.exc_info()[0] is not None)
+    logging.getLogger("parallel_agents").warning(text, what, result.task_id, exc_info=error or sys.exc_info()[1])
 
 
 async def _aclose(results: AsyncGenerator[AgentResult, None]) -> None:

@@ -168,8 +168,11 @@ def is_async(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
-def refuse_running_loop() -> None:
+def refuse_running_loop(instead: str = "the variant of this call for event loops, such as `arun`") -> None:
     """Raises where an event loop runs in this thread already: a second one cannot.
+
+    Args:
+        instead: What to use there.
 
     Raises:
         EventLoopError: One does.
@@ -180,10 +183,7 @@ def refuse_running_loop() -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    raise EventLoopError(
-        "the injected callables need an event loop, and one is running in this thread; use "
-        "`await orchestrator.arun(...)`"
-    )
+    raise EventLoopError(f"the injected callables need an event loop, and one is running in this thread; use {instead}")
 
 
 def awaited(awaitable: Awaitable[Any]) -> Any:

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 
 use super::agent_type::{CATEGORY_DEFAULT, NAME_EXPECTED, OUTPUT_HEADING, REPLACES_BUILT_IN, is_name};
 use super::kept::FILE_BYTES_MAX;
+use super::seen::{is_invisible, is_unseen, seen, unseen};
 use super::{AgentError, AgentType, builtin, sample};
 use crate::core::output::{Schema, abridged};
 
@@ -95,8 +96,7 @@ pub fn name_of(design: &Value, wishes: &Wishes) -> Result<String, AgentError> {
     }
     check(fields)?;
     let written = fields.get("agent_name").and_then(Value::as_str).unwrap_or_default();
-    let name = snake_case(written).filter(|name| is_name(name));
-    name.ok_or_else(|| AgentError::DesignName { name: abridged(written, 80) })
+    type_name(written).ok_or_else(|| AgentError::DesignName { name: abridged(written, 80) })
 }
 
 /// The type made of `design`, and its file. `replaces_built_in` is said in the file.
@@ -111,11 +111,13 @@ pub fn draft(design: &Value, wishes: &Wishes, replaces_built_in: bool) -> Result
     within("output_schema", source.to_string().len(), SCHEMA_BYTES_MAX, &place)?;
     let schema = Schema::new(source.clone()).map_err(|source| AgentError::Schema { place: place.clone(), source })?;
     let description = match &wishes.description {
-        Some(description) if description.chars().count() > DESCRIPTION_CHARS_MAX || description.contains(is_unseen) => {
+        Some(description)
+            if description.chars().count() > DESCRIPTION_CHARS_MAX || unseen(description).next().is_some() =>
+        {
             return Err(AgentError::Field {
                 place,
                 field: "description",
-                value: abridged(description, 80),
+                value: abridged(&seen(description), 80),
                 expected: "one line of at most 200 characters that can be seen",
             });
         }
@@ -180,12 +182,12 @@ fn within(field: &'static str, bytes: usize, max: usize, place: &str) -> Result<
 fn instructions(prompt: &str, place: &str) -> Result<String, AgentError> {
     within("system_prompt", prompt.len(), INSTRUCTIONS_BYTES_MAX, place)?;
     let prompt = prompt.replace("\r\n", "\n").replace('\r', "\n");
-    if let Some(unseen) = prompt.chars().find(|&character| is_unseen(character) && !matches!(character, '\n' | '\t')) {
+    if let Some(unseen) = unseen(&prompt).find(|character| !matches!(character, '\n' | '\t')) {
         return Err(AgentError::Field {
             place: place.to_owned(),
             field: "system_prompt",
             value: format!("a text with U+{:04X}", u32::from(unseen)),
-            expected: "text that can be seen, in which only line breaks and tabs control",
+            expected: "text that can be seen: beside it only line breaks, tabs, and joiners between letters or emoji",
         });
     }
     if prompt.trim().is_empty() {
@@ -197,13 +199,6 @@ fn instructions(prompt: &str, place: &str) -> Result<String, AgentError> {
         });
     }
     Ok(escaped(prompt.trim()))
-}
-
-/// Controls, line breaks that only some readers see, marks that turn the direction of text, and invisible letters.
-fn is_unseen(character: char) -> bool {
-    character.is_control()
-        || matches!(character, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        || matches!(character, '\u{feff}' | '\u{fffe}' | '\u{ffff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// A text in which a backslash stands before each heading that frames prompts.
@@ -224,10 +219,11 @@ pub(super) fn unescaped(text: &str) -> String {
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Where a heading that frames prompts begins in its line, escaped or not.
+/// Where a heading that frames prompts begins in its line, escaped or not. What cannot be seen makes it no other heading.
 fn frame_heading(line: &str) -> Option<usize> {
-    let heading = line.trim_start();
-    let marks = heading.trim_start_matches('\\');
+    let heading = line.trim_start_matches(|each: char| each.is_whitespace() || is_invisible(each));
+    let visible: String = heading.chars().filter(|&each| !is_invisible(each)).collect();
+    let marks = visible.trim_start_matches('\\');
     let title = marks.trim_start_matches('#');
     let title = if title.len() < marks.len() { title.trim_start().to_lowercase() } else { return None };
     FRAME_HEADINGS.iter().any(|frame| title.starts_with(frame)).then(|| line.len() - heading.len())
@@ -276,13 +272,15 @@ fn visible(json: &str) -> String {
 /// One line that says what it is for.
 fn description(fields: &Map<String, Value>) -> String {
     let capability = fields.get("capabilities").and_then(|list| list.get(0)).and_then(Value::as_str);
-    let words = |text: &str| {
-        let seen: String = text.chars().filter(|&each| each.is_whitespace() || !is_unseen(each)).collect();
-        seen.split_whitespace().collect::<Vec<_>>().join(" ")
-    };
+    let words = |text: &str| seen(text).split_whitespace().collect::<Vec<_>>().join(" ");
     let found = [capability, fields.get("domain").and_then(Value::as_str)];
     let line = found.into_iter().flatten().map(words).find(|line| !line.is_empty());
     abridged(&line.unwrap_or_else(|| "made of a design".to_owned()), DESCRIPTION_CHARS)
+}
+
+/// The name that a type has which is made of a design of this name, if there can be one.
+pub fn type_name(written: &str) -> Option<String> {
+    snake_case(written).filter(|name| is_name(name))
 }
 
 /// `Email Action-Extractor` and `EmailActionExtractor` as `email_action_extractor`; nothing for names of other letters.

@@ -17,9 +17,12 @@ mod design;
 mod kept;
 mod prompt;
 mod sample;
+mod seen;
 
 pub use agent_type::{AgentType, CATEGORIES, Origin, PLAIN};
-pub use design::{DESCRIPTION_CHARS_MAX, DESIGN_BYTES_MAX, INSTRUCTIONS_BYTES_MAX, SCHEMA_BYTES_MAX, Wishes};
+pub use design::{
+    DESCRIPTION_CHARS_MAX, DESIGN_BYTES_MAX, INSTRUCTIONS_BYTES_MAX, SCHEMA_BYTES_MAX, Wishes, type_name,
+};
 pub use kept::{FILE_BYTES_MAX, FILES_MAX};
 pub use prompt::render;
 pub use sample::sample;

@@ -223,7 +223,7 @@ fn go_on(
         options.insert("gateway".to_owned(), Value::Object(gateway));
     }
     let durability = options.shift_remove("durability");
-    let options = RunOptions::from_json(options)?;
+    let options = RunOptions::from_stored(options)?;
     let durability = durability_of(durability.as_ref().and_then(Value::as_str))?;
     let journal = Journal::open_existing(path, durability)?;
     let recalled = recall(journal, run, answers, has_new_budget)?;

@@ -354,10 +354,11 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome,
             let (tasks, mut options) = read_plan(&plan, interrupted)?;
             flags.apply(&mut options);
             let planned = options.shift_remove("until").filter(|until| !until.is_null());
+            let mut checked = RunOptions::from_json(options.clone())?;
             if let Some(until) = until.map(Value::from).or(planned) {
                 options.insert("strategy".to_owned(), json!({"kind": "join", "until": until}));
+                checked = RunOptions::from_stored(options.clone())?;
             }
-            let checked = RunOptions::from_json(options.clone())?;
             let plan = workflow::plan(drafts(tasks)?, &registry(), checked.hierarchy.clone())?;
             let (origin, kept) = keep.origin(&options)?;
             let job = Job::new(plan, &checked, &registry())?.from(origin);

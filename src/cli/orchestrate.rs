@@ -55,7 +55,7 @@ pub(super) fn orchestrate(
     let mut options = Map::new();
     flags.flags.apply(&mut options);
     options.insert("strategy".to_owned(), orchestration(spec, &registry()).into());
-    let checked = RunOptions::from_json(options.clone())?;
+    let checked = RunOptions::from_stored(options.clone())?;
     let job = Job::new(Arc::new(Plan::default()), &checked, &registry())?;
     if flags.approve {
         check_terminal()?;

@@ -115,6 +115,8 @@ pub enum Wish {
     End(String),
     /// Its strategy is to be told this.
     Tell(Word),
+    /// It is left as it stands, for whoever resumes it from its journal: agents that run go on.
+    Leave,
 }
 
 /// Drives a run to its end. `wishes` carries what others want of it, and ends the run when it is closed; `tell` is told every fact, in order, as soon as it is one.
@@ -158,6 +160,7 @@ pub async fn drive(
             wish = wishes.recv(), if is_wanted => match wish {
                 Some(Wish::End(reason)) => machine.handle_cancel(&reason, clock.now()),
                 Some(Wish::Tell(word)) => machine.handle_word(&word, clock.now()),
+                Some(Wish::Leave) => return recorder.leave(tell),
                 None => {
                     is_wanted = false;
                     machine.handle_cancel(NOBODY_WAITS, clock.now());

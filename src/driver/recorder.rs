@@ -109,6 +109,14 @@ impl Recorder {
         }
     }
 
+    /// Writes what waits and gives the run up: others may have it now.
+    pub fn leave(&mut self, tell: &mut impl FnMut(Told)) {
+        let Some(mut log) = self.log.take() else { return };
+        if let Err(error) = log.commit() {
+            tell(Told::Warning(format!("{error}; the journal does not hold the run's last facts")));
+        }
+    }
+
     /// Why somebody outside wants the run to end, each time that somebody asks.
     pub fn stop_request(&mut self) -> Option<String> {
         let log = self.log.as_mut()?;

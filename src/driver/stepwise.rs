@@ -38,18 +38,22 @@ pub struct Stepwise {
     clock: Clock,
     contract: Contract,
     recorder: Recorder,
+    is_left: bool,
 }
 
 impl Stepwise {
     /// Drives `machine` with the callables behind `tools`.
     pub fn new(machine: RunMachine, tools: ToolRuntime, clock: Clock, recorder: Recorder) -> Self {
-        Self { machine, tools, clock, contract: Contract::default(), recorder }
+        Self { machine, tools, clock, contract: Contract::default(), recorder, is_left: false }
     }
 
     /// The next call to make now, if there is one.
     ///
     /// What waits for the journal waits until there is no other call to make: so many facts are written together.
     pub fn next_call(&mut self, tell: &mut impl FnMut(Told)) -> Option<Call> {
+        if self.is_left {
+            return None;
+        }
         let now = self.clock.now();
         if let Some(reason) = self.recorder.stop_request() {
             self.machine.handle_cancel(&reason, now);
@@ -100,9 +104,15 @@ impl Stepwise {
         self.settle(tell, now);
     }
 
-    /// Whether the run is over. All its facts have been observed.
+    /// The run is left as it stands, for whoever resumes it from its journal: agents that run go on.
+    pub fn leave(&mut self, tell: &mut impl FnMut(Told)) {
+        self.is_left = true;
+        self.recorder.leave(tell);
+    }
+
+    /// Whether the run is over or was left. All its facts have been observed.
     pub fn is_finished(&self) -> bool {
-        self.machine.is_finished()
+        self.is_left || self.machine.is_finished()
     }
 
     /// How long nothing can happen by itself; `None` while only an answer can.

@@ -59,8 +59,8 @@ mod _core {
     use super::children::Children;
     #[pymodule_export]
     use super::registry::{
-        add_agent_type, agent_design, agent_folder, agent_names, agent_type, agent_types_listed, has_agent_type,
-        keep_agent_type, kept_agent_types, load_agent_types, load_kept_agent_types, remove_agent_type,
+        add_agent_type, agent_design, agent_folder, agent_names, agent_type, agent_type_name, agent_types_listed,
+        has_agent_type, keep_agent_type, kept_agent_types, load_agent_types, load_kept_agent_types, remove_agent_type,
     };
     #[pymodule_export]
     use super::results::{LazyField, Report};

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::convert::{fields_from_py, to_py};
 use super::errors;
-use crate::agents::{AgentError, AgentType, Registry, Wishes, registry, registry_mut};
+use crate::agents::{AgentError, AgentType, Registry, Wishes, registry, registry_mut, type_name};
 use crate::workflow::{load_own_types, own_folder, passed_over_line, read_own_types};
 
 /// The agent types, the user's own among them. What is passed over is told to the package's logger.
@@ -64,6 +64,12 @@ pub(super) fn agent_type<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py
 pub(super) fn agent_design<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     let found = agent_types(py)?.get(name);
     to_py(py, &found.map_err(|error| errors::agent(py, &error))?.design())
+}
+
+/// The name of the agent type that is made of a design of this name, if there can be one.
+#[pyfunction]
+pub(super) fn agent_type_name(name: &str) -> Option<String> {
+    type_name(name)
 }
 
 /// Adds an agent type from its fields.

@@ -344,6 +344,11 @@ impl Run {
             let _ = self.wishes.send(Wish::End(reason));
         }
     }
+
+    /// Leaves the run as it stands, for whoever resumes it from its journal. Agents that run go on.
+    fn leave(&self) {
+        let _ = self.wishes.send(Wish::Leave);
+    }
 }
 
 impl Run {

@@ -36,7 +36,16 @@ pub struct RunOptions {
 }
 
 impl RunOptions {
-    /// Reads and checks every option; absent ones and `null` take their defaults.
+    /// Reads the options that a journal keeps, the strategy of the run among them.
+    pub fn from_stored(mut fields: Map<String, Value>) -> Result<Self, InputError> {
+        let strategy = fields.shift_remove("strategy").and_then(|strategy| match strategy {
+            Value::Object(strategy) => Some(strategy),
+            _ => None,
+        });
+        Ok(Self { strategy, ..Self::from_json(fields)? })
+    }
+
+    /// Reads and checks every option that a caller may give; absent ones and `null` take their defaults.
     pub fn from_json(fields: Map<String, Value>) -> Result<Self, InputError> {
         let mut reader = Reader { prefix: "", fields };
         let mut settings = RunSettings::default();
@@ -61,7 +70,6 @@ impl RunOptions {
             settings.retry = retry_policy(retry)?;
         }
         let hierarchy = reader.hierarchy()?;
-        let strategy = reader.object("strategy")?;
         let rehearsal = reader.object("rehearsal")?;
         let gateway = reader.object("gateway")?;
         let runtime = match (rehearsal, gateway) {
@@ -88,9 +96,8 @@ impl RunOptions {
             "output_bytes_max",
             "budget",
             "breaker",
-            "strategy",
         ])?;
-        Ok(Self { settings, hierarchy, runtime, strategy })
+        Ok(Self { settings, hierarchy, runtime, strategy: None })
     }
 
     /// That a budget in dollars can be kept on a runtime that tells no costs.
@@ -404,6 +411,7 @@ mod tests {
             (json!({"gateway": {"url": "ws://example.com"}}), "`ws://example.com/` would send the token unencrypted"),
             (json!({"gateway": {"url": "a\nb"}}), "`a\\nb` is no address of a gateway"),
             (json!({"gateway": {"url": "example"}}), "`example` is no address of a gateway"),
+            (json!({"strategy": {"kind": "join", "until": "any"}}), "unknown option `strategy`"),
             (json!({"max_concurent": 5}), "unknown option `max_concurent` (did you mean `max_concurrent`?)"),
         ] {
             let message = read(fields).expect_err(expected);

@@ -182,7 +182,7 @@ pub struct Keeping {
     pub journal: Journal,
     /// Under which name.
     pub id: Arc<str>,
-    /// The options it was started with, as [`RunOptions::from_json`](super::RunOptions::from_json) takes them.
+    /// The options it was started with, as [`RunOptions::from_stored`](super::RunOptions::from_stored) takes them.
     pub options: Value,
 }
 
@@ -248,14 +248,29 @@ pub struct Job {
 impl Job {
     /// A run that begins with `plan`, or, where it is empty, with what its strategy begins with.
     pub fn new(plan: Arc<Plan>, options: &RunOptions, registry: &Registry) -> Result<Self, InputError> {
-        let settings = options.settings.clone();
+        let (job, first) = Self::read(plan, options, registry)?;
+        if first.is_empty() {
+            return Ok(job);
+        }
+        if !job.plan.tasks().is_empty() {
+            return Err(InputError::Option {
+                field: "strategy".to_owned(),
+                value: "given beside tasks".to_owned(),
+                expected: "to stand alone, since it makes its own tasks".to_owned(),
+            });
+        }
+        Ok(Self { plan: Arc::new(Plan::new(first)?), ..job })
+    }
+
+    /// The run, and what its strategy begins with.
+    fn read(plan: Arc<Plan>, options: &RunOptions, registry: &Registry) -> Result<(Self, Vec<Task>), InputError> {
+        let (settings, origin) = (options.settings.clone(), Origin::New(None));
         let Some(spec) = options.strategy.clone() else {
-            return Ok(Self { plan, settings, strategy: None, origin: Origin::New(None) });
+            return Ok((Self { plan, settings, strategy: None, origin }, Vec::new()));
         };
         let maker = TaskMaker::new(registry.clone(), options.hierarchy.clone()).for_run(&plan, settings.budget);
         let Steered { strategy, first } = steered(spec, &plan, maker)?;
-        let plan = if plan.tasks().is_empty() { Arc::new(Plan::new(first)?) } else { plan };
-        Ok(Self { plan, settings, strategy: Some(strategy), origin: Origin::New(None) })
+        Ok((Self { plan, settings, strategy: Some(strategy), origin }, first))
     }
 
     /// A run of an earlier process that has `plan` by now. What it came to is a fact once it is over, and one that is only to
@@ -266,12 +281,13 @@ impl Job {
         registry: &Registry,
         resumed: Resumed,
     ) -> Result<Self, InputError> {
-        let made = if resumed.is_over() { None } else { Some(Self::new(plan.clone(), options, registry)) };
+        let read = if resumed.is_over() { None } else { Some(Self::read(plan.clone(), options, registry)) };
+        let is_needed = resumed.stop.is_none();
         let origin = Origin::Resumed(Box::new(resumed));
-        match (made, &origin) {
-            (Some(Err(error)), Origin::Resumed(resumed)) if resumed.stop.is_none() => Err(error),
-            (Some(Ok(job)), _) => Ok(job.from(origin)),
-            (Some(Err(_)) | None, _) => Ok(Self { plan, settings: options.settings.clone(), strategy: None, origin }),
+        match read {
+            Some(Ok((job, _))) => Ok(job.from(origin)),
+            Some(Err(error)) if is_needed => Err(error),
+            Some(Err(_)) | None => Ok(Self { plan, settings: options.settings.clone(), strategy: None, origin }),
         }
     }
 
@@ -487,8 +503,8 @@ async fn cancelled(wishes: &mut UnboundedReceiver<Wish>) -> String {
         match wishes.recv().await {
             None => return NOBODY_WAITS.to_owned(),
             Some(Wish::End(reason)) => return reason,
-            // Nothing has been asked yet.
-            Some(Wish::Tell(_)) => {}
+            // Nothing has been asked yet, and nothing was begun that could be left.
+            Some(Wish::Tell(_) | Wish::Leave) => {}
         }
     }
 }
@@ -584,5 +600,30 @@ fn rehearsed_answer(task: &Task, strategy: Option<&dyn Strategy>) -> Arc<str> {
     match (task.format, value) {
         (OutputFormat::Markdown | OutputFormat::Code | OutputFormat::Text, Value::String(text)) => text.into(),
         (_, value) => value.to_string().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::task::TaskDraft;
+    use serde_json::json;
+
+    #[test]
+    fn tasks_beside_a_strategy_that_makes_its_own_are_refused_unless_they_are_recalled() {
+        let Value::Object(fields) = json!({"strategy": {"kind": "orchestrate", "request": "Write."}}) else {
+            unreachable!("an object")
+        };
+        let options = RunOptions::from_stored(fields).expect("options");
+        let registry = Registry::builtin();
+        let task = json!({"agent_type": "plain", "task_description": "Do it.", "output_format": "text"});
+        let draft = TaskDraft::from_json(0, task).expect("a task");
+        let plan = super::super::plan([draft], &registry, ModelHierarchy::default()).expect("a plan");
+        let refused = Job::new(plan.clone(), &options, &registry).expect_err("a task is given").to_string();
+        assert!(refused.contains("`strategy` is `given beside tasks`, expected to stand alone"), "{refused}");
+        let (job, _) = Job::read(plan, &options, &registry).expect("a run that goes on");
+        assert_eq!(job.plan.tasks().len(), 1);
+        let job = Job::new(Arc::new(Plan::default()), &options, &registry).expect("a run");
+        assert_eq!(job.plan.tasks().len(), 1, "its own");
     }
 }

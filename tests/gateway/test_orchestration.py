@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import models
 import pytest
@@ -72,6 +73,27 @@ def test_agents_are_made_and_refined_until_they_score(gateway: Gateway, case: Ca
     assert (done.status, done.error) == ("completed", None)
     assert [row["reached"] for row in done.plan] == [True] * 3
     assert all(row["score"] >= 8.5 and row["attempts"] > 2 for row in done.plan)
+
+
+def test_one_whose_second_approval_raised_is_asked_again_and_pays_nothing_twice(
+    gateway: Gateway, case: Case, tmp_path: Path
+) -> None:
+    journal, asked = tmp_path / "runs.sqlite", []
+
+    def approve(plan: dict[str, Any]) -> bool:
+        asked.append(plan["plan"])
+        if len(asked) == 2:
+            raise ValueError("a mistake")
+        return True
+
+    with pytest.raises(ValueError, match="a mistake"):
+        Orchestrator(journal=journal).orchestrate(f"Write about mornings. {case} [[plan=failing]]", approve=approve)
+    (run,) = journal_runs(journal)
+    assert run["state"] == "open"
+    done = Orchestrator.resume(run["run_id"], journal, approve=approve).orchestration
+    assert done is not None
+    assert (done.status, asked) == ("completed", [1, 2, 2])
+    assert plans_and_reports(case) == ["plan", "plan", "report"]
 
 
 def test_one_that_is_killed_in_the_middle_goes_on(gateway: Gateway, case: Case, tmp_path: Path) -> None:

@@ -174,6 +174,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a negative delay": ({"retry": RetryPolicy(delay_first_seconds=-1)}, ["delay_first_seconds", "`-1`"]),
     "a retry that is a number": ({"retry": 3}, ["retry", "`3`"]),
     "an unknown option": ({"max_conccurrent": 3}, ["max_conccurrent", "max_concurrent"]),
+    "a strategy": ({"strategy": {"kind": "join", "until": "any"}}, ["unknown option `strategy`"]),
     "an unknown option of the gateway": ({"gateway": {"tokn": "x"}}, ["`gateway.tokn`", "`token`"]),
     "an unknown option of the rehearsal": ({"rehearsal": {"sede": 1}}, ["`rehearsal.sede`", "`seed`"]),
     "an unknown option of retries": ({"retry": {"atempts_max": 1}}, ["`retry.atempts_max`", "`attempts_max`"]),

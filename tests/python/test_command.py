@@ -146,6 +146,7 @@ def test_an_empty_plan_is_done_at_once() -> None:
         ([{**TASKS[0], "colour": "red"}], ["`colour`"]),
         ({"tasks": TASKS, "max_concurrent": 0}, ["max_concurrent", "`0`"]),
         ({"tasks": TASKS, "max_conccurrent": 3}, ["`max_conccurrent`", "`max_concurrent`"]),
+        ({"tasks": TASKS, "strategy": {"kind": "refine"}}, ["unknown option `strategy`"]),
     ],
     ids=str,
 )

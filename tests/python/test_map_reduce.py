@@ -141,7 +141,8 @@ class TestInOneRun:
         built.tasks.insert(0, AgentTask("plain", "Say how teas are counted.", task_id="rules", output_format="text"))
         outcome = built.execute()
         assert outcome.summary.metadata["model_used"] == "own/large"
-        assert [result.task_id for result in outcome.results] == ["rules", "item-0", "item-1"]
+        assert [result.task_id for result in outcome.results] == ["item-0", "item-1"]
+        assert list(outcome.run) == ["rules", "item-0", "item-1", "summary"]
 
     def test_an_event_loop_gets_the_same(self) -> None:
         called: list[AgentResult] = []
@@ -213,7 +214,8 @@ class TestWithFailures:
         built = job(["green", BROKEN], standin)
         built.tasks.insert(2, AgentTask("plain", "Compare.", task_id="on-it", dependencies=["item-1"]))
         outcome = built.execute()
-        assert statuses(outcome) == ["completed", "failed", "skipped", "completed"]
+        assert statuses(outcome) == ["completed", "failed", "completed"]
+        assert outcome.run["on-it"].status.value == "skipped"
         assert "2 of 3 results are missing" in str(standin.spawns[-1]["task"])
 
     def test_all_of_it_stays_within_the_budget(self) -> None:

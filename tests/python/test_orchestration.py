@@ -379,8 +379,14 @@ class TestApproval:
         async def approve(asked: dict[str, Any]) -> bool:
             return True
 
-        with pytest.raises(OptionError, match="`approve` is `async def`"):
-            run(Planners(self.one), approve=approve)
+        planners = Planners(self.one)
+        with pytest.raises(OptionError, match=r"`approve` is `async def`.*aorchestrate"):
+            run(planners, approve=approve)
+        assert planners.plans_asked == []
+        with pytest.raises(OptionError, match=r"`approve` is `async def`.*aresume"):
+            Orchestrator.resume("any", "any.db", approve=approve)
+        with pytest.raises(OptionError, match="nothing awaits it here"):
+            run(planners, approve=lambda asked: approve(asked))
 
     def test_that_raises_ends_the_run(self) -> None:
         error = ValueError("no")

@@ -12,6 +12,7 @@ import pytest
 from models import LINES, mark_of, score_of
 from parallel_agents import (
     AgentResult,
+    AgentStatus,
     AgentTask,
     AgentType,
     AgentTypeError,
@@ -28,6 +29,7 @@ from parallel_agents import (
     register_agent_type,
 )
 from standin import Habits, StandIn
+from standin.habits import Reply
 
 from . import kept
 from .injected import prompts_of
@@ -243,6 +245,40 @@ class TestEntries:
         again = orchestrator.run_iterative_refinement([{"name": "sorter"}])["sorter"]
         assert (scores(again), again.design) == ([9.2], told.design), "the latest one"
 
+    def test_one_that_is_refined_again_starts_from_its_best_version(self) -> None:
+        orchestrator = rehearsed()
+        agents = [{"name": name} for name in ("near", "far", "Mail Sorter")]
+        first = orchestrator.run_iterative_refinement(agents)["Mail Sorter"]
+        assert (scores(first), first.design["version"]) == ([7.4, 8.3, 8.1], "1.1.0")
+        left_alone = orchestrator.run_iterative_refinement([{"name": "mail_sorter", "current_score": 9}])["mail_sorter"]
+        assert (left_alone.design, left_alone.rounds) == (first.design, [])
+        again = orchestrator.run_iterative_refinement([{"name": "mail_sorter"}], iterations_max=0)["mail_sorter"]
+        assert (again.design, again.rounds[0].task_ids) == (first.design, ["mail_sorter/review-1"])
+
+    def test_a_later_design_comes_before_the_best_version(self) -> None:
+        orchestrator = rehearsed()
+        orchestrator.run_iterative_refinement([{"name": "sorter"}])
+        later = AgentResult("own", "agent_creator", AgentStatus.COMPLETED, DESIGN, timestamp="9999-01-01T00:00:00Z")
+        orchestrator.results["own"] = later
+        assert orchestrator.run_iterative_refinement([{"name": "sorter"}], iterations_max=0)["sorter"].design == DESIGN
+
+    def test_a_design_is_found_by_any_spelling_of_its_name_and_by_what_was_asked_for(self) -> None:
+        orchestrator = rehearsed()
+        made = orchestrator.run_parallel(create_custom_agent("Invoice Reader", "reads invoices", "finance", []))
+        design = next(iter(made.values())).output
+        assert design["agent_name"] != "Invoice Reader"
+        for name in ("Invoice Reader", "invoice_reader", design["agent_name"]):
+            told = orchestrator.run_iterative_refinement([{"name": name}], iterations_max=0)[name]
+            assert (told.design, told.rounds[0].task_ids) == (design, [f"{name}/review-1"])
+
+    def test_a_refined_output_that_is_a_design_is_found_too(self) -> None:
+        orchestrator, standin = scripted()
+        creator = create_custom_agent("sorter", "sorts [[design=9]] [[refine=worse]]", "mail", [])[0]
+        told = orchestrator.refine(creator, "agent_design_reviewer")
+        assert told.stopped_because == "regression"
+        orchestrator.run_iterative_refinement([{"name": "sorter"}], iterations_max=0)
+        assert models.read(standin.children[-1].prompt).data["design"] == told.output
+
     @pytest.mark.parametrize(
         ("agents", "bounds", "said"),
         [
@@ -286,7 +322,7 @@ class TestTasks:
     def test_any_task_is_refined_to_its_target(self) -> None:
         orchestrator, standin = scripted()
         task = AgentTask("documentation_writer", "Write a page. [[work=7]]", {"about": "sort"}, task_id="page")
-        told = orchestrator.refine(task, reviewer="code_reviewer")
+        told = orchestrator.refine(task, reviewer="security_reviewer")
         assert (scores(told), told.stopped_because, told.design) == ([5.8, 7.5, 9.2], "target", None)
         assert "Mark: " in json.dumps(told.output)
         assert [each.task_ids[0] for each in told.rounds] == ["page/create", "page/refine-2", "page/refine-3"]
@@ -313,6 +349,27 @@ class TestTasks:
         told = scripted()[0].refine(task, {"agent_type": "plain"})
         assert scores(told) == [6.7, 8.3, 10.0]
         assert isinstance(told.output, str)
+
+    def test_the_score_is_the_one_that_the_type_of_the_reviewer_promises(self) -> None:
+        orchestrator = rehearsed()
+        told = orchestrator.refine(AgentTask("backend_developer", "Build it", task_id="api"), "code_reviewer")
+        assert scores(told) == [7.1, 8.2, 8.8]
+        review = orchestrator.results["api/review-1"].output
+        assert (review["score"], "issues_found" in review, "overall_score" in review) == (7.1, True, False)
+
+    def test_an_output_too_long_to_be_shown_whole_ends_it_before_more_is_paid_for(self) -> None:
+        def answers(request: Any) -> Reply:
+            if "Review" in request.prompt:
+                return Reply(json.dumps({"overall_score": 6, "objections": ["y" * 1_000_000]}))
+            return Reply("x" * (300_000 if "`review`" in request.prompt else 100_000))
+
+        standin = StandIn(Habits(speed=20, text_chars_max=10_000_000), answers)
+        task = AgentTask("plain", "Write it.", output_format="text")
+        told = Orchestrator(tools=tools_of(standin)).refine(task, "plain")
+        assert (told.stopped_because, told.score, told.output) == ("failed", 6, "x" * 100_000)
+        assert "300002 bytes in a prompt, and one of at most 262144" in (told.error or "")
+        assert max(len(prompt) for prompt in prompts(standin)) < 400_000
+        assert len(standin.children) == 3, "nobody reviews it"
 
     def test_a_module_function_makes_its_orchestrator(self) -> None:
         told = refine(AgentTask("backend_developer", "Build it"), "code_reviewer", score="score", rehearsal=True)

@@ -90,6 +90,12 @@ class TestAdding:
         ended = rehearsed("letter_sorter")
         assert (ended.status, list(ended.output)) == (AgentStatus.COMPLETED, ["shelf"])
 
+    def test_a_kept_type_is_refined_under_the_name_of_its_design_too(self) -> None:
+        registry.add(design("Letter Sorter", version="9.9.9"))
+        for name in ("Letter Sorter", "letter_sorter", "LetterSorter"):
+            told = Orchestrator(rehearsal=True).run_iterative_refinement([{"name": name}], iterations_max=0)[name]
+            assert (told.design["version"], told.rounds[0].task_ids) == ("9.9.9", [f"{name}/review-1"])
+
     def test_everything_that_lists_agent_types_agrees(self) -> None:
         assert AGENT_PROMPTS["code_reviewer"]
         registry.add(design())
@@ -134,10 +140,11 @@ class TestAdding:
             result(design()),
             result({**design(), "changes": ["shorter"]}),
             Refinement(design(), 9.0, 8.5, True, [], "target", None),
+            Refinement(None, 9.0, 8.5, True, [], "target", None, output=design()),
             SimpleNamespace(design=design()),
             {"task_id": "x", "status": "completed", "output": design()},
         ],
-        ids=["mapping", "creator", "refiner", "refinement", "duck", "result as a dict"],
+        ids=["mapping", "creator", "refiner", "refinement", "refined task", "duck", "result as a dict"],
     )
     def test_a_design_is_taken_from_what_holds_it(self, holder: object) -> None:
         assert registry.add(holder).name == "letter_sorter"
@@ -148,6 +155,7 @@ class TestAdding:
             (result(None, AgentStatus.FAILED, "no model"), "task `design` holds no design, it is failed: no model"),
             (result("text"), "the design is of type `str`"),
             (Refinement(None, None, 8.5, False, [], "failed", None), "holds no design, it stopped because of `failed`"),
+            (Refinement(None, 9.0, 8.5, True, [], "target", None, output={"a": 1}), "holds no design"),
             ("letter_sorter", "the design is of type `str`"),
             (None, "the design is of type `NoneType`"),
             ([design()], "the design is of type `list`"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import re
 import threading
 import time
 from contextlib import aclosing
 from typing import Any
 
 import pytest
-from parallel_agents import AgentResult, OptionError, Orchestrator, ParallelAgentsError
+from parallel_agents import AgentResult, EventLoopError, OptionError, Orchestrator, ParallelAgentsError
 from standin import Habits, StandIn
 
 from .injected import HAIKU, ask, asks, assert_all_completed, hang_async, outcomes, post, posts
@@ -142,6 +143,29 @@ def test_async_callables_in_a_plain_call_on_a_running_loop_are_refused_with_the_
 
     asyncio.run(main())
     assert len(standin.children) == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "variant"),
+    [
+        (lambda each: each.orchestrate("Write."), "`await orchestrator.aorchestrate(...)`"),
+        (lambda each: each.refine(ask("a"), "code_reviewer", score="score"), "`await orchestrator.arefine(...)`"),
+        (
+            lambda each: each.run_iterative_refinement([{"name": "a"}]),
+            "`await orchestrator.arun_iterative_refinement(...)`",
+        ),
+        (lambda each: list(each.run_iter(asks(1))), "`orchestrator.arun_iter(...)`"),
+    ],
+    ids=["orchestrate", "refine", "run_iterative_refinement", "run_iter"],
+)
+def test_each_of_them_names_its_own_variant_for_event_loops(call: Any, variant: str) -> None:
+    orchestrator = Orchestrator(tools=StandIn().tools(asynchronous=True))
+
+    async def main() -> None:
+        with pytest.raises(EventLoopError, match=re.escape(variant)):
+            call(orchestrator)
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])

@@ -144,6 +144,7 @@ impl ToolRun {
                 match wish {
                     Wish::End(reason) => run.cancel(&reason, &mut observe),
                     Wish::Tell(word) => run.tell(&word, &mut observe),
+                    Wish::Leave => run.leave(&mut observe),
                 }
             }
         }
@@ -498,5 +499,10 @@ impl ToolRun {
         if !self.is_cancelled.swap(true, Ordering::SeqCst) || insist {
             self.wish(Wish::End(reason));
         }
+    }
+
+    /// Leaves the run as it stands, for whoever resumes it from its journal. Agents that run go on.
+    fn leave(&self) {
+        self.wish(Wish::Leave);
     }
 }

@@ -15,6 +15,9 @@ use crate::core::strategy::KeptBack;
 use crate::core::task::TaskError;
 use crate::workflow::{InputError, TaskMaker};
 
+/// What is said of a refinement whose run ended between two of its tasks.
+const UNDONE: &str = "the run ended before it was done";
+
 /// A refinement under way.
 #[derive(Debug)]
 pub struct Loop {
@@ -63,6 +66,7 @@ pub struct Stopped<'refinement> {
 impl Loop {
     /// A refinement that has not begun. What is wrong with its tasks is said here.
     pub fn new(goal: Goal, maker: &TaskMaker) -> Result<Self, InputError> {
+        let goal = goal.scored_by(maker);
         goal.create(format!("{}/create", goal.name), maker)?;
         goal.review(format!("{}/review-1", goal.name), &Value::Null, maker)?;
         let maker = maker.clone();
@@ -120,13 +124,13 @@ impl Loop {
     pub fn outcome(&self, kept_back: &KeptBack) -> Value {
         let (stopped_because, error) = match &self.state {
             State::Stopped(stop) => (stop.name(), stop.error()),
-            State::Unbegun => ("cancelled", None),
+            State::Unbegun => ("cancelled", Some(UNDONE)),
             State::Making(id) | State::Reviewing(id) => match kept_back.get(id) {
                 Some(End::NeedsInput { question, .. }) => ("needs_input", Some(question.as_str())),
                 Some(end) if kept_back.is_over_budget(id) => ("budget", end.reason()),
                 Some(end @ End::Skipped { .. }) => ("failed", end.reason()),
                 Some(end) => ("cancelled", end.reason()),
-                None => ("cancelled", None),
+                None => ("cancelled", Some(UNDONE)),
             },
         };
         let best = self.best_round();
@@ -215,6 +219,9 @@ impl Loop {
     fn review(&mut self) -> Vec<Task> {
         let id = self.id(&format!("review-{}", self.rounds.len()));
         let version = self.round().version.clone().unwrap_or_default();
+        if let Some(why) = self.goal.unshown(&version) {
+            return self.stop(Stop::Failed(why));
+        }
         let task = match self.goal.review(id, &version, &self.maker) {
             Ok(task) => task,
             Err(error) => return self.stop(Stop::Failed(error.to_string())),

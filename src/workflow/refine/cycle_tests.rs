@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::agents::Registry;
 use crate::core::hierarchy::ModelHierarchy;
+use crate::workflow::refine::goal::SHOWN_BYTES_MAX;
 use crate::workflow::refine::{Bounds, DesignWork, Work, goals};
 
 fn maker() -> TaskMaker {
@@ -200,7 +201,7 @@ fn what_keeps_it_back_is_why_it_stopped() {
         (Some(asking), false, "needs_input", json!("which?"), 1),
         (Some(end("no money")), true, "budget", json!("no money"), 1),
         (Some(end("Ctrl-C")), false, "cancelled", json!("Ctrl-C"), 1),
-        (None, false, "cancelled", Value::Null, 0),
+        (None, false, "cancelled", json!("the run ended before it was done"), 0),
     ] {
         let mut refinement = Loop::new(designs(8.5, 3), &maker()).expect("a loop");
         let mut task = refinement.begin().remove(0);
@@ -242,8 +243,12 @@ fn the_score_is_what_the_reviewer_promises_or_a_small_review_is_asked_for() {
     let own = json!({"agent_type": "plain", "output_schema": {"type": "object", "properties": {"mark": {"type": "integer"}}}});
     let hundred = json!({"agent_type": "plain", "output_schema":
         {"type": "object", "properties": {"mark": {"type": "integer", "maximum": 100}}}});
+    let both = json!({"agent_type": "plain", "output_schema": {"type": "object",
+        "properties": {"score": {"type": "number"}, "overall_score": {"type": "number"}}}});
     for (reviewer, named, field, is_small) in [
-        (json!("code_reviewer"), None, "overall_score", true),
+        (json!("code_reviewer"), None, "score", false),
+        (json!("plain"), None, "overall_score", true),
+        (both, None, "overall_score", false),
         (json!("code_reviewer"), Some("score"), "score", false),
         (json!("agent_design_reviewer"), None, "overall_score", false),
         (json!("code_reviewer"), Some("quality"), "quality", true),
@@ -278,14 +283,43 @@ fn a_creators_work_is_improved_by_a_refiner() {
 }
 
 #[test]
-fn a_version_too_large_for_a_prompt_ends_it() {
+fn a_version_that_cannot_be_shown_whole_is_kept_whole_and_ends_it() {
+    let prompt = |count: usize| json!({"system_prompt": "\u{7}".repeat(count)});
+    let (fits, large) = (prompt(SHOWN_BYTES_MAX / 6 - 10), prompt(SHOWN_BYTES_MAX / 6));
     let mut refinement = Loop::new(designs(8.5, 3), &maker()).expect("a loop");
     let create = refinement.begin().remove(0);
-    let huge = json!({"system_prompt": "x".repeat(5_000_000)});
-    assert_eq!(refinement.ended(&create, &completed(huge)), []);
-    let outcome = outcome(&refinement);
-    assert_eq!(outcome["stopped_because"], "failed");
-    assert!(outcome["error"].as_str().is_some_and(|error| error.contains("a/review-1")), "{}", outcome["error"]);
+    assert_eq!(refinement.ended(&create, &completed(large.clone())), []);
+    let told = outcome(&refinement);
+    assert_eq!((&told["stopped_because"], &told["design"], &told["score"]), (&json!("failed"), &large, &Value::Null));
+    assert!(
+        told["error"].as_str().is_some_and(|error| error.contains("at most 262144 can be reviewed")),
+        "{told:.300}"
+    );
+
+    let mut refinement = Loop::new(designs(8.5, 3), &maker()).expect("a loop");
+    let create = refinement.begin().remove(0);
+    let review_1 = refinement.ended(&create, &completed(fits.clone())).remove(0);
+    let refine_2 = refinement.ended(&review_1, &review(6.0)).remove(0);
+    assert_eq!(refinement.ended(&refine_2, &completed(large.clone())), [], "it grew too large");
+    let told = outcome(&refinement);
+    assert_eq!((&told["stopped_because"], &told["design"], &told["score"]), (&json!("failed"), &fits, &json!(6.0)));
+
+    let mut refinement = Loop::new(given(designs(8.5, 3), large), &maker()).expect("a loop");
+    assert_eq!(refinement.begin(), [], "nothing is spent on one that was given");
+}
+
+#[test]
+fn of_objections_the_beginning_is_shown() {
+    for (objection, count) in [("ä", SHOWN_BYTES_MAX), ("\u{7}", SHOWN_BYTES_MAX), ("x", 16 * SHOWN_BYTES_MAX)] {
+        let mut refinement = Loop::new(designs(8.5, 3), &maker()).expect("a loop");
+        let create = refinement.begin().remove(0);
+        let review_1 = refinement.ended(&create, &version(1)).remove(0);
+        let review = json!({"overall_score": 6, "recommendations": ["be brief", objection.repeat(count)]});
+        let refine_2 = refinement.ended(&review_1, &completed(review)).remove(0);
+        assert!(refine_2.brief.len() < SHOWN_BYTES_MAX + 2_000, "{}", refine_2.brief.len());
+        assert!(refine_2.brief.len() > SHOWN_BYTES_MAX / 2, "{}", refine_2.brief.len());
+        assert!(refine_2.brief.contains("be brief") && refine_2.brief.contains("[cut here: "), "{objection:?}");
+    }
 }
 
 #[test]

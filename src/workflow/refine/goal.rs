@@ -1,7 +1,8 @@
 //! What a refinement is of, and the tasks that it asks for: the making, the review, the improvement.
 //!
 //! Who reviews is told neither the wanted score nor earlier ones nor what was changed; who improves is told the objections
-//! and no scores. So nobody can write for them.
+//! and no scores. So nobody can write for them. A version is shown whole or not at all: who sees a part can neither judge nor
+//! rewrite it. Of objections the first [`SHOWN_BYTES_MAX`] are shown.
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::judge::{Bounds, SCORE_MAX};
 use crate::core::output::{OutputFormat, Schema};
 use crate::core::plan::Task;
+use crate::core::prompt::cut;
 use crate::core::task::{TaskDraft, TaskError};
 use crate::workflow::TaskMaker;
 
@@ -17,8 +19,13 @@ use crate::workflow::TaskMaker;
 const CREATOR: &str = "agent_creator";
 const REVIEWER: &str = "agent_design_reviewer";
 const REFINER: &str = "agent_refiner";
-/// The field of a design review that holds the score.
+/// The field of a review that holds the score, where none is named.
 pub(super) const SCORE: &str = "overall_score";
+/// The field that does so where the type of the reviewer promises no other.
+const SCORE_ELSE: &str = "score";
+/// How long a version may be that is reviewed and improved, and how much of the objections is shown, in bytes as they stand
+/// in a prompt.
+pub const SHOWN_BYTES_MAX: usize = 256 * 1024;
 /// What an author says of its own changes: no part of a version, and no evidence for its reviewer.
 const CHANGES: &str = "changes";
 /// What a refiner is shown of a design review.
@@ -79,6 +86,31 @@ pub(super) struct Version {
 }
 
 impl Goal {
+    /// The same, its score the one that the reviewer's type promises: `score`, where that is a score and `overall_score` is
+    /// wanted and is none.
+    pub(super) fn scored_by(mut self, maker: &TaskMaker) -> Self {
+        if let Work::Task(work) = &mut self.work {
+            let promises = |score| promised(&work.reviewer, score, maker).is_some();
+            if work.score == SCORE && !promises(SCORE) && promises(SCORE_ELSE) {
+                SCORE_ELSE.clone_into(&mut work.score);
+            }
+        }
+        self
+    }
+
+    /// Why a version cannot be shown, if it cannot.
+    pub(super) fn unshown(&self, version: &Value) -> Option<String> {
+        let bytes = bytes_shown(version);
+        let said = || {
+            let what = self.output_field();
+            format!(
+                "the {what} has {bytes} bytes in a prompt, and one of at most {SHOWN_BYTES_MAX} can be reviewed and \
+                 improved: nobody judges or rewrites what is not shown whole"
+            )
+        };
+        (bytes > SHOWN_BYTES_MAX).then(said)
+    }
+
     /// The version it begins with, if one is given.
     pub(super) fn given(&self) -> Option<&Arc<Value>> {
         match &self.work {
@@ -144,6 +176,7 @@ impl Goal {
         objections: &Value,
         maker: &TaskMaker,
     ) -> Result<Task, TaskError> {
+        let objections = shown(objections);
         let draft = match &self.work {
             Work::Design(work) => {
                 let description =
@@ -153,7 +186,7 @@ impl Goal {
             Work::Task(work) if work.maker.agent_type == CREATOR => {
                 let mut data = work.maker.input_data.clone();
                 data.insert("design".to_owned(), best.clone());
-                data.insert("review".to_owned(), objections.clone());
+                data.insert("review".to_owned(), objections);
                 let description = "Improve the design by the objections of its review.".to_owned();
                 let agent_type = REFINER.to_owned();
                 TaskDraft { agent_type, task_description: description, input_data: data, ..work.maker.clone() }
@@ -161,7 +194,7 @@ impl Goal {
             Work::Task(work) => {
                 let mut data = work.maker.input_data.clone();
                 data.insert("output".to_owned(), best.clone());
-                data.insert("review".to_owned(), objections.clone());
+                data.insert("review".to_owned(), objections);
                 let description = format!(
                     "{}\n\nThis was done once: what came of it and what a reviewer objects to it are in the input, as \
                      `output` and `review`. Write the whole output again, better where an objection holds and unchanged \
@@ -254,10 +287,7 @@ fn draft(agent_type: &str, task_description: String, input_data: Map<String, Val
 /// small contract of ours.
 fn reviewing(draft: TaskDraft, score: &str, maker: &TaskMaker) -> Result<Task, TaskError> {
     let own = draft.output_schema.is_some();
-    let agent_type = maker.registry().get(&draft.agent_type).ok();
-    let promised = agent_type.as_ref().and_then(|agent_type| agent_type.schema_source());
-    let schema = draft.output_schema.as_ref().or(promised).and_then(|schema| bounded(schema, score));
-    match schema {
+    match promised(&draft, score, maker) {
         // Its own contract says it better than a bare schema.
         Some(schema) if !own => {
             let label = draft.label(0);
@@ -267,6 +297,32 @@ fn reviewing(draft: TaskDraft, score: &str, maker: &TaskMaker) -> Result<Task, T
         }
         schema => maker.make(TaskDraft { output_schema: Some(schema.unwrap_or_else(|| small(score))), ..draft }),
     }
+}
+
+/// What a reviewer answers, with its score from 0 to 10; `None` if it promises none of that name.
+fn promised(reviewer: &TaskDraft, score: &str, maker: &TaskMaker) -> Option<Value> {
+    let agent_type = maker.registry().get(&reviewer.agent_type).ok();
+    let of_type = agent_type.as_ref().and_then(|agent_type| agent_type.schema_source());
+    bounded(reviewer.output_schema.as_ref().or(of_type)?, score)
+}
+
+/// How long a value is in a prompt, in bytes.
+fn bytes_shown(value: &Value) -> usize {
+    format!("{value:#}").len()
+}
+
+/// A value as it stands in a prompt: its beginning with a note, if there is no room for it.
+fn shown(value: &Value) -> Value {
+    if bytes_shown(value) <= SHOWN_BYTES_MAX {
+        return value.clone();
+    }
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut part = cut(&text, SHOWN_BYTES_MAX);
+    // Some characters are longer in JSON.
+    while json!(part).to_string().len() > SHOWN_BYTES_MAX {
+        part = cut(part, part.len() / 4 * 3);
+    }
+    format!("{part}\n[cut here: {} of {} bytes shown]", part.len(), text.len()).into()
 }
 
 /// The schema with its score from 0 to 10; `None` if it has no numeric field of that name, or one on another scale.
