@@ -19,8 +19,8 @@ class Orchestration:
     """What became of a request.
 
     Attributes:
-        report: The agent's report, a fixed line, and below it a table of all tasks from the facts. Where no agent could report, it is
-            compiled from the facts alone, and says so.
+        report: The agent's report, a fixed line, and below it a table of all tasks from the facts. Where no agent could
+            report, it is compiled from the facts alone, and says so.
         plan: All planned tasks, those of later plans behind those of earlier ones: `task_id agent_type task_description
             input_data dependencies priority target`, `replaces` (the ids of earlier tasks that it is to make up for),
             `plan` (the number of its plan), `status`, `error` (also why one fell short of its target), `score` and

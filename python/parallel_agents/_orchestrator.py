@@ -549,10 +549,10 @@ class Orchestrator:
             request: What is to be achieved.
             approve: Called on this thread with each plan before anything of it is run: a dict of `request plan
                 rationale steps worst_cost currency`, each step a dict of `task_id agent_type task_description
-                input_data dependencies priority target replaces worst_cost` (US dollars that its first attempt may take at
-                the most, of one with a target the first version and its review; no repeats; `None` where the price of a
-                model is not known). `True` lets it run; anything else does not, and a text is told as the reason. What it
-                raises is raised here: a run with a journal is then left as it stands, and `resume` asks again; any
+                input_data dependencies priority target replaces worst_cost` (US dollars that its first attempt may take
+                at most, of one with a target the first version and its review; no repeats; `None` where the price of a
+                model is not known). `True` lets it run; anything else does not, and a text is told as the reason. What
+                it raises is raised here: a run with a journal is then left as it stands, and `resume` asks again; any
                 other is cancelled. Absent: plans are run as they are.
             tasks_max: Tasks of one plan, from 1 to 200.
             replans_max: How often a plan is made anew, from 0 to 10.

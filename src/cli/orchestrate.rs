@@ -126,10 +126,9 @@ fn read_line(interrupted: &dyn Fn() -> bool, is_over: &mut dyn FnMut() -> bool) 
             Err(_) if line.is_empty() => return Err(Said::Left),
             Ok(Some(b'\n')) | Err(_) => return Ok(String::from_utf8_lossy(&line).into_owned()),
             Ok(Some(byte)) if line.len() < LINE_BYTES_MAX => line.push(byte),
-            Ok(Some(_)) => {}
             Ok(None) if interrupted() => return Err(Said::Interrupted),
             Ok(None) if is_over() => return Err(Said::Over),
-            Ok(None) => {}
+            Ok(Some(_) | None) => {}
         }
     }
 }

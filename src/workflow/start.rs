@@ -281,18 +281,14 @@ impl Job {
         registry: &Registry,
         resumed: Resumed,
     ) -> Result<Self, InputError> {
-        let without = || Self {
-            plan: plan.clone(),
-            settings: options.settings.clone(),
-            strategy: None,
-            origin: Origin::New(None),
-        };
-        let job = match Self::read(plan.clone(), options, registry) {
-            _ if resumed.is_over() => without(),
-            Err(_) if resumed.stop.is_some() => without(),
-            read => read?.0,
-        };
-        Ok(job.from(Origin::Resumed(Box::new(resumed))))
+        let read = if resumed.is_over() { None } else { Some(Self::read(plan.clone(), options, registry)) };
+        let is_needed = resumed.stop.is_none();
+        let origin = Origin::Resumed(Box::new(resumed));
+        match read {
+            Some(Ok((job, _))) => Ok(job.from(origin)),
+            Some(Err(error)) if is_needed => Err(error),
+            Some(Err(_)) | None => Ok(Self { plan, settings: options.settings.clone(), strategy: None, origin }),
+        }
     }
 
     /// The ids of tasks of which nobody need say any more what their results count as.

@@ -586,7 +586,7 @@ class TestAgentTypesThatAreGone:
         orchestrator = Orchestrator(rehearsal=True, journal=journal)
         task = AgentTask("poet", "Write a haiku.")
         orchestrator.refine(task, reviewer="poet", target=1)
-        types = {"agent_type": "poet", "reduce_agent_type": "poet"}
+        types: dict[str, Any] = {"agent_type": "poet", "reduce_agent_type": "poet"}
         MapReduce(["a", "b"], "Write of {item}.", "Sum up.", rehearsal=True, journal=journal, **types).execute()
         registry.remove("poet")
         for row in journal_runs(journal):

@@ -37,7 +37,7 @@ Orchestrator(journal=journal, tools=tools_at(address), max_concurrent=2).orchest
 
 def planners() -> Planners:
     first = plan(step("one"), step("two"), step("broken", marks="[[http=400]]"), step("three", "one", "two"))
-    return Planners(first, plan(step("instead", "three", target=6)))
+    return Planners(first, plan(step("instead", "three", target=6, replaces=["broken"])))
 
 
 def killed(standin: StandIn, journal: Path, approval: str, killer: kept.Killer | None = None) -> str:

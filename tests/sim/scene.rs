@@ -246,6 +246,7 @@ fn settings(random: &mut Rng) -> RunSettings {
         cleanup_patience: Duration::from_millis(random.u64(1_000..=10_000)),
         deletes_max: random.usize(1..=3),
         journaled: random.bool(),
+        weigh_again: false,
         budget: budget(random),
         estimate: Estimate { token_bytes: 3, input_extra: random.u64(1..=3) * 1_000_000, output: 1_000_000 },
         breaker: BreakerPolicy {

@@ -189,14 +189,14 @@ fn budget_told(budget: &Budget) -> String {
     .into_iter()
     .flatten()
     .collect();
-    match caps.is_empty() {
-        true => String::new(),
-        false => format!(
-            " The whole run has {}: this plan, each task (a `target` takes at least two attempts) and the report come out \
-             of that, so plan no more than it bears.",
-            caps.join(", ")
-        ),
+    if caps.is_empty() {
+        return String::new();
     }
+    format!(
+        " The whole run has {}: this plan, each task (a `target` takes at least two attempts) and the report come out of \
+         that, so plan no more than it bears.",
+        caps.join(", ")
+    )
 }
 
 fn cut_note(shown: usize, of: usize) -> String {

@@ -105,15 +105,12 @@ fn cut_short(kept_back: &KeptBack) -> Ending {
         .or_else(|| first(&asks).map(|found| (Verdict::NeedsInput, found)))
         .or_else(|| first(&|id, _| is_over_budget(id)).map(|found| (Verdict::Budget, found)))
         .or_else(|| first(&|_, _| true).map(|found| (Verdict::Failed, found)));
-    let (verdict, error) = match found {
-        Some((verdict, (id, end))) => {
-            let reason = abridged(end.reason().unwrap_or("no reason is given"), REASON_CHARS);
-            (verdict, format!("task `{id}`: {reason}"))
-        }
-        None => {
-            let reason = kept_back.why_cut_short().map(|reason| format!(": {}", abridged(reason, REASON_CHARS)));
-            (Verdict::Cancelled, format!("the run was ended early{}", reason.unwrap_or_default()))
-        }
+    let (verdict, error) = if let Some((verdict, (id, end))) = found {
+        let reason = abridged(end.reason().unwrap_or("no reason is given"), REASON_CHARS);
+        (verdict, format!("task `{id}`: {reason}"))
+    } else {
+        let reason = kept_back.why_cut_short().map(|reason| format!(": {}", abridged(reason, REASON_CHARS)));
+        (Verdict::Cancelled, format!("the run was ended early{}", reason.unwrap_or_default()))
     };
     Ending { verdict, report: Err(error.clone()), error: Some(error) }
 }

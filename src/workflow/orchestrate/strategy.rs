@@ -395,8 +395,8 @@ impl Strategy for Orchestrate {
 fn failure(step: &Step) -> String {
     let (status, reason) = step.status(&KeptBack::default());
     let reason = abridged(&reason.unwrap_or_default(), REASON_CHARS);
-    match step.has_completed() {
-        true => format!("task `{}` falls short: {reason}", step.id()),
-        false => format!("task `{}` is {}: {reason}", step.id(), status.name()),
+    if step.has_completed() {
+        return format!("task `{}` falls short: {reason}", step.id());
     }
+    format!("task `{}` is {}: {reason}", step.id(), status.name())
 }
