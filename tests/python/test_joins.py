@@ -480,7 +480,14 @@ def test_a_run_that_was_killed_comes_to_its_join(journal: Path, tool: str, call_
     standin.on(tool, killer, call_no=call_no)
     run_id = killed(standin, journal, FOUR, "'first(2)'", killer)
     results = resume(standin, run_id, journal)
-    assert results.outcome == {"until": "first(2)", "met": True, "chosen": ["q0", "q1"], "completed": 2}
+    # Both may have ended by the time that somebody looks: then either may be heard of first.
+    chosen = sorted((results.outcome or {})["chosen"])
+    assert {**(results.outcome or {}), "chosen": chosen} == {
+        "until": "first(2)",
+        "met": True,
+        "chosen": ["q0", "q1"],
+        "completed": 2,
+    }
     assert_cut(results, {"s0", "s1"}, "first(2)")
     assert (standin.alive, standin.left) == ([], [])
     again = resume(standin, run_id, journal)
