@@ -154,7 +154,8 @@ def test_a_hostile_version_gets_the_score_of_its_lines(gateway: Gateway, case: C
 
 def test_any_task_is_refined_to_its_target(gateway: Gateway, case: Case) -> None:
     task = AgentTask("content_writer_creative", f"Write a post. {case} [[work=7]]")
-    refined = Orchestrator().refine(task, reviewer="code_reviewer", target=8.5)
+    # A type whose own score is a letter: its reviewers are asked for a number.
+    refined = Orchestrator().refine(task, reviewer="security_reviewer", target=8.5)
 
     assert (scores(refined), refined.stopped_because) == ([5.8, 7.5, 9.2], "target")
     assert "Mark: " in json.dumps(refined.output)
