@@ -26,6 +26,7 @@ pub use design::{
 pub use kept::{FILE_BYTES_MAX, FILES_MAX};
 pub use prompt::render;
 pub use sample::sample;
+pub use seen::is_unseen;
 
 /// How much of what the reader of front matter says is shown, in characters.
 const MESSAGE_CHARS: usize = 500;

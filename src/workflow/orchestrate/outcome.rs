@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::Brief;
 use super::step::{Stage, Step};
 use super::strategy::Orchestrate;
+use crate::agents::is_unseen;
 use crate::core::fact::End;
 use crate::core::output::abridged;
 use crate::core::strategy::KeptBack;
@@ -256,22 +257,20 @@ fn in_short(text: &str) -> String {
     }
 }
 
-/// Whether a character is not seen, or changes how others are: those of format, of direction, fillers and tags.
+/// Whether a character is not seen, or changes how others are. Joiners, variations and signs of format that other texts may
+/// hold are among them: who approves sees which characters there are.
 fn is_hidden(character: char) -> bool {
-    matches!(
-        u32::from(character),
-        0xad | 0x34f | 0x61c | 0x6dd | 0x70f | 0x8e2 | 0x115f..=0x1160 | 0x17b4..=0x17b5 | 0x180b..=0x180f | 0x200b..=0x200f
-            | 0x2028..=0x202e | 0x2060..=0x206f | 0x2800 | 0x3164 | 0xfeff | 0xffa0 | 0xfff0..=0xfffb | 0x600..=0x605
-            | 0x890..=0x891 | 0x110bd | 0x110cd | 0x13430..=0x1343f | 0x1bca0..=0x1bca3 | 0x1d173..=0x1d17a
-            | 0xe0000..=0xe0fff
-    )
+    is_unseen(character)
+        || matches!(character,
+            '\u{180b}'..='\u{180f}' | '\u{200c}'..='\u{200d}' | '\u{e0100}'..='\u{e01ef}' | '\u{600}'..='\u{605}' | '\u{6dd}'
+            | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}' | '\u{110bd}' | '\u{110cd}')
 }
 
 /// A text of agents that drives no terminal and hides nothing: only its line breaks and tabs are kept.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if is_hidden(character) || (character.is_control() && !matches!(character, '\n' | '\t')) {
+        if is_hidden(character) && !matches!(character, '\n' | '\t') {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);
