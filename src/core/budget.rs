@@ -93,8 +93,7 @@ impl Default for Estimate {
 impl Estimate {
     /// The US dollars that the first attempt at `task` may take, if the price of its first model is known.
     pub fn usd(&self, task: &Task) -> Option<f64> {
-        let bytes = task.instructions.len() + task.brief.len() + task.contract.len();
-        Some(task.hierarchy.tiers().first()?.price.as_ref()?.of(self.tokens(bytes)))
+        Some(task.hierarchy.tiers().first()?.price.as_ref()?.of(self.tokens(task.prompt_bytes())))
     }
 
     fn tokens(&self, prompt_bytes: usize) -> Tokens {

@@ -311,26 +311,7 @@ impl Strategy for Join {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::output::OutputFormat;
     use crate::core::until::Spelling;
-    use std::time::Duration;
-
-    fn task(id: &str, dependencies: &[&str]) -> Task {
-        Task {
-            id: id.into(),
-            agent_type: "plain".into(),
-            instructions: "".into(),
-            brief: "".into(),
-            contract: "".into(),
-            timeout: Duration::from_secs(1),
-            deadline: None,
-            format: OutputFormat::Json,
-            schema: None,
-            priority: 5,
-            dependencies: dependencies.iter().map(|&id| id.to_owned()).collect(),
-            hierarchy: Arc::default(),
-        }
-    }
 
     struct Scene {
         plan: Plan,
@@ -341,7 +322,7 @@ mod tests {
     impl Scene {
         /// Tasks `a`, `b` and so on, as many as there are.
         fn new(until: &str, tasks: usize) -> Self {
-            let tasks = ('a'..).take(tasks).map(|id| task(&id.to_string(), &[])).collect();
+            let tasks = ('a'..).take(tasks).map(|id| Task::sample(&id.to_string(), &[])).collect();
             Self::of(until, Plan::new(tasks).expect("a plan"))
         }
 
@@ -457,7 +438,13 @@ mod tests {
 
     #[test]
     fn what_builds_on_a_failed_task_cannot_complete() {
-        let tasks = vec![task("a", &[]), task("b", &["a"]), task("c", &["b"]), task("d", &[]), task("e", &[])];
+        let tasks = vec![
+            Task::sample("a", &[]),
+            Task::sample("b", &["a"]),
+            Task::sample("c", &["b"]),
+            Task::sample("d", &[]),
+            Task::sample("e", &[]),
+        ];
         let mut scene = Scene::of("quorum(3)", Plan::new(tasks).expect("a plan"));
         scene.failed("a");
         assert!(scene.enough.is_some_and(|why| why.contains("(0 completed, 2 may still complete)")));

@@ -39,6 +39,32 @@ pub struct Task {
     pub hierarchy: Arc<ModelHierarchy>,
 }
 
+impl Task {
+    /// The length of its prompt before what an attempt adds, in bytes.
+    pub fn prompt_bytes(&self) -> usize {
+        self.instructions.len() + self.brief.len() + self.contract.len()
+    }
+
+    /// Some task.
+    #[cfg(test)]
+    pub fn sample(id: &str, dependencies: &[&str]) -> Self {
+        Self {
+            id: id.into(),
+            agent_type: "plain".into(),
+            instructions: "".into(),
+            brief: "Do it.".into(),
+            contract: "".into(),
+            timeout: Duration::from_secs(60),
+            deadline: None,
+            format: OutputFormat::Json,
+            schema: None,
+            priority: 5,
+            dependencies: dependencies.iter().map(|&id| id.to_owned()).collect(),
+            hierarchy: Arc::default(),
+        }
+    }
+}
+
 /// A checked set of tasks.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
@@ -194,21 +220,7 @@ mod tests {
     use super::*;
 
     fn plan(tasks: &[(&str, &[&str])]) -> Result<Plan, PlanError> {
-        let task = |(id, dependencies): &(&str, &[&str])| Task {
-            id: (*id).into(),
-            agent_type: "code_reviewer".into(),
-            instructions: "".into(),
-            brief: "".into(),
-            contract: "".into(),
-            timeout: Duration::from_secs(1),
-            deadline: None,
-            format: OutputFormat::Json,
-            schema: None,
-            priority: 5,
-            dependencies: dependencies.iter().map(|&id| id.to_owned()).collect(),
-            hierarchy: Arc::default(),
-        };
-        Plan::new(tasks.iter().map(task).collect())
+        Plan::new(tasks.iter().map(|(id, dependencies)| Task::sample(id, dependencies)).collect())
     }
 
     #[test]

@@ -61,8 +61,6 @@ pub(super) struct Record {
     pub dependents_open: usize,
     /// The answer of a completed task, as dependents are shown it, for as long as one of them is open.
     pub answer: Option<Arc<str>>,
-    /// Whether it has ended with an answer.
-    pub completed: bool,
     /// The latest text of an agent that was not usable.
     pub raw: Option<Arc<str>>,
     /// Its answers that were not usable: the tier, and a hash of the text.
@@ -82,11 +80,6 @@ impl Record {
         }
     }
 
-    /// Whether it has ended with an answer.
-    pub fn has_completed(&self) -> bool {
-        self.completed
-    }
-
     /// A task that waits for so many others, and for which so many wait.
     pub fn blocked(dependencies: usize, dependents: usize) -> Self {
         Self {
@@ -98,7 +91,6 @@ impl Record {
             objection: None,
             dependents_open: dependents,
             answer: None,
-            completed: false,
             raw: None,
             unusable: Vec::new(),
             failed: None,

@@ -2,7 +2,6 @@
 //!
 //! The same JSON gives the same strategy again when a run is resumed, which then hears again what it had heard.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -35,8 +34,8 @@ pub struct Steered {
 pub struct TaskMaker {
     registry: Registry,
     hierarchy: Arc<ModelHierarchy>,
-    /// Tasks that the run has already: their agent types may be gone by now.
-    made: Arc<HashMap<Arc<str>, Task>>,
+    /// The tasks that the run has already: their agent types may be gone by now.
+    made: Arc<Plan>,
     budget: Budget,
 }
 
@@ -48,9 +47,8 @@ impl TaskMaker {
 
     /// The same for a run that has these tasks already, and this budget.
     #[must_use]
-    pub fn for_run(self, plan: &Plan, budget: Budget) -> Self {
-        let made = plan.tasks().iter().map(|task| (task.id.clone(), task.clone())).collect();
-        Self { made: Arc::new(made), budget, ..self }
+    pub fn for_run(self, plan: &Arc<Plan>, budget: Budget) -> Self {
+        Self { made: plan.clone(), budget, ..self }
     }
 
     /// The caps of the whole run.
@@ -65,8 +63,9 @@ impl TaskMaker {
 
     /// The task of a draft, which has an id. Where it cannot be made any more, it is the one that the run has already.
     pub fn make(&self, draft: TaskDraft) -> Result<Task, TaskError> {
-        let made = draft.task_id.as_deref().and_then(|id| self.made.get(id).cloned());
-        task(0, draft, &self.registry, &self.hierarchy).or_else(|error| made.ok_or(error))
+        let id = draft.task_id.clone().unwrap_or_default();
+        let made = || self.made.tasks().iter().find(|task| *task.id == *id).cloned();
+        task(0, draft, &self.registry, &self.hierarchy).or_else(|error| made().ok_or(error))
     }
 }
 

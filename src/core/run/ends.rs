@@ -380,7 +380,6 @@ impl RunMachine {
                 continue;
             }
             self.mark_ended(index);
-            self.records[index].completed = matches!(end, End::Completed { .. });
             self.note_end(index, &end);
             self.drop_answers(self.plan.clone().dependencies(index).iter().copied());
             if !matches!(end, End::Completed { .. }) {

@@ -10,7 +10,6 @@ use crate::core::action::{Action, Adoption, AttemptRef, Report, Session};
 use crate::core::fact::{End, Event, Fact};
 use crate::core::failure::{Ending, Refusal};
 use crate::core::join::Join;
-use crate::core::output::OutputFormat;
 use crate::core::plan::{Plan, Task};
 use crate::core::strategy::{Strategy, Word};
 use crate::core::time::Time;
@@ -20,20 +19,7 @@ use crate::core::usage::Usage;
 const BEGIN: Time = Time::from_millis(1_700_000_000_000);
 
 fn plan(tasks: &[(&str, &[&str])]) -> Arc<Plan> {
-    let task = |(id, dependencies): &(&str, &[&str])| Task {
-        id: (*id).into(),
-        agent_type: "plain".into(),
-        instructions: "".into(),
-        brief: "Do it.".into(),
-        contract: "".into(),
-        timeout: Duration::from_secs(60),
-        deadline: None,
-        format: OutputFormat::Json,
-        schema: None,
-        priority: 5,
-        dependencies: dependencies.iter().map(|&id| id.to_owned()).collect(),
-        hierarchy: Arc::default(),
-    };
+    let task = |(id, dependencies): &(&str, &[&str])| Task::sample(id, dependencies);
     Arc::new(Plan::new(tasks.iter().map(task).collect()).expect("a plan"))
 }
 

@@ -442,7 +442,6 @@ impl RunMachine {
             self.records[index].history.attempts += 1;
         }
         self.mark_ended(index);
-        self.records[index].completed = matches!(end, End::Completed { .. });
         self.note_end(index, end);
         past.ends.insert(index, end.clone());
         if let End::Completed { output, .. } = end {

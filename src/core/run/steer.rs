@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::RunMachine;
 use crate::core::fact::{End, Event, StopReason};
 use crate::core::plan::Task;
-use crate::core::record::Record;
+use crate::core::record::{Record, State};
 use crate::core::strategy::{Ask, KeptBack, Next, Strategy, Word};
 use crate::core::time::Time;
 
@@ -196,8 +196,7 @@ impl RunMachine {
     /// Why the budget does not bear these tasks, if it does not.
     fn complaint(&self, tasks: &[Task]) -> Option<String> {
         let needed = |task: &Task| {
-            let bytes = task.instructions.len() + task.brief.len() + task.contract.len();
-            self.ledger.worst_case(task, &task.hierarchy.tiers()[0], bytes, &self.settings.estimate)
+            self.ledger.worst_case(task, &task.hierarchy.tiers()[0], task.prompt_bytes(), &self.settings.estimate)
         };
         self.ledger.complaint(&tasks.iter().map(needed).collect::<Vec<_>>())
     }
@@ -220,7 +219,7 @@ impl RunMachine {
     fn take_up(&mut self, first: usize, tasks: &[Task]) {
         Arc::make_mut(&mut self.plan).grow(first, tasks);
         for index in self.records.len()..self.plan.tasks().len() {
-            let open = |&&dependency: &&usize| !self.records.get(dependency).is_some_and(Record::has_completed);
+            let open = |dependency: &&usize| !self.has_answer(**dependency);
             let waits_for = self.plan.dependencies(index).iter().filter(open).count();
             self.records.push(Record::blocked(waits_for, 0));
             self.unended += 1;
@@ -232,6 +231,12 @@ impl RunMachine {
                 self.make_ready(index);
             }
         }
+    }
+
+    /// Whether a task has ended with an answer.
+    fn has_answer(&self, index: usize) -> bool {
+        let has_ended = self.records.get(index).is_some_and(|record| matches!(record.state, State::Ended));
+        has_ended && self.steering.as_ref().is_some_and(|steering| !steering.in_vain.contains_key(&index))
     }
 
     /// Ends an added task that builds on one that ended without an answer.
