@@ -18,7 +18,8 @@ use crate::workflow::{Job, result_field};
 /// What the core knows of a task's end. Its fields become Python objects when they are read.
 #[pyclass(frozen, module = "parallel_agents._core")]
 pub(super) struct Report {
-    plan: Arc<Plan>,
+    id: Arc<str>,
+    agent_type: Arc<str>,
     task: Arc<TaskReport>,
     runtime: &'static str,
 }
@@ -27,13 +28,15 @@ static STATUS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
 impl Report {
     fn field<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-        let (task, end) = (&self.plan.tasks()[self.task.task_index], &self.task.end);
+        let end = &self.task.end;
         match name {
             // Big ones are not copied first.
             "output" => end.output().map_or_else(|| Ok(py.None().into_bound(py)), |output| to_py(py, output)),
             "raw" => Ok(end.raw().into_pyobject(py)?),
             "status" => STATUS.import(py, "parallel_agents._task", "AgentStatus")?.call1((end.status().name(),)),
-            _ => to_py(py, &result_field(task, &self.task, self.runtime, name).unwrap_or_default()),
+            _ => {
+                to_py(py, &result_field(&self.id, &self.agent_type, &self.task, self.runtime, name).unwrap_or_default())
+            }
         }
     }
 }
@@ -111,7 +114,13 @@ impl Results {
     /// The report of a task, if it has ended.
     pub fn get(&self, index: usize) -> Option<Report> {
         let task = lock(&self.ended)[index].clone()?;
-        Some(Report { plan: self.plan(), task, runtime: self.runtime })
+        // Its plan is not held: one that others hold is copied whenever it grows.
+        let (id, agent_type) = {
+            let plan = lock(&self.plan);
+            let of = &plan.tasks()[index];
+            (of.id.clone(), of.agent_type.clone())
+        };
+        Some(Report { id, agent_type, task, runtime: self.runtime })
     }
 
     /// The reports of all tasks, in their order; `None` for one that has not ended.

@@ -25,7 +25,7 @@ const LAST_MILLISECOND: u64 = 253_402_300_799_999;
 pub fn result_fields(task: &Task, report: &TaskReport, runtime: &str) -> Map<String, Value> {
     RESULT_FIELDS
         .into_iter()
-        .filter_map(|name| Some((name.to_owned(), result_field(task, report, runtime, name)?)))
+        .filter_map(|name| Some((name.to_owned(), result_field(&task.id, &task.agent_type, report, runtime, name)?)))
         .collect()
 }
 
@@ -44,10 +44,10 @@ pub const RESULT_FIELDS: [&str; 10] = [
 ];
 
 /// One of them; `None` if there is no such field.
-pub fn result_field(task: &Task, report: &TaskReport, runtime: &str, name: &str) -> Option<Value> {
+pub fn result_field(id: &str, agent_type: &str, report: &TaskReport, runtime: &str, name: &str) -> Option<Value> {
     Some(match name {
-        "task_id" => json!(*task.id),
-        "agent_type" => json!(*task.agent_type),
+        "task_id" => json!(id),
+        "agent_type" => json!(agent_type),
         "status" => json!(report.end.status().name()),
         "output" => report.end.output().cloned().unwrap_or_default(),
         "execution_time" => seconds(report.execution_time()),
