@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::agents::{AgentError, registry, registry_mut};
 use crate::core::task::TaskDraft;
 use crate::journal::JournalError;
-use crate::workflow::{self, InputError, Job, ResumeError, RunError, RunOptions, with_causes};
+use crate::workflow::{self, InputError, Job, ResumeError, RunError, RunOptions, Settings, SettingsError, with_causes};
 use agents::AgentsCommand;
 use journal::{JournalFlag, KeepFlags, ResumeFlags};
 use orchestrate::OrchestrateFlags;
@@ -216,8 +216,10 @@ struct BudgetFlags {
 impl BudgetFlags {
     fn fields(&self) -> Option<Value> {
         let Self { usd, tokens, attempts, seconds } = self;
-        let caps = json!({ "usd": usd, "tokens": tokens, "attempts": attempts, "seconds": seconds });
-        let is_any = caps.as_object().is_some_and(|caps| caps.values().any(|cap| !cap.is_null()));
+        let mut caps = json!({ "usd": usd, "tokens": tokens, "attempts": attempts, "seconds": seconds });
+        let given = caps.as_object_mut()?;
+        given.retain(|_, cap| !cap.is_null());
+        let is_any = !given.is_empty();
         is_any.then_some(caps)
     }
 }
@@ -249,6 +251,8 @@ enum CliError {
     Category { category: String, known: String },
     #[error(transparent)]
     Input(#[from] InputError),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
     #[error(transparent)]
     Agent(#[from] AgentError),
     #[error("an answer is `{0}`, expected TASK=TEXT")]
@@ -296,6 +300,7 @@ impl CliError {
             | Self::Journal(_)
             | Self::Run(RunError::Journal(_))
             | Self::Input(_)
+            | Self::Settings(_)
             | Self::Agent(_) => 2,
             Self::Unanswered { .. } => 1,
             Self::Run(RunError::Gateway(_) | RunError::Models(_)) => 3,
@@ -353,6 +358,7 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome,
             load_agents(&flags.agents)?;
             let (tasks, mut options) = read_plan(&plan, interrupted)?;
             flags.apply(&mut options);
+            Settings::find()?.beneath(&mut options);
             let planned = options.shift_remove("until").filter(|until| !until.is_null());
             let mut checked = RunOptions::from_json(options.clone())?;
             if let Some(until) = until.map(Value::from).or(planned) {
@@ -372,7 +378,9 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome,
             load_agents(&flags.agents)?;
             let mut options = Map::new();
             flags.apply(&mut options);
-            if !gateway {
+            if gateway {
+                Settings::find()?.beneath(&mut options);
+            } else {
                 options.shift_remove("gateway");
                 options.insert("rehearsal".to_owned(), json!({"speed": 8.0}));
             }

@@ -13,7 +13,7 @@ use super::{CliError, RunFlags, load_agents, print, say};
 use crate::agents::registry;
 use crate::core::plan::Plan;
 use crate::workflow::{
-    Job, RunOptions, RuntimeChoice, asks_for_approval, next_input, orchestration, printable, shown_plan,
+    Job, RunOptions, RuntimeChoice, Settings, asks_for_approval, next_input, orchestration, printable, shown_plan,
 };
 
 /// The longest line that is read from the terminal, in bytes.
@@ -54,6 +54,7 @@ pub(super) fn orchestrate(
     spec.extend(flags.replans_max.map(|count| ("replans_max".to_owned(), json!(count))));
     let mut options = Map::new();
     flags.flags.apply(&mut options);
+    Settings::find()?.beneath(&mut options);
     options.insert("strategy".to_owned(), orchestration(spec, &registry()).into());
     let checked = RunOptions::from_stored(options.clone())?;
     let job = Job::new(Arc::new(Plan::default()), &checked, &registry())?;

@@ -26,6 +26,7 @@ mod prepare;
 pub mod refine;
 mod result;
 mod resume;
+mod settings;
 mod start;
 mod steered;
 mod wait;
@@ -40,6 +41,7 @@ pub use own_types::{load_own_types, own_folder, passed_over_line, read_own_types
 pub use prepare::{Planner, plan};
 pub use result::{result_field, result_fields, run_fields, sessions_left_fields, summary_fields, totals_fields};
 pub use resume::{Answers, Recalled, ResumeError, recall};
+pub use settings::{Settings, SettingsError};
 pub use start::{
     Job, Keeping, Level, Origin, Resumed, RunEvent, RunHandle, RunSummary, RuntimeChoice, SessionLeft, TOOLS, run_id,
     start, stepwise,

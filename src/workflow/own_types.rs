@@ -17,10 +17,14 @@ static IS_READ: AtomicBool = AtomicBool::new(false);
 /// The folder that keeps the user's own agent types: `parallel-agents/agents` in OpenClaw's state folder. None where
 /// nothing says where that is.
 pub fn own_folder() -> Option<PathBuf> {
-    let state = Surroundings::real().state_folder();
+    let surroundings = Surroundings::real();
     // Without a home it would be a folder of whatever project the process works in.
-    let is_known = state != *".openclaw";
-    is_known.then(|| state.join("parallel-agents").join("agents"))
+    is_state_known(&surroundings).then(|| surroundings.state_folder().join("parallel-agents").join("agents"))
+}
+
+/// Whether something says where OpenClaw keeps its state.
+pub(super) fn is_state_known(surroundings: &Surroundings<'_>) -> bool {
+    surroundings.state_folder() != *".openclaw"
 }
 
 /// Reads the user's own agent types unless this process has. Returns what is to be told: why some were passed over.

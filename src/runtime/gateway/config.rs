@@ -126,6 +126,13 @@ impl Surroundings<'_> {
         self.set("OPENCLAW_CONFIG_PATH").map_or_else(|| self.state_folder().join("openclaw.json"), PathBuf::from)
     }
 
+    /// What openclaw.json holds at `pointer`, as RFC 6901 writes it, if it holds anything there; and where that file is.
+    pub fn configured(&self, pointer: &str) -> (PathBuf, Result<Option<Value>, GatewayError>) {
+        let mut file = ConfigFile { surroundings: self, path: self.config_path(), value: None };
+        let found = file.get(pointer).map(|value| value.filter(|value| !value.is_null()).cloned());
+        (file.path, found)
+    }
+
     fn read(&self, path: &FilePath) -> Result<Option<String>, GatewayError> {
         (self.file)(path).map_err(|error| GatewayError::Config { path: path.into(), reason: error.to_string() })
     }
