@@ -12,6 +12,10 @@ def main() -> int:
     outcome = _core.main(sys.argv[1:])
     if isinstance(outcome, int):
         return outcome
+    if "order" in outcome:
+        from ._detach import run_detached
+
+        return run_detached(**outcome)
     # A script runs outside of the core: no frame of it stands between the script and the interpreter.
     from ._exec import run_script
 

@@ -1,13 +1,15 @@
 //! Runs that a journal keeps, from the command line: listed, resumed, stopped.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::orchestrate::{ask, check_approval, print_report};
-use super::run::{Finished, Kept, play};
+use super::bounded;
+use super::orchestrate::{PrintFlags, ask, check_approval, print_report};
+use super::run::{Finished, Kept, few_lines, play};
 use super::{BudgetFlags, CliError, load_agents, print, say};
 use crate::agents::registry;
 use crate::core::fact::{Event, Fact};
@@ -26,7 +28,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(60);
 const LOOKS_PAUSE: usize = 5;
 
 /// Which journal is meant.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct JournalFlag {
     /// The journal that keeps runs [default: parallel-agents/journal.sqlite in OpenClaw's state folder]
     #[arg(long, value_name = "PATH")]
@@ -35,9 +37,19 @@ pub(super) struct JournalFlag {
 
 impl JournalFlag {
     /// How a run that it keeps is named.
-    fn kept(&self, id: &str) -> Kept {
-        let named = self.journal.as_ref().map(|path| format!(" --journal {}", path.display()));
-        Kept { id: id.to_owned(), resume: format!("parallel-agents resume {id}{}", named.unwrap_or_default()) }
+    pub(super) fn kept(&self, id: &str) -> Kept {
+        Kept { id: id.to_owned(), journal: self.clone(), resume: bounded::command("resume", &[id], self) }
+    }
+
+    /// The file that was named, from wherever it is looked for.
+    pub(super) fn named(&self) -> Option<PathBuf> {
+        let path = self.journal.as_ref()?;
+        Some(std::path::absolute(path).unwrap_or_else(|_| path.clone()))
+    }
+
+    /// The one at `path`.
+    pub(super) fn at(path: PathBuf) -> Self {
+        Self { journal: Some(path) }
     }
 
     pub(super) fn path(&self) -> PathBuf {
@@ -50,13 +62,13 @@ impl JournalFlag {
 #[derive(Debug, Args)]
 pub(super) struct KeepFlags {
     #[command(flatten)]
-    journal: JournalFlag,
+    pub(super) journal: JournalFlag,
     /// Keep no journal: a run that dies cannot be resumed
     #[arg(long, conflicts_with_all = ["journal", "durability"])]
-    no_journal: bool,
+    pub(super) no_journal: bool,
     /// What the journal survives: process (the death of this process) or power (a power cut too) [default: process]
     #[arg(long, value_name = "LEVEL")]
-    durability: Option<String>,
+    pub(super) durability: Option<String>,
 }
 
 impl KeepFlags {
@@ -65,12 +77,16 @@ impl KeepFlags {
         if self.no_journal {
             return Ok((Origin::New(None), None));
         }
+        self.origin_of(options, run_id()).map(|(origin, kept)| (origin, Some(kept)))
+    }
+
+    /// The same for a run that is kept, and has its id already.
+    pub(super) fn origin_of(&self, options: &Map<String, Value>, id: Arc<str>) -> Result<(Origin, Kept), CliError> {
         let journal = Journal::open(&self.journal.path(), durability_of(self.durability.as_deref())?)?;
-        let id = run_id();
         let mut options = options.clone();
         options.extend(self.durability.clone().map(|level| ("durability".to_owned(), json!(level))));
         let keeping = Keeping { journal, id: id.clone(), options: stored_options(options) };
-        Ok((Origin::New(Some(Box::new(keeping))), Some(self.journal.kept(&id))))
+        Ok((Origin::New(Some(Box::new(keeping))), self.journal.kept(&id)))
     }
 }
 
@@ -121,9 +137,8 @@ pub(super) struct ResumeFlags {
     /// The run's own agent types: a Markdown file or a folder of them. May be repeated
     #[arg(long = "agents", value_name = "PATH")]
     agents: Vec<PathBuf>,
-    /// Print everything as JSON where it was an orchestration, too
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    print: PrintFlags,
     #[command(flatten)]
     journal: JournalFlag,
 }
@@ -145,8 +160,11 @@ pub(super) fn resume(
     changes.extend(flags.max_concurrent.map(|count| ("max_concurrent".to_owned(), json!(count))));
     changes.extend(flags.deadline.map(|seconds| ("deadline_seconds".to_owned(), json!(seconds))));
     changes.extend(flags.budget.fields().map(|budget| ("budget".to_owned(), budget)));
-    let finished = go_on(&flags.journal, &run, &answers, changes, flags.gateway_url.as_deref(), None, interrupted)?;
-    print_report(&finished, flags.json)?;
+    let few = few_lines();
+    let tell: &dyn Fn(&str) = if flags.print.json.limit().is_some() { &few } else { &say };
+    let finished =
+        go_on(&flags.journal, &run, &answers, changes, flags.gateway_url.as_deref(), None, tell, interrupted)?;
+    print_report(&finished, flags.print)?;
     Ok(finished.exit_code())
 }
 
@@ -189,7 +207,7 @@ pub(super) fn stop(
     }
     // Nobody runs it: it is taken up to stop what its process has left.
     load_agents(&[])?;
-    let finished = go_on(journal, &id, &Answers::new(), Map::new(), None, Some(reason), interrupted)?;
+    let finished = go_on(journal, &id, &Answers::new(), Map::new(), None, Some(reason), &say, interrupted)?;
     say(&format!("run {id} is stopped"));
     Ok(if finished.exit_code() == 130 { 130 } else { 0 })
 }
@@ -202,6 +220,7 @@ fn go_on(
     changes: Map<String, Value>,
     gateway_url: Option<&str>,
     stop: Option<&str>,
+    tell: &dyn Fn(&str),
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Finished, CliError> {
     let path = &journal_flag.path();
@@ -235,7 +254,7 @@ fn go_on(
     say(&format!("run {id}: {} of {} tasks were done", done(&resumed.facts), plan.tasks().len()));
     let kept = journal_flag.kept(&id);
     let job = Job::resumed(plan, &options, &registry(), resumed)?;
-    play(job, options.runtime, Some(kept), interrupted, &|subject, is_over| ask(subject, interrupted, is_over), &say)
+    play(job, options.runtime, Some(kept), interrupted, &|subject, is_over| ask(subject, interrupted, is_over), tell)
 }
 
 fn done(facts: &[Fact]) -> usize {

@@ -16,11 +16,19 @@ use crate::workflow::{self, InputError, Job, ResumeError, RunError, RunOptions, 
 use agents::AgentsCommand;
 use journal::{JournalFlag, KeepFlags, ResumeFlags};
 use orchestrate::OrchestrateFlags;
+use run::{JsonFlags, SizeFlag};
+
+pub use detach::Detached;
 
 mod agents;
+mod bounded;
+mod detach;
 mod journal;
 mod orchestrate;
+mod output;
 mod run;
+mod share;
+mod wait;
 
 const EXIT_CODES: &str = "Exit codes:
   0    every task completed, or what --until waits for is met
@@ -38,6 +46,22 @@ const ORCHESTRATE_EXIT_CODES: &str = "Exit codes:
   3    no gateway can be used, or it knows none of the models; nothing was started
   4    a defect of this program
   130  Ctrl-C; the agents were stopped
+  141  nobody reads standard output";
+
+const WAIT_EXIT_CODES: &str = "Exit codes:
+  0    every task completed, or what the run waits for is met
+  1    at least one task did not, or it is not met, or the run's process has died; standard output says which and why
+  2    there is no such run or journal, or the command line is wrong
+  4    a defect of this program
+  5    the run goes on: the time is over
+  130  Ctrl-C; the run goes on
+  141  nobody reads standard output";
+
+const OUTPUT_EXIT_CODES: &str = "Exit codes:
+  0    the output was printed
+  1    the task has none, or has not ended; standard error says why
+  2    there is no such run or task, or the command line is wrong
+  4    a defect of this program
   141  nobody reads standard output";
 
 const EXEC_EXIT_CODES: &str = "Exit codes:
@@ -68,7 +92,41 @@ enum Command {
         flags: RunFlags,
         #[command(flatten)]
         keep: KeepFlags,
+        #[command(flatten)]
+        json: JsonFlags,
+        /// Print how the run is called, and let it go on in a process of its own: `wait` collects its results
+        #[arg(long, conflicts_with = "no_journal")]
+        detach: bool,
     },
+    /// Wait for the end of a run in another process, and print its results as `run --json` does
+    #[command(after_help = WAIT_EXIT_CODES)]
+    Wait {
+        /// The run, or the beginning of its id
+        run: String,
+        /// How long, at most; without it, until the end
+        #[arg(long, value_name = "SECONDS")]
+        timeout: Option<f64>,
+        #[command(flatten)]
+        size: SizeFlag,
+        #[command(flatten)]
+        journal: JournalFlag,
+    },
+    /// Print the whole output of one task of a run, also while it goes on
+    #[command(after_help = OUTPUT_EXIT_CODES)]
+    Output {
+        /// The run, or the beginning of its id
+        run: String,
+        /// The task. Without it, all are listed: status, bytes of the output, id
+        task: Option<String>,
+        /// What its agent wrote, as it wrote it, usable or not
+        #[arg(long, requires = "task")]
+        raw: bool,
+        #[command(flatten)]
+        journal: JournalFlag,
+    },
+    /// The process of a run that was detached
+    #[command(hide = true)]
+    Detached,
     /// Let an agent plan for a request, run its plan, and print the report
     #[command(after_help = ORCHESTRATE_EXIT_CODES)]
     Orchestrate {
@@ -149,6 +207,8 @@ pub enum Outcome {
     Code(i32),
     /// A Python script that is to be run now: that takes the interpreter.
     Script(Script),
+    /// A process that is to be started now, of this interpreter.
+    Detached(Detached),
 }
 
 /// A Python script, and what it is to be given.
@@ -270,6 +330,12 @@ enum CliError {
     NoTerminal,
     #[error("the plan is neither approved nor rejected: the run stays open; to be asked again: {resume}")]
     Unanswered { resume: String },
+    #[error("`--timeout` is `{0}`, expected a number of seconds from 0 on")]
+    Timeout(String),
+    #[error("run `{run}` has no task `{task}`{hint}; `parallel-agents output {run}` lists all")]
+    NoTask { run: String, task: String, hint: String },
+    #[error("the journal `{}` has no folder for a log beside it; name another one", .path.display())]
+    NoLog { path: PathBuf },
     #[error("no run of `{}` is open; `parallel-agents runs` lists all", .path.display())]
     NoneOpen { path: PathBuf },
     #[error(transparent)]
@@ -295,6 +361,9 @@ impl CliError {
             | Self::Tools { .. }
             | Self::ToolsStop { .. }
             | Self::NoTerminal
+            | Self::Timeout(_)
+            | Self::NoTask { .. }
+            | Self::NoLog { .. }
             | Self::NoneOpen { .. }
             | Self::Resume(_)
             | Self::Journal(_)
@@ -354,7 +423,7 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome,
             load_agents(&agents)?;
             return exec(gateway_url, script).map(Outcome::Script);
         }
-        Command::Run { plan, until, flags, keep } => {
+        Command::Run { plan, until, flags, keep, json, detach } => {
             load_agents(&flags.agents)?;
             let (tasks, mut options) = read_plan(&plan, interrupted)?;
             flags.apply(&mut options);
@@ -365,12 +434,21 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome,
                 options.insert("strategy".to_owned(), json!({"kind": "join", "until": until}));
                 checked = RunOptions::from_stored(options.clone())?;
             }
+            if detach {
+                let given = tasks.clone();
+                let plan = workflow::plan(drafts(tasks)?, &registry(), checked.hierarchy.clone())?;
+                Job::new(plan, &checked, &registry())?;
+                return detach::detach(given, options, &flags.agents, &keep, json.size()).map(Outcome::Detached);
+            }
             let plan = workflow::plan(drafts(tasks)?, &registry(), checked.hierarchy.clone())?;
             let (origin, kept) = keep.origin(&options)?;
             let job = Job::new(plan, &checked, &registry())?.from(origin);
-            run::run(job, checked.runtime, kept, interrupted)
+            run::run(job, checked.runtime, kept, json, interrupted)
         }
         Command::Orchestrate { request, flags } => orchestrate::orchestrate(&request, &flags, interrupted),
+        Command::Wait { run, timeout, size, journal } => wait::wait(&run, timeout, size, &journal, interrupted),
+        Command::Output { run, task, raw, journal } => output::output(&run, task.as_deref(), raw, &journal),
+        Command::Detached => detach::run(interrupted),
         Command::Resume { run, flags } => journal::resume(run, &flags, interrupted),
         Command::Stop { run, reason, journal } => journal::stop(&run, &reason, &journal, interrupted),
         Command::Runs { json, journal } => journal::runs(&journal, json),

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::journal::KeepFlags;
-use super::run::{Finished, Said, play, print_document, tell_questions};
+use super::run::{Finished, JsonFlags, Said, few_lines, play, print_results, tell_questions};
 use super::{CliError, RunFlags, load_agents, print, say};
 use crate::agents::registry;
 use crate::core::plan::Plan;
@@ -18,6 +18,16 @@ use crate::workflow::{
 
 /// The longest line that is read from the terminal, in bytes.
 const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// What is printed of an orchestration in place of its report.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct PrintFlags {
+    /// Print plan, results and report as one JSON document, however long it is
+    #[arg(long, conflicts_with_all = ["json", "output_bytes"])]
+    full: bool,
+    #[command(flatten)]
+    pub json: JsonFlags,
+}
 
 /// What is asked for, and within which limits.
 #[derive(Debug, Args)]
@@ -31,9 +41,8 @@ pub(super) struct OrchestrateFlags {
     /// How often a plan is made anew: one that does not hold, or for what has failed [default: 2]
     #[arg(long, value_name = "N")]
     replans_max: Option<u64>,
-    /// Print plan, results and report as JSON
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    print: PrintFlags,
     #[command(flatten)]
     flags: RunFlags,
     #[command(flatten)]
@@ -66,8 +75,10 @@ pub(super) fn orchestrate(
         say("rehearsal: no AI is called, the plan and the results are made up");
     }
     let asking = |subject: &Value, is_over: &mut dyn FnMut() -> bool| ask(subject, interrupted, is_over);
-    let finished = play(job.from(origin), checked.runtime, kept, interrupted, &asking, &say)?;
-    print_report(&finished, flags.json)?;
+    let few = few_lines();
+    let tell: &dyn Fn(&str) = if flags.print.json.limit().is_some() { &few } else { &say };
+    let finished = play(job.from(origin), checked.runtime, kept, interrupted, &asking, tell)?;
+    print_report(&finished, flags.print)?;
     Ok(finished.exit_code())
 }
 
@@ -80,11 +91,11 @@ fn check_terminal() -> Result<(), CliError> {
     if io::stdin().is_terminal() && io::stderr().is_terminal() { Ok(()) } else { Err(CliError::NoTerminal) }
 }
 
-/// The report of an orchestration; all of it `as_json`.
-pub(super) fn print_report(finished: &Finished, as_json: bool) -> Result<(), CliError> {
+/// The report of an orchestration, unless JSON is wanted.
+pub(super) fn print_report(finished: &Finished, flags: PrintFlags) -> Result<(), CliError> {
     let report = finished.orchestration().and_then(|outcome| outcome.get("report")).and_then(Value::as_str);
     match report {
-        Some(report) if !as_json => {
+        Some(report) if !flags.full && flags.json.limit().is_none() => {
             say(&finished.totals());
             tell_questions(finished);
             let outcome = |name: &str| finished.orchestration()?.get(name)?.as_str();
@@ -92,7 +103,7 @@ pub(super) fn print_report(finished: &Finished, as_json: bool) -> Result<(), Cli
             say(&format!("the orchestration is {}{error}", outcome("status").unwrap_or("over")));
             print(&printable(report))
         }
-        Some(_) | None => print_document(finished),
+        Some(_) | None => print_results(finished, flags.json),
     }
 }
 

@@ -1,11 +1,15 @@
 //! A run from the command line: its progress on standard error, its results on standard output.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use clap::Args;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::error::TryRecvError;
 
+use super::bounded::{self, shell_word};
+use super::journal::JournalFlag;
 use super::{CliError, print, say};
 use crate::agents::registry;
 use crate::core::fact::End;
@@ -15,6 +19,7 @@ use crate::core::report::TaskReport;
 use crate::core::strategy::Word;
 use crate::core::task::TaskDraft;
 use crate::driver::Wish;
+use crate::journal::StoredRun;
 use crate::runtime::gateway::GatewayConfig;
 use crate::workflow::{
     self, Job, Level, RunError, RunEvent, RunHandle, RunOptions, RunSummary, RuntimeChoice, result_fields,
@@ -24,29 +29,76 @@ use crate::workflow::{
 /// How much of a caption the demo shows.
 const CAPTION_CHARS: usize = 1_000;
 
+/// What is told beside a document of bounded size: with its line for all, less than a fifth of it.
+const PROGRESS_LINES: usize = 20;
+const PROGRESS_CHARS: usize = 200;
+
+/// What is told of a rehearsal.
+pub(super) const MADE_UP: &str = "rehearsal: no AI is called, the results are made up";
+
 /// Why a run ends after Ctrl-C.
 const INTERRUPTED: &str = "interrupted by Ctrl-C";
 
 /// How a run is named that a journal keeps.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Kept {
     pub id: String,
+    /// Where.
+    pub journal: JournalFlag,
     /// The command that goes on with it.
     pub resume: String,
+}
+
+impl Kept {
+    /// The command that answers what the agent of a task asks.
+    pub fn answer(&self, task: &str) -> String {
+        format!("{} --answer {}", self.resume, shell_word(&format!("{task}=YOUR ANSWER")))
+    }
 }
 
 /// What a finished run leaves.
 pub(super) struct Finished {
     plan: Arc<Plan>,
-    kept: Option<Kept>,
-    runtime: &'static str,
-    reports: Vec<Arc<TaskReport>>,
-    summary: RunSummary,
+    pub kept: Option<Kept>,
+    runtime: String,
+    pub reports: Vec<Arc<TaskReport>>,
+    pub summary: RunSummary,
     interrupted: bool,
+    /// Whether nothing is left to do.
+    over: bool,
 }
 
 impl Finished {
-    fn completed(&self) -> usize {
+    /// A run as its journal has it.
+    pub fn of(stored: &StoredRun, kept: Kept) -> Self {
+        let (reports, summary) = workflow::look(stored);
+        let (plan, runtime, over) = (stored.plan.clone(), stored.runtime.clone(), summary.progress.ended);
+        Self { plan, kept: Some(kept), runtime, reports, summary, interrupted: false, over }
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Whether somebody or its deadline ended it early.
+    pub fn is_cut_short(&self) -> bool {
+        self.interrupted || self.summary.ended_early.is_some()
+    }
+
+    /// The ids of its tasks, in the order of the plan.
+    pub fn task_ids(&self) -> impl Iterator<Item = &str> {
+        self.plan.tasks().iter().map(|task| &*task.id)
+    }
+
+    pub fn task_id(&self, report: &TaskReport) -> &str {
+        &self.plan.tasks()[report.task_index].id
+    }
+
+    pub fn agent_type(&self, report: &TaskReport) -> &str {
+        &self.plan.tasks()[report.task_index].agent_type
+    }
+
+    pub fn completed(&self) -> usize {
         self.reports.iter().filter(|report| matches!(report.end, End::Completed { .. })).count()
     }
 
@@ -58,7 +110,7 @@ impl Finished {
             Some(outcome) => Some(outcome.get("status").and_then(Value::as_str) == Some("completed")),
             None => self.summary.outcome.as_ref().and_then(|outcome| outcome.get("met")?.as_bool()),
         };
-        i32::from(!is_met.unwrap_or(self.completed() == self.reports.len()))
+        i32::from(!(self.over && is_met.unwrap_or(self.completed() == self.reports.len())))
     }
 
     /// What it came to, if it was an orchestration.
@@ -78,19 +130,89 @@ impl Finished {
     }
 }
 
+/// Whether one document of bounded size is wanted, and of which.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct JsonFlags {
+    /// Print one JSON document of bounded size, for an agent's shell tool: outputs that have no room are cut, with the
+    /// command that prints the rest
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    size: SizeFlag,
+}
+
+/// How long the document may be.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct SizeFlag {
+    /// How long that document may be, in bytes [default: 24000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(bounded::BYTES_MIN..))]
+    output_bytes: Option<u64>,
+}
+
+impl SizeFlag {
+    /// The bytes.
+    pub fn limit(self) -> usize {
+        self.output_bytes.map_or(bounded::BYTES, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+
+    /// As it is typed behind a command, if it was given.
+    pub fn typed(self) -> String {
+        self.output_bytes.map(|bytes| format!(" --output-bytes {bytes}")).unwrap_or_default()
+    }
+}
+
+impl JsonFlags {
+    /// The bytes of the document that is wanted, if one is. To say how long it may be is to want it.
+    pub fn limit(self) -> Option<usize> {
+        (self.json || self.size.output_bytes.is_some()).then(|| self.size.limit())
+    }
+
+    pub fn size(self) -> SizeFlag {
+        self.size
+    }
+}
+
+/// Tells of a run what has room beside a document of bounded size.
+pub(super) fn few_lines() -> impl Fn(&str) {
+    let left = Cell::new(PROGRESS_LINES);
+    move |line| {
+        match left.get() {
+            0 => return,
+            1 => say("further progress is not told beside --json"),
+            _ => say(&abridged(line, PROGRESS_CHARS)),
+        }
+        left.set(left.get() - 1);
+    }
+}
+
 /// `parallel-agents run`: one JSON document on standard output.
 pub(super) fn run(
     job: Job,
     choice: RuntimeChoice,
     kept: Option<Kept>,
+    json: JsonFlags,
     interrupted: &dyn Fn() -> bool,
 ) -> Result<i32, CliError> {
     if matches!(choice, RuntimeChoice::Rehearsal(_)) {
-        say("rehearsal: no AI is called, the results are made up");
+        say(MADE_UP);
     }
-    let finished = play(job, choice, kept, interrupted, &nobody, &say)?;
-    print_document(&finished)?;
+    let finished = match json.limit() {
+        None => play(job, choice, kept, interrupted, &nobody, &say)?,
+        Some(_) => play(job, choice, kept, interrupted, &nobody, &few_lines())?,
+    };
+    print_results(&finished, json)?;
     Ok(finished.exit_code())
+}
+
+/// The results as they are wanted.
+pub(super) fn print_results(finished: &Finished, json: JsonFlags) -> Result<(), CliError> {
+    match json.limit() {
+        None => print_document(finished),
+        Some(limit) => {
+            say(&finished.totals());
+            print(&bounded::document(finished, limit))
+        }
+    }
 }
 
 /// The results as one JSON document, and what a person may want to do about them.
@@ -99,7 +221,7 @@ pub(super) fn print_document(finished: &Finished) -> Result<(), CliError> {
     tell_questions(finished);
     let result = |report: &Arc<TaskReport>| {
         let task = &finished.plan.tasks()[report.task_index];
-        Value::Object(result_fields(task, report, finished.runtime))
+        Value::Object(result_fields(task, report, &finished.runtime))
     };
     let mut document = json!({
         "results": finished.reports.iter().map(result).collect::<Vec<_>>(),
@@ -115,8 +237,7 @@ pub(super) fn print_document(finished: &Finished) -> Result<(), CliError> {
 pub(super) fn tell_questions(finished: &Finished) {
     for report in &finished.reports {
         if let (End::NeedsInput { .. }, Some(kept)) = (&report.end, &finished.kept) {
-            let (resume, id) = (&kept.resume, &finished.plan.tasks()[report.task_index].id);
-            say(&format!("to answer: {resume} --answer '{id}=YOUR ANSWER'"));
+            say(&format!("to answer: {}", kept.answer(finished.task_id(report))));
         }
     }
 }
@@ -178,7 +299,7 @@ pub(super) enum Said {
 }
 
 /// Nobody approves of anything.
-fn nobody(_: &Value, _: &mut dyn FnMut() -> bool) -> Said {
+pub(super) fn nobody(_: &Value, _: &mut dyn FnMut() -> bool) -> Said {
     Said::Word(false, String::new())
 }
 
@@ -191,7 +312,7 @@ pub(super) fn play(
     ask: &dyn Fn(&Value, &mut dyn FnMut() -> bool) -> Said,
     tell: &dyn Fn(&str),
 ) -> Result<Finished, CliError> {
-    let (runtime, mut plan) = (choice.name(), job.plan.clone());
+    let (runtime, mut plan) = (choice.name().to_owned(), job.plan.clone());
     let (waiter, waker) = wait_pair()?;
     let RunHandle { mut events, wishes, .. } = workflow::start(job, choice, move || waker.wake())?;
     let mut reports = Vec::new();
@@ -248,7 +369,7 @@ pub(super) fn play(
         }
     };
     reports.sort_by_key(|report| report.task_index);
-    Ok(Finished { plan, kept, runtime, reports, summary, interrupted: was_interrupted })
+    Ok(Finished { plan, kept, runtime, reports, summary, interrupted: was_interrupted, over: true })
 }
 
 /// One line for the task that ended last.

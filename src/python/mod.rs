@@ -48,7 +48,7 @@ mod _core {
     use super::errors;
     use super::registry::agent_types;
     use super::run::task_label;
-    use crate::cli::{Outcome, Script};
+    use crate::cli::{Detached, Outcome, Script};
     use crate::core::fact::Event;
     use crate::core::hierarchy::DEFAULT_MODELS;
     use crate::core::task::TaskDraft;
@@ -107,7 +107,7 @@ mod _core {
         to_py(py, &runs.iter().map(run_fields).collect())
     }
 
-    /// The command `parallel-agents`. Returns its exit code, or the script that it asks to be run; Ctrl-C stops the
+    /// The command `parallel-agents`. Returns its exit code, or the script or the process that it asks to be started; Ctrl-C stops the
     /// agents first.
     #[pyfunction]
     fn main(py: Python<'_>, arguments: Vec<String>) -> PyResult<Bound<'_, PyAny>> {
@@ -120,6 +120,9 @@ mod _core {
             Outcome::Script(script) => {
                 let Script { path, arguments, gateway } = script;
                 to_py(py, &json!({ "script": path, "arguments": arguments, "gateway": gateway }))
+            }
+            Outcome::Detached(Detached { order, arguments, log, answer }) => {
+                to_py(py, &json!({ "order": order, "arguments": arguments, "log": log, "answer": answer }))
             }
         }
     }

@@ -18,6 +18,7 @@ mod adapted;
 mod children;
 mod example;
 mod gather;
+mod look;
 mod narrate;
 mod options;
 mod orchestrate;
@@ -34,6 +35,7 @@ mod wait;
 #[doc(hidden)]
 pub use children::retold;
 pub use children::{ChildCall, ChildOrder, ChildQuery, Children};
+pub use look::look;
 pub use narrate::{LiveSessions, Narrator};
 pub use options::{RunOptions, durability_of, stored_options};
 pub use orchestrate::{asks_for_approval, orchestration, printable, shown_plan};
@@ -43,8 +45,8 @@ pub use result::{result_field, result_fields, run_fields, sessions_left_fields, 
 pub use resume::{Answers, Recalled, ResumeError, recall};
 pub use settings::{Settings, SettingsError};
 pub use start::{
-    Job, Keeping, Level, Origin, Resumed, RunEvent, RunHandle, RunSummary, RuntimeChoice, SessionLeft, TOOLS, run_id,
-    start, stepwise,
+    Job, Keeping, Level, Origin, Resumed, RunEvent, RunHandle, RunSummary, RuntimeChoice, SessionLeft, TOOLS,
+    kept_line, run_id, start, stepwise,
 };
 pub use steered::{Steered, TaskMaker, steered};
 pub use wait::{Waiter, Waker, next_input, wait_pair};

@@ -124,7 +124,11 @@ impl Narrator {
         let id = |task_index: usize| self.plan.tasks()[task_index].id.clone();
         match &fact.event {
             Event::RunStarted { .. } => self.summary.started = Some(fact.at),
-            Event::RunResumed { .. } => self.summary.resumed += 1,
+            Event::RunResumed { .. } => {
+                self.summary.resumed += 1;
+                self.summary.ended_early = None;
+            }
+            Event::Cancelled { reason, .. } => self.summary.ended_early = Some(reason.clone()),
             // Each process that goes on with the run meets it anew.
             Event::RuntimeMet { boot } if self.boot.as_ref() != Some(boot) => {
                 self.summary.lives += 1;
@@ -162,7 +166,6 @@ impl Narrator {
             | Event::LimitRaised { .. }
             | Event::TaskEnded { .. }
             | Event::StartsStopped { .. }
-            | Event::Cancelled { .. }
             | Event::SessionDeleted { .. } => {}
         }
         self.summary.latest = Some(fact.at);

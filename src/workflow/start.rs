@@ -151,6 +151,8 @@ pub struct RunSummary {
     pub execution_time: Duration,
     /// Sessions that could not be deleted.
     pub sessions_left: Vec<SessionLeft>,
+    /// Why it was ended early, if it was and has not gone on since.
+    pub ended_early: Option<String>,
     /// What its strategy came to, if it has one.
     pub outcome: Option<Arc<Value>>,
 }
@@ -230,6 +232,11 @@ pub fn run_id() -> Arc<str> {
         .take(15)
         .collect();
     format!("{}-{:06x}", time.replace('T', "-"), seed() & 0xff_ffff).into()
+}
+
+/// How a run tells that its journal has it, which is before it starts an agent.
+pub fn kept_line(id: &str) -> String {
+    format!("run {id} is kept")
 }
 
 /// What a run is to do.
@@ -334,7 +341,7 @@ fn begin(
                         TOOLS => format!("Orchestrator.resume(\"{id}\", \"{kept_in}\", tools=...)"),
                         _ => format!("parallel-agents resume {id} --journal {kept_in}"),
                     };
-                    let text = format!("run {id} is kept; if it is cut short: {how}");
+                    let text = format!("{}; if it is cut short: {how}", kept_line(&id));
                     tell(RunEvent::Notice { level: Level::Info, text });
                     Some(log)
                 }

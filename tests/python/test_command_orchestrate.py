@@ -80,7 +80,7 @@ def test_the_report_stands_on_standard_output_alone() -> None:
 
 
 def test_all_of_it_is_printed_as_json() -> None:
-    done = orchestrate("--no-journal", "--json", "--tasks-max", "2", "--replans-max", "0")
+    done = orchestrate("--no-journal", "--full", "--tasks-max", "2", "--replans-max", "0")
     document = json.loads(done.stdout)
     assert document["outcome"]["status"] == "completed"
     assert [row["task_id"] for row in document["outcome"]["plan"]] == ["facts", "outline"]
@@ -147,7 +147,7 @@ class TestApproval:
         assert "plans are to be approved" in refused.stderr
         (row,) = journal_runs(journal)
         assert row["state"] == "open"
-        with on_a_terminal("resume", "--json") as terminal:
+        with on_a_terminal("resume", "--full") as terminal:
             assert "  check (code_reviewer, after facts, outline, at most $" in terminal.until(QUESTION)
             terminal.type("y\n")
             code, output = terminal.ends()

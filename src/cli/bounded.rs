@@ -1,0 +1,409 @@
+//! A run's results as one JSON document of bounded size, for the shell tool of an agent: what is too long is cut fairly, and
+//! named with the command that prints it whole.
+//!
+//! `OpenClaw` 2026.9.6 shows a model at most 64,000 characters of what a command prints, 32,000 if its context has less than
+//! 200,000 tokens, 16,000 below 100,000, and cuts the end off. What a reader needs first therefore stands first.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::journal::JournalFlag;
+use super::run::{Finished, Kept};
+use super::share::{beginning, json_bytes, shares};
+use crate::core::fact::End;
+use crate::core::output::abridged;
+use crate::core::report::TaskReport;
+use crate::core::usage::Tokens;
+use crate::workflow::summary_fields;
+
+/// How long the document may be unless somebody says otherwise, in bytes: with what stands on standard error beside it, it
+/// fits into what a model with a context of 100,000 tokens is shown.
+pub(super) const BYTES: usize = 24_000;
+/// The shortest that can be asked for: it holds the counts and the commands.
+pub(super) const BYTES_MIN: u64 = 4_000;
+/// What a text keeps before a result is left out for want of room.
+const TEXT_BYTES_MIN: usize = 80;
+/// How much of a name is shown that an agent or a gateway chose, in characters.
+const WORD_CHARS: usize = 200;
+/// How much of a question is shown, in bytes.
+const QUESTION_BYTES: usize = 1_000;
+/// The parts of the document that what a strategy came to, the questions, and the list of what is left out may take.
+const OUTCOME_PART: usize = 4;
+const QUESTIONS_PART: usize = 4;
+const OMITTED_PART: usize = 6;
+/// How much of one field of an outcome is shown where not all of it fits: this part of the document.
+const OUTCOME_FIELD_PART: usize = 12;
+/// How many of the sessions that stay behind are named.
+const SESSIONS_SHOWN: usize = 5;
+
+/// What such a run has come to, in one word.
+fn status(finished: &Finished) -> &'static str {
+    let is = |wanted: fn(&End) -> bool| finished.reports.iter().any(|report| wanted(&report.end));
+    if !finished.is_over() {
+        "open"
+    } else if finished.exit_code() == 0 {
+        "completed"
+    } else if finished.is_cut_short() {
+        "stopped"
+    } else if is(|end| matches!(end, End::NeedsInput { .. })) {
+        "needs_input"
+    } else if is(|end| matches!(end, End::Completed { .. })) {
+        "partial"
+    } else {
+        "failed"
+    }
+}
+
+/// The document, in one line of at most `limit` bytes with its line break.
+pub(super) fn document(finished: &Finished, limit: usize) -> String {
+    let limit = limit - 1;
+    let head = head(finished, limit);
+    let mut document = Value::Object(head);
+    let room = limit.saturating_sub(bytes(&document));
+    let fields = Fields::of(finished, room);
+    if let Value::Object(document) = &mut document {
+        document.insert("results".to_owned(), fields.results.into());
+        document.extend(fields.omitted.map(|omitted| ("omitted".to_owned(), omitted)));
+    }
+    let text = document.to_string();
+    if text.len() <= limit {
+        return text;
+    }
+    // Not even the beginning has room: names or paths are very long.
+    let id = finished.kept.as_ref().map(|kept| abridged(&kept.id, WORD_CHARS));
+    let count = finished.reports.len();
+    let totals = json!({"tasks": {"total": count, "completed": finished.completed()}});
+    let note = "the rest has no room: give a larger --output-bytes";
+    json!({"run_id": id, "status": status(finished), "note": note, "totals": totals, "results": [], "omitted": {"count": count}})
+        .to_string()
+}
+
+fn bytes(value: &Value) -> usize {
+    value.to_string().len()
+}
+
+/// Everything before the results, with places for them.
+fn head(finished: &Finished, limit: usize) -> Map<String, Value> {
+    let mut head = Map::new();
+    let mut set = |name: &str, value: Value| head.insert(name.to_owned(), value);
+    let id = finished.kept.as_ref().map(|kept| kept.id.as_str());
+    set("run_id", json!(id));
+    set("status", json!(status(finished)));
+    match &finished.kept {
+        None => {
+            let note = "no journal was kept: what is cut here cannot be printed later";
+            set("note", json!(note));
+        }
+        Some(kept) if !finished.is_over() => {
+            set("note", json!("the process that ran it has died; `resume` goes on with it"));
+            set("resume", json!(format!("{} --json", kept.resume)));
+        }
+        Some(_) => {}
+    }
+    set("totals", totals(finished));
+    if let Some(outcome) = &finished.summary.outcome {
+        set("outcome", cut_outcome(outcome, limit));
+    }
+    let (questions, omitted) = questions(finished, limit / QUESTIONS_PART);
+    if !questions.is_empty() {
+        set("questions", questions.into());
+    }
+    if omitted > 0 {
+        set("questions_omitted", json!(omitted));
+    }
+    set("results", json!([]));
+    head
+}
+
+fn totals(finished: &Finished) -> Value {
+    let mut fields = summary_fields(&finished.summary, None);
+    let mut take = |name: &str| fields.as_object_mut().and_then(|fields| fields.shift_remove(name)).unwrap_or_default();
+    let mut budget = take("budget");
+    if let Some(not_started) = budget.get_mut("not_started") {
+        *not_started = json!(not_started.as_array().map_or(0, Vec::len));
+    }
+    let tokens = finished.reports.iter().filter_map(|report| report.tokens()).reduce(Tokens::plus);
+    let left = &finished.summary.sessions_left;
+    let keys: Vec<String> = left.iter().take(SESSIONS_SHOWN).map(|left| abridged(&left.key, WORD_CHARS)).collect();
+    json!({
+        "tasks": take("tasks"),
+        "attempts": take("attempts"),
+        "retries": take("retries"),
+        "cost": take("cost"),
+        "currency": take("currency"),
+        "tokens": tokens.map(|tokens| tokens.total),
+        "budget": budget,
+        "sessions_left": {"count": left.len(), "session_keys": keys},
+        "execution_time": rounded(finished.summary.execution_time.as_secs_f64()),
+    })
+}
+
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1_000.0).round() / 1_000.0
+}
+
+/// What a strategy came to, with the beginnings of its texts where it is too long, and the names of what had no room.
+fn cut_outcome(outcome: &Value, limit: usize) -> Value {
+    let room = limit / OUTCOME_PART;
+    let Value::Object(fields) = outcome else { return Value::Null };
+    if bytes(outcome) <= room {
+        return outcome.clone();
+    }
+    let (mut shown, mut cut) = (json!({}), Vec::new());
+    for (name, value) in fields {
+        let field_max = limit / OUTCOME_FIELD_PART;
+        let fitting = match value {
+            Value::String(text) if json_bytes(text) > field_max => {
+                cut.push(json!(name));
+                json!(beginning(text, field_max))
+            }
+            value => value.clone(),
+        };
+        if bytes(&fitting) <= field_max + 2 && bytes(&shown) + bytes(&fitting) + name.len() + 4 <= room {
+            shown[name.as_str()] = fitting;
+        } else if !cut.contains(&json!(name)) {
+            cut.push(json!(name));
+        }
+    }
+    shown["cut"] = cut.into();
+    shown
+}
+
+/// What agents ask, each with the command that answers, as far as they fit; and how many do not.
+fn questions(finished: &Finished, room: usize) -> (Vec<Value>, usize) {
+    let (mut shown, mut omitted, mut left) = (Vec::new(), 0, room);
+    for report in &finished.reports {
+        let End::NeedsInput { question, .. } = &report.end else { continue };
+        let id = finished.task_id(report);
+        let answer = finished.kept.as_ref().map(|kept| format!("{} --json", kept.answer(id)));
+        let entry = json!({"task_id": id, "question": beginning(question, QUESTION_BYTES), "answer": answer});
+        let size = bytes(&entry) + 1;
+        if omitted == 0 && size <= left {
+            left -= size;
+            shown.push(entry);
+        } else {
+            omitted += 1;
+        }
+    }
+    (shown, omitted)
+}
+
+/// A text of a result that may be too long.
+struct Text<'a> {
+    /// As it is shown whole.
+    whole: Value,
+    /// Of what the beginning is shown where there is no room.
+    text: std::borrow::Cow<'a, str>,
+    /// The bytes that it takes whole.
+    size: usize,
+}
+
+/// A result whose texts have no room yet.
+struct Entry<'a> {
+    frame: Map<String, Value>,
+    output: Option<Text<'a>>,
+    error: Option<Text<'a>>,
+    rest: Option<String>,
+}
+
+impl<'a> Entry<'a> {
+    fn of(finished: &'a Finished, report: &'a Arc<TaskReport>) -> Self {
+        let last = report.attempts.last();
+        let word = |text: &str| abridged(text, WORD_CHARS);
+        let id = finished.task_id(report);
+        let frame = json!({
+            "task_id": id,
+            "agent_type": word(finished.agent_type(report)),
+            "status": report.end.status().name(),
+            "output": null,
+            "error": null,
+            "cost": report.cost(),
+            "model_used": last.and_then(|attempt| attempt.model_used.as_deref()).map(word),
+            "session_key": last.and_then(|attempt| attempt.session.as_ref()).map(|session| word(&session.key)),
+            "attempts": report.attempts.len(),
+            "execution_time": rounded(report.execution_time().as_secs_f64()),
+        });
+        let output = report.end.output().map(|output| {
+            let text: std::borrow::Cow<'_, str> = match output {
+                Value::String(text) => text.as_str().into(),
+                other => other.to_string().into(),
+            };
+            let size = match output {
+                Value::String(text) => json_bytes(text) + 2,
+                _ => text.len(),
+            };
+            Text { whole: output.clone(), text, size }
+        });
+        let error = report.end.reason().map(|reason| Text {
+            whole: json!(reason),
+            text: reason.into(),
+            size: json_bytes(reason) + 2,
+        });
+        let rest = finished.kept.as_ref().map(|kept| kept.command("output", &[&kept.id, id]));
+        Self { frame: frame.as_object().cloned().unwrap_or_default(), output, error, rest }
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &Text<'a>> {
+        self.output.iter().chain(&self.error)
+    }
+
+    /// What it takes without its texts: each has `null` or two quotes already, and what says that they are cut if they are.
+    fn frame_bytes(&self, is_cut: bool) -> usize {
+        let frame = Value::Object(self.frame.clone());
+        let marks = if is_cut { bytes(&Value::Object(self.marks(true, true))) } else { 0 };
+        bytes(&frame) + marks + 1
+    }
+
+    /// What says that texts are cut.
+    fn marks(&self, is_output_cut: bool, is_error_cut: bool) -> Map<String, Value> {
+        let mut marks = Map::new();
+        if let (true, Some(output)) = (is_output_cut, &self.output) {
+            marks.insert("output_bytes".to_owned(), json!(output.text.len()));
+            marks.insert("output_cut".to_owned(), json!(true));
+        }
+        if let (true, Some(error)) = (is_error_cut, &self.error) {
+            marks.insert("error_bytes".to_owned(), json!(error.text.len()));
+            marks.insert("error_cut".to_owned(), json!(true));
+        }
+        if !marks.is_empty() {
+            marks.insert("rest".to_owned(), json!(self.rest));
+        }
+        marks
+    }
+
+    /// With so much of each of its texts.
+    fn fill(mut self, shares: &mut impl Iterator<Item = usize>) -> Value {
+        let mut are_cut = [false; 2];
+        for (place, (name, text)) in [("output", &self.output), ("error", &self.error)].into_iter().enumerate() {
+            let Some(text) = text else { continue };
+            let share = shares.next().unwrap_or_default();
+            are_cut[place] = share < text.size;
+            let shown =
+                if are_cut[place] { json!(beginning(&text.text, share.saturating_sub(2))) } else { text.whole.clone() };
+            self.frame.insert(name.to_owned(), shown);
+        }
+        let marks = self.marks(are_cut[0], are_cut[1]);
+        self.frame.extend(marks);
+        Value::Object(self.frame)
+    }
+}
+
+/// The results that fit, and what is said of the others.
+struct Fields {
+    results: Vec<Value>,
+    omitted: Option<Value>,
+}
+
+impl Fields {
+    fn of(finished: &Finished, room: usize) -> Self {
+        let mut entries: Vec<Entry<'_>> = finished.reports.iter().map(|report| Entry::of(finished, report)).collect();
+        let least = |entry: &Entry<'_>| {
+            let is_cut = entry.texts().any(|text| text.size > TEXT_BYTES_MIN);
+            entry.frame_bytes(is_cut) + entry.texts().map(|text| text.size.min(TEXT_BYTES_MIN)).sum::<usize>()
+        };
+        let mut room = room;
+        let mut omitted = None;
+        if entries.iter().map(least).sum::<usize>() > room {
+            // What the others are named in has its own part.
+            let others_room = (room / OMITTED_PART).max(bytes(&self::omitted(finished, &finished.reports, 0)) + 20);
+            room = room.saturating_sub(others_room);
+            let mut left = room;
+            let fitting = entries.iter().take_while(|entry| {
+                let least = least(entry);
+                let fits = least <= left;
+                left = left.saturating_sub(least);
+                fits
+            });
+            let count = fitting.count();
+            entries.truncate(count);
+            omitted = Some(self::omitted(finished, &finished.reports[count..], others_room));
+        }
+        Self { results: fill(entries, room), omitted }
+    }
+}
+
+/// Shares the room that the frames leave among the texts.
+fn fill(entries: Vec<Entry<'_>>, room: usize) -> Vec<Value> {
+    let sizes: Vec<usize> = entries.iter().flat_map(Entry::texts).map(|text| text.size).collect();
+    let mut are_cut: Vec<bool> =
+        entries.iter().map(|entry| entry.texts().any(|text| text.size > TEXT_BYTES_MIN)).collect();
+    // Whoever is whole needs no marks, which leaves more room for the others: nobody who was whole is cut by it.
+    let given = loop {
+        let frames: usize = entries.iter().zip(&are_cut).map(|(entry, &is_cut)| entry.frame_bytes(is_cut)).sum();
+        let given = shares(&sizes, room.saturating_sub(frames));
+        let mut pairs = given.iter().zip(&sizes);
+        let next: Vec<bool> = entries
+            .iter()
+            .map(|entry| pairs.by_ref().take(entry.texts().count()).filter(|(share, size)| share < size).count() > 0)
+            .collect();
+        if next == are_cut {
+            break given;
+        }
+        are_cut = next;
+    };
+    let mut given = given.into_iter();
+    entries.into_iter().map(|entry| entry.fill(&mut given)).collect()
+}
+
+/// How many results have no room, how they ended, which they are as far as that fits, and how all are listed.
+fn omitted(finished: &Finished, reports: &[Arc<TaskReport>], room: usize) -> Value {
+    let mut statuses: Map<String, Value> = Map::new();
+    for report in reports {
+        let count = statuses.entry(report.end.status().name()).or_insert(json!(0));
+        *count = json!(count.as_u64().unwrap_or_default() + 1);
+    }
+    let list = finished.kept.as_ref().map(|kept| kept.command("output", &[&kept.id]));
+    let mut omitted = json!({"count": reports.len(), "statuses": statuses, "list": list, "task_ids": []});
+    let mut left = room.saturating_sub(bytes(&omitted) + ",\"omitted\":".len());
+    let ids = reports.iter().map_while(|report| {
+        let id = json!(finished.task_id(report));
+        let size = bytes(&id) + 1;
+        let fits = size <= left;
+        left = left.saturating_sub(size);
+        fits.then_some(id)
+    });
+    omitted["task_ids"] = ids.collect();
+    omitted
+}
+
+/// The command, as a person types it.
+pub(super) fn command(name: &str, words: &[&str], journal: &JournalFlag) -> String {
+    let program = std::env::var(COMMAND_VARIABLE).ok().filter(|command| !command.trim().is_empty());
+    let mut command = program.unwrap_or_else(|| "parallel-agents".to_owned());
+    let mut push = |word: &str| {
+        command.push(' ');
+        command.push_str(word);
+    };
+    push(name);
+    if let Some(path) = journal.named() {
+        push("--journal");
+        push(&shell_word(&path.display().to_string()));
+    }
+    // What begins like an option is none.
+    if words.iter().any(|word| word.starts_with('-')) {
+        push("--");
+    }
+    words.iter().for_each(|word| push(&shell_word(word)));
+    command
+}
+
+/// What is typed to run this command, where it is not on the path: who starts it by another name says so here.
+const COMMAND_VARIABLE: &str = "PARALLEL_AGENTS_COMMAND";
+
+/// A word as a shell takes it, whatever it holds.
+pub(super) fn shell_word(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+impl Kept {
+    /// The command that does `name` to `words`, of the same journal.
+    pub(super) fn command(&self, name: &str, words: &[&str]) -> String {
+        command(name, words, &self.journal)
+    }
+}
