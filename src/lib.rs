@@ -16,6 +16,7 @@ pub mod core;
 pub mod driver;
 pub mod journal;
 pub mod runtime;
+pub mod skill;
 pub mod workflow;
 
 #[cfg(feature = "python")]

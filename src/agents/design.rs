@@ -150,6 +150,29 @@ pub fn draft(design: &Value, wishes: &Wishes, replaces_built_in: bool) -> Result
     if is_meant { Ok(Draft { agent_type, markdown }) } else { Err(AgentError::Unwritable { place }) }
 }
 
+/// The type that is a prompt and nothing else, and its file. What it answers, its prompt and its tasks say.
+pub(super) fn of_prompt(name: &str, description: &str, prompt: &str) -> Result<Draft, AgentError> {
+    let place = format!("`{name}`");
+    let mut front = Map::new();
+    front.insert("name".to_owned(), json!(name));
+    front.insert("category".to_owned(), json!(CATEGORY_DEFAULT));
+    front.insert("description".to_owned(), json!(abridged(&seen(description), DESCRIPTION_CHARS)));
+    let instructions = instructions(prompt, &place)?;
+    let body = format!("{instructions}\n");
+    let markdown = file(&front, &body);
+    let agent_type = AgentType::from_markdown(&markdown, &place)?;
+    if *agent_type.instructions == *instructions && agent_type.contract.is_empty() {
+        Ok(Draft { agent_type, markdown })
+    } else {
+        Err(AgentError::Unwritable { place })
+    }
+}
+
+/// That an agent type of this name can be made of this prompt.
+pub fn check_prompt(name: &str, description: &str, prompt: &str) -> Result<(), AgentError> {
+    of_prompt(name, description, prompt).map(drop)
+}
+
 /// What a design says that an agent type has no field for.
 fn more(fields: &Map<String, Value>) -> Map<String, Value> {
     let is_more = |field: &str| !matches!(field, "agent_name" | "system_prompt" | "output_schema");

@@ -154,6 +154,26 @@ impl Registry {
         self.add(draft.agent_type.with_origin(Origin::Kept(path)), true)
     }
 
+    /// Keeps a prompt as an agent type, as a file of `folder`. A name that exists is refused.
+    pub fn keep_prompt(
+        &mut self,
+        name: &str,
+        description: &str,
+        prompt: &str,
+        folder: &Path,
+    ) -> Result<Arc<AgentType>, AgentError> {
+        let draft = design::of_prompt(name, description, prompt)?;
+        if let Ok(other) = self.get(name) {
+            return Err(AgentError::Taken { name: other.name.clone(), origin: other.origin.to_string() });
+        }
+        let path = whole(folder).join(format!("{name}.md"));
+        write_file(&path, &draft.markdown, false).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => AgentError::FileTaken { path: path.clone(), name: name.into() },
+            _ => AgentError::Write { path: path.clone(), source },
+        })?;
+        self.add(draft.agent_type.with_origin(Origin::Kept(path)), false)
+    }
+
     /// Takes a type out, and deletes its file if it is one of the user's own. What it had replaced is back.
     pub fn remove(&mut self, name: &str) -> Result<(), AgentError> {
         let agent_type = self.get(name)?;

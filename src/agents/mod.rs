@@ -21,7 +21,7 @@ mod seen;
 
 pub use agent_type::{AgentType, CATEGORIES, Origin, PLAIN};
 pub use design::{
-    DESCRIPTION_CHARS_MAX, DESIGN_BYTES_MAX, INSTRUCTIONS_BYTES_MAX, SCHEMA_BYTES_MAX, Wishes, type_name,
+    DESCRIPTION_CHARS_MAX, DESIGN_BYTES_MAX, INSTRUCTIONS_BYTES_MAX, SCHEMA_BYTES_MAX, Wishes, check_prompt, type_name,
 };
 pub use kept::{FILE_BYTES_MAX, FILES_MAX};
 pub use prompt::render;

@@ -12,11 +12,13 @@ use serde_json::{Map, Value, json};
 use crate::agents::{AgentError, registry, registry_mut};
 use crate::core::task::TaskDraft;
 use crate::journal::JournalError;
+use crate::skill::{ReadOld, SkillError};
 use crate::workflow::{self, InputError, Job, ResumeError, RunError, RunOptions, Settings, SettingsError, with_causes};
 use agents::AgentsCommand;
 use journal::{JournalFlag, KeepFlags, ResumeFlags};
 use orchestrate::OrchestrateFlags;
 use run::{JsonFlags, SizeFlag};
+use skill::SkillCommand;
 
 pub use detach::Detached;
 
@@ -28,6 +30,7 @@ mod orchestrate;
 mod output;
 mod run;
 mod share;
+mod skill;
 mod wait;
 
 const EXIT_CODES: &str = "Exit codes:
@@ -183,6 +186,11 @@ enum Command {
     Agents {
         #[command(subcommand)]
         command: AgentsCommand,
+    },
+    /// Install the skill for an agent, and keep it up to date
+    Skill {
+        #[command(subcommand)]
+        command: SkillCommand,
     },
     /// Run a team of five content writers: as a rehearsal with no AI, unless --gateway is given
     Demo {
@@ -344,6 +352,8 @@ enum CliError {
     Journal(#[from] JournalError),
     #[error(transparent)]
     Run(#[from] RunError),
+    #[error(transparent)]
+    Skill(#[from] SkillError),
     #[error("cannot write the results")]
     Write(#[from] io::Error),
 }
@@ -370,6 +380,7 @@ impl CliError {
             | Self::Run(RunError::Journal(_))
             | Self::Input(_)
             | Self::Settings(_)
+            | Self::Skill(_)
             | Self::Agent(_) => 2,
             Self::Unanswered { .. } => 1,
             Self::Run(RunError::Gateway(_) | RunError::Models(_)) => 3,
@@ -385,8 +396,14 @@ impl CliError {
     }
 }
 
-/// Runs the command. `interrupted` says whether Ctrl-C was pressed since it was last asked.
-pub fn run(arguments: &[String], interrupted: &dyn Fn() -> bool) -> Outcome {
+/// Runs the command. `python` is the interpreter that has this package, `read_old_skill` reads a release of the skill
+/// up to 3.2.0, and `interrupted` says whether Ctrl-C was pressed since it was last asked.
+pub fn run(
+    arguments: &[String],
+    python: Option<PathBuf>,
+    read_old_skill: ReadOld<'_>,
+    interrupted: &dyn Fn() -> bool,
+) -> Outcome {
     let name = std::iter::once("parallel-agents".to_owned());
     let cli = match Cli::try_parse_from(name.chain(arguments.iter().cloned())) {
         Ok(cli) => cli,
@@ -396,7 +413,7 @@ pub fn run(arguments: &[String], interrupted: &dyn Fn() -> bool) -> Outcome {
             return Outcome::Code(error.exit_code());
         }
     };
-    match dispatch(cli.command, interrupted) {
+    match dispatch(cli.command, python, read_old_skill, interrupted) {
         Ok(outcome) => outcome,
         Err(error) => {
             if !error.is_broken_pipe() {
@@ -417,7 +434,12 @@ fn print(text: &str) -> Result<(), CliError> {
     Ok(writeln!(io::stdout(), "{text}")?)
 }
 
-fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome, CliError> {
+fn dispatch(
+    command: Command,
+    python: Option<PathBuf>,
+    read_old_skill: ReadOld<'_>,
+    interrupted: &dyn Fn() -> bool,
+) -> Result<Outcome, CliError> {
     let code = match command {
         Command::Exec { gateway_url, agents, script } => {
             load_agents(&agents)?;
@@ -466,6 +488,7 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome,
             run::demo(drafts(content_team(&topic))?, options, &real_command, interrupted)
         }
         Command::Agents { command } => agents::run(command, interrupted),
+        Command::Skill { command } => skill::run(&command, python, read_old_skill),
     };
     code.map(Outcome::Code)
 }

@@ -38,11 +38,11 @@ fn live_sessions<'py>(py: Python<'py>, plan: &Plan, live: &LiveSessions) -> PyRe
 
 #[pymodule]
 mod _core {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use pyo3::prelude::*;
     use pyo3::types::PyDict;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::convert::{fields_from_py, to_py};
     use super::errors;
@@ -107,13 +107,25 @@ mod _core {
         to_py(py, &runs.iter().map(run_fields).collect())
     }
 
+    /// What people configured in an old folder of the skill, by Python's own reader of Python.
+    fn read_old_skill(folder: &Path) -> Result<Value, String> {
+        Python::attach(|py| {
+            let read = py.import("parallel_agents._old_skill")?.getattr("read_folder")?.call1((folder,))?;
+            let text: String = py.import("json")?.call_method1("dumps", (read,))?.extract()?;
+            Ok(text)
+        })
+        .map_err(|error: PyErr| error.to_string())
+        .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))
+    }
+
     /// The command `parallel-agents`. Returns its exit code, or the script or the process that it asks to be started; Ctrl-C stops the
     /// agents first.
     #[pyfunction]
     fn main(py: Python<'_>, arguments: Vec<String>) -> PyResult<Bound<'_, PyAny>> {
+        let python = py.import("sys")?.getattr("executable")?.extract::<Option<PathBuf>>()?;
         let outcome = py.detach(|| {
             let interrupted = || Python::attach(|py| py.check_signals().is_err());
-            crate::cli::run(&arguments, &interrupted)
+            crate::cli::run(&arguments, python, &read_old_skill, &interrupted)
         });
         match outcome {
             Outcome::Code(code) => Ok(code.into_pyobject(py)?.into_any()),

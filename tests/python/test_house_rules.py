@@ -21,8 +21,9 @@ ARROWS = {
     "journal": {"core"},
     "driver": {"core", "runtime", "journal"},
     "workflow": {"core", "agents", "runtime", "journal", "driver"},
-    "cli": {"core", "agents", "runtime", "journal", "driver", "workflow"},
-    "python": {"core", "agents", "runtime", "journal", "driver", "workflow", "cli"},
+    "skill": {"core", "agents", "runtime"},
+    "cli": {"core", "agents", "runtime", "journal", "driver", "workflow", "skill"},
+    "python": {"core", "agents", "runtime", "journal", "driver", "workflow", "skill", "cli"},
 }
 """Which rooms a room may use."""
 

@@ -122,6 +122,12 @@ impl Surroundings<'_> {
         }
     }
 
+    /// A value of openclaw.json, by its JSON pointer.
+    pub fn configured(&self, pointer: &str) -> Result<Option<Value>, GatewayError> {
+        let mut file = ConfigFile { surroundings: self, path: self.config_path(), value: None };
+        Ok(file.get(pointer)?.cloned())
+    }
+
     fn config_path(&self) -> PathBuf {
         self.set("OPENCLAW_CONFIG_PATH").map_or_else(|| self.state_folder().join("openclaw.json"), PathBuf::from)
     }

@@ -1,0 +1,119 @@
+"""Runs the command `parallel-agents` with whatever Python has the package: python3 launch.py ARGUMENTS.
+
+Tried in turn: the Python that runs this file, the one that the record of this folder names, and the private environment
+in OpenClaw's state folder. `python3 launch.py setup [--wheel FILE]` makes that environment from a wheel on this disk.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+# How many of the other Pythons were tried already: each of them runs this file again.
+TRIED = "PARALLEL_AGENTS_LAUNCH"
+WHEEL = "openclaw_parallel_agents-*.whl"
+NOT_FOUND = 3
+
+
+def main(arguments: list[str]) -> int:
+    tried = int(os.environ.pop(TRIED, "0"))
+    if arguments[:1] == ["setup"]:
+        return setup(arguments[1:])
+    # This folder's own modules are no part of the package.
+    sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != FOLDER]
+    problem = f"{sys.executable} is Python {sys.version.split()[0]}, and 3.10 or newer is needed"
+    if sys.version_info >= (3, 10):  # noqa: UP036
+        try:
+            from parallel_agents.__main__ import main as command
+        except ImportError as error:
+            if not (error.name or "").startswith("parallel_agents"):
+                raise
+            problem = str(error)
+        else:
+            sys.argv = ["parallel-agents", *arguments]
+            return command()
+    for number, python in enumerate(others()[tried:], tried + 1):
+        if os.access(python, os.X_OK):
+            # In the place of this process: signals and the exit code are its own.
+            os.environ[TRIED] = str(number)
+            os.execv(python, [python, str(FOLDER / "launch.py"), *arguments])
+    if any((FOLDER / "wheels").glob(WHEEL)):
+        return refuse(f"the package is not installed yet ({problem}); run: python3 {FOLDER / 'launch.py'} setup")
+    fix = f"python3 {FOLDER / 'launch.py'} setup --wheel FILE"
+    return refuse(f"no Python here has the package ({problem}); with its wheel in FILE run: {fix}")
+
+
+def refuse(line: str, code: int = NOT_FOUND) -> int:
+    print(f"parallel-agents: {line}", file=sys.stderr)
+    return code
+
+
+def others() -> list[str]:
+    """The other Pythons that may have the package."""
+    named = [recorded(), str(environment() / "bin" / "python")]
+    return [python for python in named if python]
+
+
+def recorded() -> str:
+    try:
+        record = json.loads((FOLDER / "parallel-agents.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return ""
+    python = record.get("python") if isinstance(record, dict) else None
+    return python if isinstance(python, str) else ""
+
+
+def environment() -> Path:
+    """The private environment, in OpenClaw's state folder."""
+    home = os.environ.get("OPENCLAW_HOME") or os.environ.get("HOME") or str(Path.home())
+    state = os.environ.get("OPENCLAW_STATE_DIR") or str(Path(home) / ".openclaw")
+    return Path(state) / "parallel-agents" / "venv"
+
+
+def setup(arguments: list[str]) -> int:
+    """Makes the private environment from a wheel that is on this disk. No package index is asked."""
+    if len(arguments) == 2 and arguments[0] == "--wheel":
+        wheels = [Path(arguments[1])]
+    elif not arguments:
+        wheels = sorted((FOLDER / "wheels").glob(WHEEL))
+    else:
+        return refuse("expected: launch.py setup [--wheel FILE]", 2)
+    if not wheels:
+        return refuse(f"no wheel in {FOLDER / 'wheels'}; name one: python3 {FOLDER / 'launch.py'} setup --wheel FILE")
+    for wheel in wheels:
+        if not wheel.is_file() or not re.fullmatch(r"openclaw_parallel_agents-.+\.whl", wheel.name):
+            return refuse(f"`{wheel}` is no wheel of this package, expected a file {WHEEL}", 2)
+    place = environment()
+    said = run([sys.executable, "-m", "venv", "--clear", str(place)])
+    if said is not None:
+        return refuse(f"{sys.executable} cannot make {place}: {said}; Debian and Ubuntu need the package python3-venv")
+    python = str(place / "bin" / "python")
+    pip = [python, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
+    for wheel in wheels:
+        said = run([*pip, str(wheel)])
+        if said is None:
+            said = run([python, "-c", "import parallel_agents.__main__"])
+        if said is None:
+            print(f"parallel-agents: {wheel.name} is installed in {place}", file=sys.stderr)
+            return 0
+    return refuse(f"no wheel fits {sys.executable} on this machine: {said}")
+
+
+def run(command: list[str]) -> str | None:
+    """Runs a command. Returns its last line if it fails."""
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if not done.returncode:
+        return None
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    return lines[-1] if lines else f"exit code {done.returncode}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

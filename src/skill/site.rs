@@ -1,0 +1,217 @@
+//! The place of one folder: locked while we work, and changed by one rename.
+//!
+//! A new folder is made whole in a hidden one beside the place (the stage) and then takes its place. While the lock is
+//! held, a stage that is found is that of a call that died. All that is in it is in the folder or in a backup as well, so it
+//! can go.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use super::content::Content;
+use super::error::SkillError;
+use super::record::Record;
+use super::{NAME, RECORD};
+
+const FILE_MODE: u32 = 0o644;
+const FOLDER_MODE: u32 = 0o755;
+
+/// A place that is ours alone until this is dropped.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub folder: PathBuf,
+    stage: PathBuf,
+    /// Where the old folder waits where two folders cannot change places at once.
+    aside: PathBuf,
+    /// The folder around it, open: the lock is on it, so that no file of a lock is left.
+    parent: File,
+}
+
+pub(super) fn write_error(path: &Path) -> impl FnOnce(io::Error) -> SkillError {
+    move |source| SkillError::Write { path: path.to_owned(), source }
+}
+
+/// Whether something stands there, a link that leads nowhere included.
+pub(super) fn exists(path: &Path) -> Result<bool, SkillError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(SkillError::Read { path: path.to_owned(), source }),
+    }
+}
+
+impl Site {
+    /// Takes the place, whose parent folder exists, and clears up after a call that died here.
+    pub fn take(folder: &Path) -> Result<Self, SkillError> {
+        let around = folder.parent().unwrap_or(Path::new("/"));
+        let parent = File::open(around).map_err(|source| SkillError::Read { path: around.to_owned(), source })?;
+        match parent.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(SkillError::Busy { folder: around.to_owned() }),
+            Err(TryLockError::Error(source)) => return Err(write_error(around)(source)),
+        }
+        let hidden = |what: &str| around.join(format!(".{NAME}.{what}"));
+        let site = Self { folder: folder.to_owned(), stage: hidden("stage"), aside: hidden("aside"), parent };
+        site.clear()?;
+        Ok(site)
+    }
+
+    /// Puts back what a call that died had set aside, and removes what it was making.
+    fn clear(&self) -> Result<(), SkillError> {
+        if exists(&self.aside)? {
+            if exists(&self.folder)? {
+                remove(&self.aside)?;
+            } else {
+                fs::rename(&self.aside, &self.folder).map_err(write_error(&self.folder))?;
+            }
+        }
+        self.discard()
+    }
+
+    /// Makes the new folder, whole and on the disk, beside the place. `keep` are files of the folder that stay, by name
+    /// there and name in the new one.
+    pub fn stage(&self, content: &Content, record: &Record, keep: &[(String, String)]) -> Result<(), SkillError> {
+        self.discard()?;
+        make_folder(&self.stage)?;
+        let is_kept = |name: &str| keep.iter().any(|(_, kept)| kept == name);
+        for (name, bytes) in content.files.iter().filter(|(name, _)| !is_kept(name)) {
+            write_new(&self.stage.join(name), bytes)?;
+        }
+        for (name, kept) in keep {
+            take_over(&self.folder.join(name), &self.stage.join(kept))?;
+        }
+        write_new(&self.stage.join(RECORD), record.to_text().as_bytes())?;
+        sync_folders(&self.stage)
+    }
+
+    /// Writes one more file into the new folder.
+    pub fn stage_file(&self, name: &str, bytes: &[u8]) -> Result<(), SkillError> {
+        write_new(&self.stage.join(name), bytes)
+    }
+
+    /// Gives the new folder its name. What stood there is then where the new one was made.
+    pub fn swap(&self) -> Result<(), SkillError> {
+        let (stage, folder) = (&self.stage, &self.folder);
+        if exists(folder)? {
+            if renameat_with(CWD, stage, CWD, folder, RenameFlags::EXCHANGE).is_err() {
+                // A file system where two folders cannot change places at once.
+                fs::rename(folder, &self.aside).map_err(write_error(folder))?;
+                fs::rename(stage, folder).map_err(write_error(folder))?;
+                fs::rename(&self.aside, stage).map_err(write_error(&self.aside))?;
+            }
+        } else {
+            fs::rename(stage, folder).map_err(write_error(folder))?;
+        }
+        self.parent.sync_all().map_err(write_error(folder))
+    }
+
+    /// Takes the folder away, by one rename.
+    pub fn vanish(&self) -> Result<(), SkillError> {
+        self.discard()?;
+        fs::rename(&self.folder, &self.stage).map_err(write_error(&self.folder))?;
+        self.parent.sync_all().map_err(write_error(&self.folder))
+    }
+
+    /// Removes what is beside the place: a new folder that is not wanted, or the old one after the swap.
+    pub fn discard(&self) -> Result<(), SkillError> {
+        remove(&self.stage)
+    }
+}
+
+/// Removes a folder with all that is in it, following no link.
+pub(super) fn remove(path: &Path) -> Result<(), SkillError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(SkillError::Read { path: path.to_owned(), source }),
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path).map_err(write_error(path)),
+        Ok(_) => fs::remove_file(path).map_err(write_error(path)),
+    }
+}
+
+/// A folder that is new, with those around it in the same tree. Modes do not depend on the process's mask.
+pub(super) fn make_folder(path: &Path) -> Result<(), SkillError> {
+    DirBuilder::new().mode(FOLDER_MODE).create(path).map_err(write_error(path))?;
+    fs::set_permissions(path, Permissions::from_mode(FOLDER_MODE)).map_err(write_error(path))
+}
+
+fn make_folders_of(path: &Path) -> Result<(), SkillError> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    if exists(folder)? {
+        return Ok(());
+    }
+    make_folders_of(folder)?;
+    make_folder(folder)
+}
+
+/// Writes a file that is not there yet, onto the disk.
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), SkillError> {
+    make_folders_of(path)?;
+    let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path);
+    let written = file.and_then(|mut file| {
+        file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(write_error(path))
+}
+
+/// Writes a file whole or not at all, in the place of one that is there.
+pub(super) fn write_over(path: &Path, bytes: &[u8]) -> Result<(), SkillError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let writing = path.with_file_name(format!(".{name}.{}", std::process::id()));
+    remove(&writing)?;
+    write_new(&writing, bytes)?;
+    let placed = fs::rename(&writing, path).map_err(write_error(path));
+    if placed.is_err() {
+        // What matters is why it could not be written.
+        let _ = fs::remove_file(&writing);
+    }
+    placed
+}
+
+/// Puts the very file under a second name: its bytes, times and mode stay. A link stays a link.
+pub(super) fn take_over(from: &Path, to: &Path) -> Result<(), SkillError> {
+    make_folders_of(to)?;
+    if fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
+    copy(from, to)
+}
+
+/// A copy with the times and the mode of its original.
+pub(super) fn copy(from: &Path, to: &Path) -> Result<(), SkillError> {
+    make_folders_of(to)?;
+    let found = fs::symlink_metadata(from).map_err(|source| SkillError::Read { path: from.to_owned(), source })?;
+    if found.is_symlink() {
+        let aim = fs::read_link(from).map_err(|source| SkillError::Read { path: from.to_owned(), source })?;
+        return symlink(aim, to).map_err(write_error(to));
+    }
+    if !found.is_file() {
+        return Err(SkillError::Odd { path: from.to_owned(), what: "something that is neither file nor link" });
+    }
+    let copied = fs::copy(from, to).and_then(|_| {
+        let file = File::options().write(true).open(to).or_else(|_| File::open(to))?;
+        file.set_modified(found.modified()?)?;
+        file.sync_all()
+    });
+    copied.map_err(write_error(to))
+}
+
+/// Waits until the names in `folder` and in the folders in it are on the disk.
+pub(super) fn sync_folders(folder: &Path) -> Result<(), SkillError> {
+    let synced = || -> io::Result<Vec<PathBuf>> {
+        let mut inner = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                inner.push(entry.path());
+            }
+        }
+        File::open(folder)?.sync_all()?;
+        Ok(inner)
+    };
+    synced().map_err(write_error(folder))?.iter().try_for_each(|inner| sync_folders(inner))
+}
