@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 
 use thiserror::Error;
 
+use crate::core::check::Check;
 use crate::core::output::{NAME_CHARS, SchemaError, abridged};
 use crate::core::task;
 
@@ -201,9 +202,41 @@ pub enum AgentError {
 }
 
 impl AgentError {
+    /// The line of `parallel-agents doctor` that explains it: where a file, or the folder of the user's own types, is not as
+    /// it should be. None where a caller's value is.
+    pub fn check(&self) -> Option<Check> {
+        match self {
+            Self::Read { .. }
+            | Self::TakenFile { .. }
+            | Self::Shadows { .. }
+            | Self::Write { .. }
+            | Self::FileTaken { .. }
+            | Self::TooMany { .. }
+            | Self::NoFile { .. }
+            | Self::NoFolder => Some(Check::Agents),
+            Self::NoFrontMatter { place }
+            | Self::FrontMatter { place, .. }
+            | Self::Field { place, .. }
+            | Self::Schema { place, .. }
+            | Self::Example { place, .. }
+            | Self::TooLarge { place, .. } => is_file(place).then_some(Check::Agents),
+            Self::Taken { .. }
+            | Self::Design { .. }
+            | Self::DesignName { .. }
+            | Self::Unwritable { .. }
+            | Self::BuiltIn { .. }
+            | Self::Unknown { .. } => None,
+        }
+    }
+
     fn front_matter(place: &str, message: &str) -> Self {
         Self::FrontMatter { place: place.to_owned(), message: abridged(message, MESSAGE_CHARS) }
     }
+}
+
+/// Whether a place is a file rather than a name, which has no full stop.
+fn is_file(place: &str) -> bool {
+    Path::new(place).extension().is_some()
 }
 
 /// The agent types that tasks may name, in the order they were added.

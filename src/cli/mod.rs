@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use crate::agents::{AgentError, registry, registry_mut};
+use crate::core::check::Check;
 use crate::core::task::TaskDraft;
 use crate::journal::JournalError;
 use crate::workflow::{self, InputError, Job, ResumeError, RunError, RunOptions, with_causes};
@@ -305,6 +306,29 @@ impl CliError {
         }
     }
 
+    /// The line of `parallel-agents doctor` that explains it, if one does.
+    fn check(&self) -> Option<Check> {
+        match self {
+            Self::Input(error) => error.check(),
+            Self::Agent(error) => error.check(),
+            Self::Resume(error) => error.check(),
+            Self::Journal(error) => error.check(),
+            Self::Run(error) => error.check(),
+            Self::Read { .. }
+            | Self::Script { .. }
+            | Self::Json { .. }
+            | Self::Shape(_)
+            | Self::Category { .. }
+            | Self::Answer(_)
+            | Self::Tools { .. }
+            | Self::ToolsStop { .. }
+            | Self::NoTerminal
+            | Self::Unanswered { .. }
+            | Self::NoneOpen { .. }
+            | Self::Write(_) => None,
+        }
+    }
+
     /// Whether the reader of standard output has gone: nobody is left to tell.
     fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
@@ -326,7 +350,7 @@ pub fn run(arguments: &[String], interrupted: &dyn Fn() -> bool) -> Outcome {
         Ok(outcome) => outcome,
         Err(error) => {
             if !error.is_broken_pipe() {
-                say(&format!("parallel-agents: {}", with_causes(&error)));
+                say(&Check::pointed(format!("parallel-agents: {}", with_causes(&error)), error.check()));
             }
             Outcome::Code(error.exit_code())
         }

@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::journal::KeepFlags;
-use super::run::{Finished, Said, play, print_document, tell_questions};
+use super::run::{Finished, Said, play, print_document, tell_checks, tell_questions};
 use super::{CliError, RunFlags, load_agents, print, say};
 use crate::agents::registry;
 use crate::core::plan::Plan;
@@ -86,6 +86,7 @@ pub(super) fn print_report(finished: &Finished, as_json: bool) -> Result<(), Cli
         Some(report) if !as_json => {
             say(&finished.totals());
             tell_questions(finished);
+            tell_checks(finished);
             let outcome = |name: &str| finished.orchestration()?.get(name)?.as_str();
             let error = outcome("error").map(|error| format!(": {}", printable(error))).unwrap_or_default();
             say(&format!("the orchestration is {}{error}", outcome("status").unwrap_or("over")));

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
+use crate::core::check::Check;
 use crate::core::hierarchy::HierarchyError;
 use crate::core::plan::PlanError;
 use crate::core::retry::RetryError;
@@ -38,7 +39,9 @@ pub use options::{RunOptions, durability_of, stored_options};
 pub use orchestrate::{asks_for_approval, orchestration, printable, shown_plan};
 pub use own_types::{load_own_types, own_folder, passed_over_line, read_own_types};
 pub use prepare::{Planner, plan};
-pub use result::{result_field, result_fields, run_fields, sessions_left_fields, summary_fields, totals_fields};
+pub use result::{
+    result_check, result_field, result_fields, run_fields, sessions_left_fields, summary_fields, totals_fields,
+};
 pub use resume::{Answers, Recalled, ResumeError, recall};
 pub use start::{
     Job, Keeping, Level, Origin, Resumed, RunEvent, RunHandle, RunSummary, RuntimeChoice, SessionLeft, TOOLS, run_id,
@@ -96,6 +99,25 @@ pub enum InputError {
     },
 }
 
+impl InputError {
+    /// The line of `parallel-agents doctor` that explains it. None does: each names the value and the way out itself, and
+    /// models that no gateway knows are found out later.
+    pub const fn check(&self) -> Option<Check> {
+        match self {
+            Self::Models(error) => error.check(),
+            Self::Task(_)
+            | Self::Plan(_)
+            | Self::Retry(_)
+            | Self::Until(_)
+            | Self::Rehearsal(_)
+            | Self::Address(_)
+            | Self::Goal(_)
+            | Self::Option { .. }
+            | Self::UnknownOption { .. } => None,
+        }
+    }
+}
+
 /// A run that could not be carried out. Nothing has been spent.
 #[derive(Debug, Error)]
 pub enum RunError {
@@ -111,6 +133,18 @@ pub enum RunError {
     /// The thread that drives the run could not be made, or it panicked: a defect of ours.
     #[error("internal error: {0}; please report it")]
     Internal(String),
+}
+
+impl RunError {
+    /// The line of `parallel-agents doctor` that explains it, if one does.
+    pub const fn check(&self) -> Option<Check> {
+        match self {
+            Self::Gateway(error) => Some(error.check()),
+            Self::Models(error) => error.check(),
+            Self::Journal(error) => error.check(),
+            Self::Internal(_) => None,
+        }
+    }
 }
 
 /// The message with its causes behind it, each once, for places that show one line.
