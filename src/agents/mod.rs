@@ -348,6 +348,48 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_file_has_its_line_of_the_doctor_and_what_is_with_a_value_none() {
+        let io = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let (path, name, text) = (|| Path::new("/a/x.md").to_owned(), || Arc::<str>::from("x"), || "odd".to_owned());
+        let schema = || crate::core::output::Schema::new(serde_json::json!({"type": 7})).expect_err("no schema");
+        let placed = |place: &str| {
+            let place = || place.to_owned();
+            vec![
+                AgentError::NoFrontMatter { place: place() },
+                AgentError::FrontMatter { place: place(), message: text() },
+                AgentError::Field { place: place(), field: "name", value: text(), expected: "a name" },
+                AgentError::Schema { place: place(), source: schema() },
+                AgentError::Example { place: place(), complaints: text() },
+                AgentError::TooLarge { place: place(), field: "file", bytes: 2, max: 1 },
+            ]
+        };
+        let explained = vec![
+            AgentError::Read { path: path(), source: io() },
+            AgentError::TakenFile { place: text(), name: name(), origin: text() },
+            AgentError::Shadows { place: text(), name: name() },
+            AgentError::Write { path: path(), source: io() },
+            AgentError::FileTaken { path: path(), name: name() },
+            AgentError::TooMany { folder: path() },
+            AgentError::NoFile { place: text() },
+            AgentError::NoFolder,
+        ];
+        let not = vec![
+            AgentError::Taken { name: name(), origin: text() },
+            AgentError::Design { complaints: text() },
+            AgentError::DesignName { name: text() },
+            AgentError::Unwritable { place: text() },
+            AgentError::BuiltIn { name: name() },
+            AgentError::Unknown { name: text(), hint: text() },
+        ];
+        for error in explained.into_iter().chain(placed("/a/x.md")) {
+            assert_eq!(error.check(), Some(Check::Agents), "{error}");
+        }
+        for error in not.into_iter().chain(placed("x")) {
+            assert_eq!(error.check(), None, "{error}");
+        }
+    }
+
+    #[test]
     fn an_unknown_name_comes_with_the_nearest_ones() {
         let message = Registry::builtin().get("code_reviwer").expect_err("unknown").to_string();
         assert!(message.contains("did you mean `code_reviewer`"), "{message}");

@@ -26,7 +26,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(60);
 const LOOKS_PAUSE: usize = 5;
 
 /// Which journal is meant.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, PartialEq, Args)]
 pub(super) struct JournalFlag {
     /// The journal that keeps runs [default: parallel-agents/journal.sqlite in OpenClaw's state folder]
     #[arg(long, value_name = "PATH")]
@@ -38,6 +38,11 @@ impl JournalFlag {
     fn kept(&self, id: &str) -> Kept {
         let named = self.journal.as_ref().map(|path| format!(" --journal {}", path.display()));
         Kept { id: id.to_owned(), resume: format!("parallel-agents resume {id}{}", named.unwrap_or_default()) }
+    }
+
+    /// Whether it is the one in our own folder.
+    pub(super) fn is_own(&self) -> bool {
+        self.journal.is_none()
     }
 
     pub(super) fn path(&self) -> PathBuf {

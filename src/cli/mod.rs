@@ -12,13 +12,16 @@ use serde_json::{Map, Value, json};
 use crate::agents::{AgentError, registry, registry_mut};
 use crate::core::check::Check;
 use crate::core::task::TaskDraft;
+use crate::doctor::Python;
 use crate::journal::JournalError;
 use crate::workflow::{self, InputError, Job, ResumeError, RunError, RunOptions, with_causes};
 use agents::AgentsCommand;
+pub use doctor::Doctor;
 use journal::{JournalFlag, KeepFlags, ResumeFlags};
 use orchestrate::OrchestrateFlags;
 
 mod agents;
+mod doctor;
 mod journal;
 mod orchestrate;
 mod run;
@@ -45,6 +48,14 @@ const EXEC_EXIT_CODES: &str = "Exit codes:
   2    there is no such script, or the command line is wrong; nothing was started
   130  Ctrl-C; the agents were stopped
 Any other is the script's own.";
+
+const DOCTOR_EXIT_CODES: &str = "Exit codes:
+  0    no line is red
+  1    at least one is
+  2    the command line is wrong
+  4    a defect of this program
+  130  Ctrl-C
+  141  nobody reads standard output";
 
 /// Run teams of AI agents in parallel on OpenClaw.
 #[derive(Debug, Parser)]
@@ -122,6 +133,13 @@ enum Command {
         #[arg(required = true, trailing_var_arg = true, value_name = "SCRIPT [ARGS]")]
         script: Vec<String>,
     },
+    /// Find out what would keep a run from working, with the way out beside it
+    ///
+    /// One line for each part of what a run needs. Each is green, yellow (a run works, but not as it could), red (it does
+    /// not), or skipped because of an earlier one. Starts no agent, spends nothing unless --try-models is given, changes
+    /// nothing unless --fix is, and shows no secret.
+    #[command(after_help = DOCTOR_EXIT_CODES)]
+    Doctor(Doctor),
     /// Show the agent types, and keep your own
     Agents {
         #[command(subcommand)]
@@ -150,6 +168,8 @@ pub enum Outcome {
     Code(i32),
     /// A Python script that is to be run now: that takes the interpreter.
     Script(Script),
+    /// What is wrong here is to be found out: that takes what the interpreter knows of itself.
+    Doctor(Doctor),
 }
 
 /// A Python script, and what it is to be given.
@@ -335,6 +355,19 @@ impl CliError {
     }
 }
 
+/// `parallel-agents doctor`, in this Python. Returns its exit code.
+pub fn doctor(doctor: &Doctor, python: Option<Python>, interrupted: &dyn Fn() -> bool) -> i32 {
+    doctor::doctor(doctor, python, interrupted).unwrap_or_else(|error| told(&error))
+}
+
+/// Tells why the command ends without results. Returns its exit code.
+fn told(error: &CliError) -> i32 {
+    if !error.is_broken_pipe() {
+        say(&Check::pointed(format!("parallel-agents: {}", with_causes(error)), error.check()));
+    }
+    error.exit_code()
+}
+
 /// Runs the command. `interrupted` says whether Ctrl-C was pressed since it was last asked.
 pub fn run(arguments: &[String], interrupted: &dyn Fn() -> bool) -> Outcome {
     let name = std::iter::once("parallel-agents".to_owned());
@@ -348,12 +381,7 @@ pub fn run(arguments: &[String], interrupted: &dyn Fn() -> bool) -> Outcome {
     };
     match dispatch(cli.command, interrupted) {
         Ok(outcome) => outcome,
-        Err(error) => {
-            if !error.is_broken_pipe() {
-                say(&Check::pointed(format!("parallel-agents: {}", with_causes(&error)), error.check()));
-            }
-            Outcome::Code(error.exit_code())
-        }
+        Err(error) => Outcome::Code(told(&error)),
     }
 }
 
@@ -373,6 +401,7 @@ fn dispatch(command: Command, interrupted: &dyn Fn() -> bool) -> Result<Outcome,
             load_agents(&agents)?;
             return exec(gateway_url, script).map(Outcome::Script);
         }
+        Command::Doctor(doctor) => return Ok(Outcome::Doctor(doctor)),
         Command::Run { plan, until, flags, keep } => {
             load_agents(&flags.agents)?;
             let (tasks, mut options) = read_plan(&plan, interrupted)?;

@@ -165,3 +165,42 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_surroundings_is_explained_by_the_doctor_and_one_of_the_input_by_itself() {
+        let unusable = || HierarchyError::NoneUsable { wanted: Vec::new(), known: Vec::new() };
+        let missing = || JournalError::Missing { path: "/j".into() };
+        let insecure = GatewayError::Insecure { url: "ws://far/".to_owned() };
+        let option = || InputError::Option { field: String::new(), value: String::new(), expected: String::new() };
+        assert_eq!(RunError::Gateway(insecure).check(), Some(Check::Runtime));
+        assert_eq!(RunError::Models(unusable()).check(), Some(Check::Models));
+        assert_eq!(RunError::Journal(missing()).check(), Some(Check::Journal));
+        assert_eq!(RunError::Internal(String::new()).check(), None);
+        assert_eq!(ResumeError::Journal(missing()).check(), Some(Check::Journal));
+        let (run, task) = (String::new, String::new);
+        for error in [
+            ResumeError::Input(option()),
+            ResumeError::NoTask { run: run(), task: task(), hint: String::new() },
+            ResumeError::NoQuestion { run: run(), task: task(), status: "completed" },
+            ResumeError::NoMarks { run: run(), until: String::new() },
+            ResumeError::NoAnswer { task: task() },
+        ] {
+            assert_eq!(error.check(), None, "{error}");
+        }
+        for error in [
+            InputError::Models(HierarchyError::Empty),
+            InputError::Retry(RetryError::NoAttempts),
+            InputError::Plan(PlanError::DuplicateId("a".into())),
+            InputError::Address(String::new()),
+            option(),
+            InputError::UnknownOption { field: String::new(), hint: String::new(), known: String::new() },
+        ] {
+            assert_eq!(error.check(), None, "{error}");
+        }
+        assert_eq!(InputError::Models(unusable()).check(), Some(Check::Models));
+    }
+}

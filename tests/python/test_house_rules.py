@@ -21,8 +21,9 @@ ARROWS = {
     "journal": {"core"},
     "driver": {"core", "runtime", "journal"},
     "workflow": {"core", "agents", "runtime", "journal", "driver"},
-    "cli": {"core", "agents", "runtime", "journal", "driver", "workflow"},
-    "python": {"core", "agents", "runtime", "journal", "driver", "workflow", "cli"},
+    "doctor": {"core", "agents", "runtime", "journal", "driver", "workflow"},
+    "cli": {"core", "agents", "runtime", "journal", "driver", "workflow", "doctor"},
+    "python": {"core", "agents", "runtime", "journal", "driver", "workflow", "doctor", "cli"},
 }
 """Which rooms a room may use."""
 

@@ -127,6 +127,12 @@ impl Surroundings<'_> {
         self.set("OPENCLAW_CONFIG_PATH").map_or_else(|| self.state_folder().join("openclaw.json"), PathBuf::from)
     }
 
+    /// A setting that OpenClaw's configuration file names; none where it cannot be read.
+    pub fn setting(&self, pointer: &str) -> Option<Value> {
+        let mut file = ConfigFile { surroundings: self, path: self.config_path(), value: None };
+        file.get(pointer).ok().flatten().cloned()
+    }
+
     fn read(&self, path: &FilePath) -> Result<Option<String>, GatewayError> {
         (self.file)(path).map_err(|error| GatewayError::Config { path: path.into(), reason: error.to_string() })
     }

@@ -118,6 +118,7 @@ fn not_connected(endpoint: &Endpoint, error: SocketError) -> GatewayError {
             GatewayError::Starting { url, seconds: STARTING_PATIENCE.as_secs(), reason }
         }
         SocketError::Http(response) => no_greeting(endpoint, format!("it answers HTTP {}", response.status())),
+        SocketError::Protocol(error) => no_greeting(endpoint, SocketError::Protocol(error).to_string()),
         other => GatewayError::Unreachable { url, from: endpoint.found_from().to_owned(), source: Box::new(other) },
     }
 }
