@@ -13,6 +13,7 @@ compile_error!("parallel_agents runs on Linux and macOS; on Windows, use it insi
 pub mod agents;
 pub mod cli;
 pub mod core;
+pub mod doctor;
 pub mod driver;
 pub mod journal;
 pub mod runtime;

@@ -10,7 +10,14 @@ if TYPE_CHECKING:
 
 
 class ParallelAgentsError(Exception):
-    """Anything this package raises of its own. Its message says what to do next."""
+    """Anything this package raises of its own. Its message says what to do next.
+
+    Attributes:
+        doctor: The line of `parallel-agents doctor` that explains it, such as `"token"`, which its message ends with; `None`
+            where no line does: what is wrong with the input (`PlanError`, `OptionError`) names value and way out itself.
+    """
+
+    doctor: str | None = None
 
 
 class OptionError(ParallelAgentsError, ValueError):
@@ -49,14 +56,16 @@ class SpawnError(ParallelAgentsError, RuntimeError):
         attempts: What was tried, in order: dicts of `model`, `success`, `error`.
     """
 
-    def __init__(self, reason: str, attempts: list[dict[str, Any]]) -> None:
+    def __init__(self, reason: str, attempts: list[dict[str, Any]], doctor: str | None = None) -> None:
         tried = "; ".join(f"`{each['model']}`: {each['error']}" for each in attempts)
-        super().__init__(f"no model completed the task: {tried or reason}")
+        pointer = f" (see line `{doctor}` of `parallel-agents doctor`)" if doctor else ""
+        super().__init__(f"no model completed the task: {tried or reason}{pointer}")
         self.reason = reason
         self.attempts = attempts
+        self.doctor = doctor
 
-    def __reduce__(self) -> tuple[type[SpawnError], tuple[str, list[dict[str, Any]]]]:
-        return type(self), (self.reason, self.attempts)
+    def __reduce__(self) -> tuple[type[SpawnError], tuple[str, list[dict[str, Any]], str | None]]:
+        return type(self), (self.reason, self.attempts, self.doctor)
 
 
 class InternalError(ParallelAgentsError, RuntimeError):

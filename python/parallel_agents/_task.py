@@ -133,7 +133,8 @@ class AgentResult:
             completed.
         session_key: The gateway's key of the last attempt's session.
         metadata: `model_requested model_used tier attempts tokens cost currency queued_seconds runtime truncated
-            skipped_because`; costs in US dollars, `None` where no price is known.
+            skipped_because doctor`; costs in US dollars, `None` where no price is known; `doctor` is the line of
+            `parallel-agents doctor` that explains a failure which the gateway's settings caused, or `None`.
         raw: What the agent wrote, also where it was not usable or cut short. Not in `to_dict()`.
     """
 

@@ -201,7 +201,7 @@ class RealAIParallelOrchestrator(Orchestrator):
             call(callback, result)
         return RunResults((result.task_id, result) for result in results)
 
-    def _not_run(self, fields: Mapping[str, Any], index: int, error: Exception) -> AgentResult:
+    def _not_run(self, fields: Mapping[str, Any], index: int, error: ParallelAgentsError) -> AgentResult:
         import time
 
         agent_type = fields["agent_type"]
@@ -223,6 +223,7 @@ class RealAIParallelOrchestrator(Orchestrator):
                 "runtime": None,
                 "truncated": False,
                 "skipped_because": None,
+                "doctor": error.doctor,
             },
         )
         with self._lock:

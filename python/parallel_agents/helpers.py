@@ -322,7 +322,7 @@ def _hierarchy_fields(ran: tuple[AgentResult, dict[str, Any]]) -> dict[str, Any]
     result, answer = ran
     attempts = [_attempt_fields(attempt) for attempt in result.metadata["attempts"]]
     if not result.success:
-        raise SpawnError(result.error or result.status.value, attempts)
+        raise SpawnError(result.error or result.status.value, attempts, result.metadata["doctor"])
     return {
         "success": True,
         "result": answer,

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock, RwLockReadGuard, RwLockWrite
 
 use thiserror::Error;
 
+use crate::core::check::Check;
 use crate::core::output::{NAME_CHARS, SchemaError, abridged};
 use crate::core::task;
 
@@ -201,9 +202,41 @@ pub enum AgentError {
 }
 
 impl AgentError {
+    /// The line of `parallel-agents doctor` that explains it: where a file, or the folder of the user's own types, is not as
+    /// it should be. None where a caller's value is.
+    pub fn check(&self) -> Option<Check> {
+        match self {
+            Self::Read { .. }
+            | Self::TakenFile { .. }
+            | Self::Shadows { .. }
+            | Self::Write { .. }
+            | Self::FileTaken { .. }
+            | Self::TooMany { .. }
+            | Self::NoFile { .. }
+            | Self::NoFolder => Some(Check::Agents),
+            Self::NoFrontMatter { place }
+            | Self::FrontMatter { place, .. }
+            | Self::Field { place, .. }
+            | Self::Schema { place, .. }
+            | Self::Example { place, .. }
+            | Self::TooLarge { place, .. } => is_file(place).then_some(Check::Agents),
+            Self::Taken { .. }
+            | Self::Design { .. }
+            | Self::DesignName { .. }
+            | Self::Unwritable { .. }
+            | Self::BuiltIn { .. }
+            | Self::Unknown { .. } => None,
+        }
+    }
+
     fn front_matter(place: &str, message: &str) -> Self {
         Self::FrontMatter { place: place.to_owned(), message: abridged(message, MESSAGE_CHARS) }
     }
+}
+
+/// Whether a place is a file rather than a name, which has no full stop.
+fn is_file(place: &str) -> bool {
+    Path::new(place).extension().is_some()
 }
 
 /// The agent types that tasks may name, in the order they were added.
@@ -312,6 +345,48 @@ mod tests {
         assert!(message.contains("`haiku_writer` exists already (own.md)"), "{message}");
         registry.add(own(), true).expect("replaced");
         assert_eq!(registry.list(None).filter(|agent_type| &*agent_type.name == "haiku_writer").count(), 1);
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_has_its_line_of_the_doctor_and_what_is_with_a_value_none() {
+        let io = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let (path, name, text) = (|| Path::new("/a/x.md").to_owned(), || Arc::<str>::from("x"), || "odd".to_owned());
+        let schema = || crate::core::output::Schema::new(serde_json::json!({"type": 7})).expect_err("no schema");
+        let placed = |place: &str| {
+            let place = || place.to_owned();
+            vec![
+                AgentError::NoFrontMatter { place: place() },
+                AgentError::FrontMatter { place: place(), message: text() },
+                AgentError::Field { place: place(), field: "name", value: text(), expected: "a name" },
+                AgentError::Schema { place: place(), source: schema() },
+                AgentError::Example { place: place(), complaints: text() },
+                AgentError::TooLarge { place: place(), field: "file", bytes: 2, max: 1 },
+            ]
+        };
+        let explained = vec![
+            AgentError::Read { path: path(), source: io() },
+            AgentError::TakenFile { place: text(), name: name(), origin: text() },
+            AgentError::Shadows { place: text(), name: name() },
+            AgentError::Write { path: path(), source: io() },
+            AgentError::FileTaken { path: path(), name: name() },
+            AgentError::TooMany { folder: path() },
+            AgentError::NoFile { place: text() },
+            AgentError::NoFolder,
+        ];
+        let not = vec![
+            AgentError::Taken { name: name(), origin: text() },
+            AgentError::Design { complaints: text() },
+            AgentError::DesignName { name: text() },
+            AgentError::Unwritable { place: text() },
+            AgentError::BuiltIn { name: name() },
+            AgentError::Unknown { name: text(), hint: text() },
+        ];
+        for error in explained.into_iter().chain(placed("/a/x.md")) {
+            assert_eq!(error.check(), Some(Check::Agents), "{error}");
+        }
+        for error in not.into_iter().chain(placed("x")) {
+            assert_eq!(error.check(), None, "{error}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(60);
 const LOOKS_PAUSE: usize = 5;
 
 /// Which journal is meant.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, PartialEq, Args)]
 pub(super) struct JournalFlag {
     /// The journal that keeps runs [default: parallel-agents/journal.sqlite in OpenClaw's state folder]
     #[arg(long, value_name = "PATH")]
@@ -50,6 +50,11 @@ impl JournalFlag {
     /// The one at `path`.
     pub(super) fn at(path: PathBuf) -> Self {
         Self { journal: Some(path) }
+    }
+
+    /// Whether it is the one in our own folder.
+    pub(super) fn is_own(&self) -> bool {
+        self.journal.is_none()
     }
 
     pub(super) fn path(&self) -> PathBuf {

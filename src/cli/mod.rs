@@ -10,11 +10,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use crate::agents::{AgentError, registry, registry_mut};
+use crate::core::check::Check;
 use crate::core::task::TaskDraft;
+use crate::doctor::Python;
 use crate::journal::JournalError;
 use crate::skill::{ReadOld, SkillError};
 use crate::workflow::{self, InputError, Job, ResumeError, RunError, RunOptions, Settings, SettingsError, with_causes};
 use agents::AgentsCommand;
+pub use doctor::Doctor;
 use journal::{JournalFlag, KeepFlags, ResumeFlags};
 use orchestrate::OrchestrateFlags;
 use run::{JsonFlags, SizeFlag};
@@ -25,6 +28,7 @@ pub use detach::Detached;
 mod agents;
 mod bounded;
 mod detach;
+mod doctor;
 mod journal;
 mod orchestrate;
 mod output;
@@ -71,6 +75,14 @@ const EXEC_EXIT_CODES: &str = "Exit codes:
   2    there is no such script, or the command line is wrong; nothing was started
   130  Ctrl-C; the agents were stopped
 Any other is the script's own.";
+
+const DOCTOR_EXIT_CODES: &str = "Exit codes:
+  0    no line is red
+  1    at least one is
+  2    the command line is wrong
+  4    a defect of this program
+  130  Ctrl-C
+  141  nobody reads standard output";
 
 /// Run teams of AI agents in parallel on OpenClaw.
 #[derive(Debug, Parser)]
@@ -182,6 +194,13 @@ enum Command {
         #[arg(required = true, trailing_var_arg = true, value_name = "SCRIPT [ARGS]")]
         script: Vec<String>,
     },
+    /// Find out what would keep a run from working, with the way out beside it
+    ///
+    /// One line for each part of what a run needs. Each is green, yellow (a run works, but not as it could), red (it does
+    /// not), or skipped because of an earlier one. Starts no agent, spends nothing unless --try-models is given, changes
+    /// nothing unless --fix is, and shows no secret.
+    #[command(after_help = DOCTOR_EXIT_CODES)]
+    Doctor(Doctor),
     /// Show the agent types, and keep your own
     Agents {
         #[command(subcommand)]
@@ -217,6 +236,8 @@ pub enum Outcome {
     Script(Script),
     /// A process that is to be started now, of this interpreter.
     Detached(Detached),
+    /// What is wrong here is to be found out: that takes what the interpreter knows of itself.
+    Doctor(Doctor),
 }
 
 /// A Python script, and what it is to be given.
@@ -390,10 +411,51 @@ impl CliError {
         }
     }
 
+    /// The line of `parallel-agents doctor` that explains it, if one does.
+    fn check(&self) -> Option<Check> {
+        match self {
+            Self::Input(error) => error.check(),
+            Self::Agent(error) => error.check(),
+            Self::Resume(error) => error.check(),
+            Self::Journal(error) => error.check(),
+            Self::Run(error) => error.check(),
+            Self::Settings(_) => Some(Check::State),
+            Self::Skill(_) => Some(Check::Skill),
+            Self::Read { .. }
+            | Self::Script { .. }
+            | Self::Json { .. }
+            | Self::Shape(_)
+            | Self::Category { .. }
+            | Self::Answer(_)
+            | Self::Tools { .. }
+            | Self::ToolsStop { .. }
+            | Self::NoTerminal
+            | Self::Unanswered { .. }
+            | Self::Timeout(_)
+            | Self::NoTask { .. }
+            | Self::NoLog { .. }
+            | Self::NoneOpen { .. }
+            | Self::Write(_) => None,
+        }
+    }
+
     /// Whether the reader of standard output has gone: nobody is left to tell.
     fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
+}
+
+/// `parallel-agents doctor`, in this Python. Returns its exit code.
+pub fn doctor(doctor: &Doctor, python: Option<Python>, interrupted: &dyn Fn() -> bool) -> i32 {
+    doctor::doctor(doctor, python, interrupted).unwrap_or_else(|error| told(&error))
+}
+
+/// Tells why the command ends without results. Returns its exit code.
+fn told(error: &CliError) -> i32 {
+    if !error.is_broken_pipe() {
+        say(&Check::pointed(format!("parallel-agents: {}", with_causes(error)), error.check()));
+    }
+    error.exit_code()
 }
 
 /// Runs the command. `python` is the interpreter that has this package, `read_old_skill` reads a release of the skill
@@ -415,12 +477,7 @@ pub fn run(
     };
     match dispatch(cli.command, python, read_old_skill, interrupted) {
         Ok(outcome) => outcome,
-        Err(error) => {
-            if !error.is_broken_pipe() {
-                say(&format!("parallel-agents: {}", with_causes(&error)));
-            }
-            Outcome::Code(error.exit_code())
-        }
+        Err(error) => Outcome::Code(told(&error)),
     }
 }
 
@@ -445,6 +502,7 @@ fn dispatch(
             load_agents(&agents)?;
             return exec(gateway_url, script).map(Outcome::Script);
         }
+        Command::Doctor(doctor) => return Ok(Outcome::Doctor(doctor)),
         Command::Run { plan, until, flags, keep, json, detach } => {
             load_agents(&flags.agents)?;
             let (tasks, mut options) = read_plan(&plan, interrupted)?;

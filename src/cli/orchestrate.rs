@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::journal::KeepFlags;
-use super::run::{Finished, JsonFlags, Said, few_lines, play, print_results, tell_questions};
+use super::run::{Finished, JsonFlags, Said, few_lines, play, print_results, tell_checks, tell_questions};
 use super::{CliError, RunFlags, load_agents, print, say};
 use crate::agents::registry;
 use crate::core::plan::Plan;
@@ -98,6 +98,7 @@ pub(super) fn print_report(finished: &Finished, flags: PrintFlags) -> Result<(),
         Some(report) if !flags.full && flags.json.limit().is_none() => {
             say(&finished.totals());
             tell_questions(finished);
+            tell_checks(finished);
             let outcome = |name: &str| finished.orchestration()?.get(name)?.as_str();
             let error = outcome("error").map(|error| format!(": {}", printable(error))).unwrap_or_default();
             say(&format!("the orchestration is {}{error}", outcome("status").unwrap_or("over")));

@@ -1,7 +1,7 @@
 //! A run from the command line: its progress on standard error, its results on standard output.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use clap::Args;
@@ -12,6 +12,7 @@ use super::bounded::{self, shell_word};
 use super::journal::JournalFlag;
 use super::{CliError, print, say};
 use crate::agents::registry;
+use crate::core::check::Check;
 use crate::core::fact::End;
 use crate::core::output::abridged;
 use crate::core::plan::Plan;
@@ -22,8 +23,8 @@ use crate::driver::Wish;
 use crate::journal::StoredRun;
 use crate::runtime::gateway::GatewayConfig;
 use crate::workflow::{
-    self, Job, Level, RunError, RunEvent, RunHandle, RunOptions, RunSummary, RuntimeChoice, result_fields,
-    summary_fields, wait_pair,
+    self, Job, Level, RunError, RunEvent, RunHandle, RunOptions, RunSummary, RuntimeChoice, result_check,
+    result_fields, summary_fields, wait_pair,
 };
 
 /// How much of a caption the demo shows.
@@ -210,6 +211,7 @@ pub(super) fn print_results(finished: &Finished, json: JsonFlags) -> Result<(), 
         None => print_document(finished),
         Some(limit) => {
             say(&finished.totals());
+            tell_checks(finished);
             print(&bounded::document(finished, limit))
         }
     }
@@ -219,6 +221,7 @@ pub(super) fn print_results(finished: &Finished, json: JsonFlags) -> Result<(), 
 pub(super) fn print_document(finished: &Finished) -> Result<(), CliError> {
     say(&finished.totals());
     tell_questions(finished);
+    tell_checks(finished);
     let result = |report: &Arc<TaskReport>| {
         let task = &finished.plan.tasks()[report.task_index];
         Value::Object(result_fields(task, report, &finished.runtime))
@@ -231,6 +234,15 @@ pub(super) fn print_document(finished: &Finished) -> Result<(), CliError> {
         document["outcome"] = Value::clone(outcome);
     }
     print(&format!("{document:#}"))
+}
+
+/// What explains the failures that the gateway's settings caused.
+pub(super) fn tell_checks(finished: &Finished) {
+    let found = |report: &Arc<TaskReport>| result_check(report, &finished.runtime);
+    let checks: BTreeSet<Check> = finished.reports.iter().filter_map(found).collect();
+    for check in checks {
+        say(&format!("why they failed: {}", check.pointer()));
+    }
 }
 
 /// How the questions of agents are answered.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::check::Check;
 use super::failure::FailureKind;
 use super::output::{NAME_CHARS, abridged};
 use super::retry::RetryPolicy;
@@ -68,6 +69,16 @@ pub enum HierarchyError {
         /// What the runtime is configured with.
         known: Vec<String>,
     },
+}
+
+impl HierarchyError {
+    /// The line of `parallel-agents doctor` that explains it; none where the list itself is wrong.
+    pub const fn check(&self) -> Option<Check> {
+        match self {
+            Self::NoneUsable { .. } => Some(Check::Models),
+            Self::Empty | Self::Misnamed { .. } | Self::Unnamed(_) | Self::Twice(_) | Self::Price(_) => None,
+        }
+    }
 }
 
 fn quoted(names: &[String]) -> String {
@@ -292,6 +303,7 @@ mod tests {
         assert_eq!(passed_over.len(), 2);
         let error = ModelHierarchy::default().usable(|_| false, known).expect_err("none is known");
         assert!(error.to_string().contains("`other/model`"), "{error}");
+        assert_eq!(error.check(), Some(Check::Models));
     }
 
     #[test]
@@ -307,7 +319,9 @@ mod tests {
             }]),
         ]
         .into_iter()
-        .map(|result| result.expect_err("refused").to_string())
+        .map(|result| result.expect_err("refused"))
+        .inspect(|error| assert_eq!(error.check(), None, "it names the value itself"))
+        .map(|error| error.to_string())
         .collect();
         assert_eq!(
             messages,

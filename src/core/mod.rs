@@ -10,6 +10,7 @@
 pub mod action;
 pub mod breaker;
 pub mod budget;
+pub mod check;
 mod complaints;
 pub mod fact;
 pub mod failure;

@@ -15,7 +15,7 @@ use super::lock::Lock;
 use super::{Durability, FORMAT};
 
 /// Says in a file's header that it is a journal of ours: "PARJ".
-const APPLICATION: i32 = 0x5041_524a;
+pub(super) const APPLICATION: i32 = 0x5041_524a;
 
 /// How long another process is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -204,7 +204,7 @@ impl Database {
         JournalError::of(&self.path, error)
     }
 
-    fn number(&self, pragma: &str) -> Result<i32, JournalError> {
+    pub(super) fn number(&self, pragma: &str) -> Result<i32, JournalError> {
         self.connection.pragma_query_value(None, pragma, |row| row.get(0)).map_err(|error| self.failed(error))
     }
 
@@ -223,7 +223,7 @@ pub(super) fn lock_path(path: &Path, run: i64) -> PathBuf {
 }
 
 /// The path with something behind its last name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut path = path.as_os_str().to_owned();
     path.push(suffix);
     path.into()

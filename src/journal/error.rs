@@ -9,6 +9,7 @@ use rusqlite::ffi::{SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_WRITE};
 use thiserror::Error;
 
 use super::FORMAT;
+use crate::core::check::Check;
 
 /// A journal that cannot be used, or a run that it cannot give.
 #[derive(Debug, Error)]
@@ -211,6 +212,30 @@ fn by(process: Option<u32>) -> String {
 }
 
 impl JournalError {
+    /// The line of `parallel-agents doctor` that explains it; none where it is about the run that was asked for.
+    pub const fn check(&self) -> Option<Check> {
+        match self {
+            Self::Missing { .. }
+            | Self::Open { .. }
+            | Self::ReadOnly { .. }
+            | Self::NoDatabase { .. }
+            | Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::Unshared { .. }
+            | Self::Full { .. }
+            | Self::Busy { .. }
+            | Self::Damaged { .. }
+            | Self::Sqlite { .. }
+            | Self::Lock { .. }
+            | Self::Record { .. } => Some(Check::Journal),
+            Self::NoRun { .. }
+            | Self::Ambiguous { .. }
+            | Self::Taken { .. }
+            | Self::Running { .. }
+            | Self::NotRunning { .. } => None,
+        }
+    }
+
     /// What SQLite's error about the file at `path` means.
     pub(super) fn of(path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_owned();
@@ -272,6 +297,9 @@ mod tests {
             record(Place::Plan),
         ];
         let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        let are_explained: Vec<bool> = errors.iter().map(|error| error.check() == Some(Check::Journal)).collect();
+        assert_eq!(are_explained, [&[true; 12][..], &[false; 6], &[true; 4]].concat());
+        assert!(errors[12..18].iter().all(|error| error.check().is_none()), "the run's own name is wrong");
         let unreadable = |place: &str| {
             format!(
                 "run `5c1a`: {place} in `runs.db` cannot be read (odd); it is damaged, was edited, or was written by \

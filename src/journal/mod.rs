@@ -25,12 +25,14 @@ use record::{Record, SharedOut, TaskRecord, TextsIn, TextsOut, Unreadable};
 
 mod database;
 mod error;
+mod examine;
 mod lock;
 mod log;
 mod record;
 mod stored;
 
 pub use error::{JournalError, Place};
+pub use examine::{Examined, examine, set_aside, sweep, tighten};
 pub use log::RunLog;
 pub use stored::{RunRow, StoredRun};
 

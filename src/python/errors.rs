@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 
 use crate::agents::AgentError;
+use crate::core::check::Check;
 use crate::core::task::TaskError;
 use crate::journal::JournalError;
 use crate::workflow::{InputError, ResumeError, RunError, with_causes};
@@ -13,8 +14,20 @@ static MODULE: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
 
 /// An exception of the class `class` of `parallel_agents._errors`.
 fn exception(py: Python<'_>, class: &str, message: &str) -> PyErr {
+    explained(py, class, message, None)
+}
+
+/// The same, explained by a line of `parallel-agents doctor`: its message ends with which.
+fn explained(py: Python<'_>, class: &str, message: &str, check: Option<Check>) -> PyErr {
+    let message = Check::pointed(message.to_owned(), check);
     let module = MODULE.get_or_try_init(py, || py.import("parallel_agents._errors").map(Bound::unbind));
     let raised = module.and_then(|module| module.bind(py).getattr(class)).and_then(|class| class.call1((message,)));
+    let raised = raised.and_then(|exception| {
+        if let Some(check) = check {
+            exception.setattr("doctor", check.id())?;
+        }
+        Ok(exception)
+    });
     match raised {
         Ok(exception) => PyErr::from_value(exception),
         Err(error) => error,
@@ -42,12 +55,12 @@ pub(super) fn input(py: Python<'_>, error: &InputError) -> PyErr {
         | InputError::Option { .. }
         | InputError::UnknownOption { .. } => "OptionError",
     };
-    exception(py, class, &error.to_string())
+    explained(py, class, &error.to_string(), error.check())
 }
 
 /// Maps an error of an agent type.
 pub(super) fn agent(py: Python<'_>, error: &AgentError) -> PyErr {
-    exception(py, "AgentTypeError", &with_causes(error))
+    explained(py, "AgentTypeError", &with_causes(error), error.check())
 }
 
 /// Maps an error of a run.
@@ -58,12 +71,12 @@ pub(super) fn run(py: Python<'_>, error: &RunError) -> PyErr {
         RunError::Journal(error) => return journal(py, error),
         RunError::Internal(_) => "InternalError",
     };
-    exception(py, class, &with_causes(error))
+    explained(py, class, &with_causes(error), error.check())
 }
 
 /// Maps an error of a journal.
 pub(super) fn journal(py: Python<'_>, error: &JournalError) -> PyErr {
-    exception(py, "JournalError", &with_causes(error))
+    explained(py, "JournalError", &with_causes(error), error.check())
 }
 
 /// Maps why a run cannot go on.

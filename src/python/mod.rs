@@ -18,6 +18,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 mod bridge;
 mod children;
 mod convert;
+mod doctor;
 mod errors;
 mod registry;
 mod results;
@@ -45,9 +46,9 @@ mod _core {
     use serde_json::{Value, json};
 
     use super::convert::{fields_from_py, to_py};
-    use super::errors;
     use super::registry::agent_types;
     use super::run::task_label;
+    use super::{doctor, errors};
     use crate::cli::{Detached, Outcome, Script};
     use crate::core::fact::Event;
     use crate::core::hierarchy::DEFAULT_MODELS;
@@ -129,6 +130,14 @@ mod _core {
         });
         match outcome {
             Outcome::Code(code) => Ok(code.into_pyobject(py)?.into_any()),
+            Outcome::Doctor(doctor) => {
+                let python = doctor::python(py)?;
+                let code = py.detach(|| {
+                    let interrupted = || Python::attach(|py| py.check_signals().is_err());
+                    crate::cli::doctor(&doctor, Some(python), &interrupted)
+                });
+                Ok(code.into_pyobject(py)?.into_any())
+            }
             Outcome::Script(script) => {
                 let Script { path, arguments, gateway } = script;
                 to_py(py, &json!({ "script": path, "arguments": arguments, "gateway": gateway }))

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
 
+use crate::core::check::Check;
 use crate::core::hierarchy::HierarchyError;
 use crate::core::plan::PlanError;
 use crate::core::retry::RetryError;
@@ -41,7 +42,9 @@ pub use options::{RunOptions, durability_of, stored_options};
 pub use orchestrate::{asks_for_approval, orchestration, printable, shown_plan};
 pub use own_types::{load_own_types, own_folder, passed_over_line, read_own_types};
 pub use prepare::{Planner, plan};
-pub use result::{result_field, result_fields, run_fields, sessions_left_fields, summary_fields, totals_fields};
+pub use result::{
+    result_check, result_field, result_fields, run_fields, sessions_left_fields, summary_fields, totals_fields,
+};
 pub use resume::{Answers, Recalled, ResumeError, recall};
 pub use settings::{Settings, SettingsError};
 pub use start::{
@@ -100,6 +103,25 @@ pub enum InputError {
     },
 }
 
+impl InputError {
+    /// The line of `parallel-agents doctor` that explains it. None does: each names the value and the way out itself, and
+    /// models that no gateway knows are found out later.
+    pub const fn check(&self) -> Option<Check> {
+        match self {
+            Self::Models(error) => error.check(),
+            Self::Task(_)
+            | Self::Plan(_)
+            | Self::Retry(_)
+            | Self::Until(_)
+            | Self::Rehearsal(_)
+            | Self::Address(_)
+            | Self::Goal(_)
+            | Self::Option { .. }
+            | Self::UnknownOption { .. } => None,
+        }
+    }
+}
+
 /// A run that could not be carried out. Nothing has been spent.
 #[derive(Debug, Error)]
 pub enum RunError {
@@ -115,6 +137,18 @@ pub enum RunError {
     /// The thread that drives the run could not be made, or it panicked: a defect of ours.
     #[error("internal error: {0}; please report it")]
     Internal(String),
+}
+
+impl RunError {
+    /// The line of `parallel-agents doctor` that explains it, if one does.
+    pub const fn check(&self) -> Option<Check> {
+        match self {
+            Self::Gateway(error) => Some(error.check()),
+            Self::Models(error) => error.check(),
+            Self::Journal(error) => error.check(),
+            Self::Internal(_) => None,
+        }
+    }
 }
 
 /// The message with its causes behind it, each once, for places that show one line.
@@ -134,4 +168,43 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 /// Locks what is changed by single calls, which a panic cannot cut in half: one elsewhere leaves it whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_the_surroundings_is_explained_by_the_doctor_and_one_of_the_input_by_itself() {
+        let unusable = || HierarchyError::NoneUsable { wanted: Vec::new(), known: Vec::new() };
+        let missing = || JournalError::Missing { path: "/j".into() };
+        let insecure = GatewayError::Insecure { url: "ws://far/".to_owned() };
+        let option = || InputError::Option { field: String::new(), value: String::new(), expected: String::new() };
+        assert_eq!(RunError::Gateway(insecure).check(), Some(Check::Runtime));
+        assert_eq!(RunError::Models(unusable()).check(), Some(Check::Models));
+        assert_eq!(RunError::Journal(missing()).check(), Some(Check::Journal));
+        assert_eq!(RunError::Internal(String::new()).check(), None);
+        assert_eq!(ResumeError::Journal(missing()).check(), Some(Check::Journal));
+        let (run, task) = (String::new, String::new);
+        for error in [
+            ResumeError::Input(option()),
+            ResumeError::NoTask { run: run(), task: task(), hint: String::new() },
+            ResumeError::NoQuestion { run: run(), task: task(), status: "completed" },
+            ResumeError::NoMarks { run: run(), until: String::new() },
+            ResumeError::NoAnswer { task: task() },
+        ] {
+            assert_eq!(error.check(), None, "{error}");
+        }
+        for error in [
+            InputError::Models(HierarchyError::Empty),
+            InputError::Retry(RetryError::NoAttempts),
+            InputError::Plan(PlanError::DuplicateId("a".into())),
+            InputError::Address(String::new()),
+            option(),
+            InputError::UnknownOption { field: String::new(), hint: String::new(), known: String::new() },
+        ] {
+            assert_eq!(error.check(), None, "{error}");
+        }
+        assert_eq!(InputError::Models(unusable()).check(), Some(Check::Models));
+    }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::agents::{AgentError, registry_mut};
+use crate::core::check::Check;
 use crate::core::output::abridged;
 use crate::runtime::gateway::Surroundings;
 
@@ -59,5 +60,6 @@ pub fn load_own_types() -> Result<(Vec<String>, Vec<String>), AgentError> {
 
 /// How somebody is told that a file was passed over.
 pub fn passed_over_line(error: &AgentError) -> String {
-    abridged(&format!("passed over: {}", super::with_causes(error)), LINE_CHARS)
+    let line = abridged(&format!("passed over: {}", super::with_causes(error)), LINE_CHARS);
+    Check::pointed(line, error.check())
 }

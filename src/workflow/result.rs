@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::start::NotStarted;
 use super::{RunSummary, SessionLeft};
 use crate::core::budget::Ledger;
+use crate::core::check::Check;
 use crate::core::fact::End;
 use crate::core::plan::Task;
 use crate::core::report::{AttemptReport, TaskReport};
@@ -165,7 +166,25 @@ fn metadata(report: &TaskReport, runtime: &str) -> Value {
         "runtime": runtime,
         "truncated": last.is_some_and(|attempt| attempt.truncated),
         "skipped_because": skipped_because,
+        "doctor": result_check(report, runtime).map(Check::id),
     })
+}
+
+/// The line of `parallel-agents doctor` that explains a failure which the gateway's settings caused. What a rehearsal makes
+/// up needs no explanation.
+pub fn result_check(report: &TaskReport, runtime: &str) -> Option<Check> {
+    match &report.end {
+        End::Failed { reason, .. } | End::Timeout { reason, .. } if runtime != "rehearsal" => {
+            let last = report.attempts.last().and_then(|attempt| attempt.reason.as_deref());
+            Check::of_failure(reason).or_else(|| last.and_then(Check::of_failure))
+        }
+        End::Failed { .. }
+        | End::Timeout { .. }
+        | End::Completed { .. }
+        | End::Skipped { .. }
+        | End::NeedsInput { .. }
+        | End::Cancelled { .. } => None,
+    }
 }
 
 fn attempt(attempt: &AttemptReport) -> Value {

@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::InputError;
 use super::start::Resumed;
+use crate::core::check::Check;
 use crate::core::fact::{Event, Fact, Status};
 use crate::core::output::{NAME_CHARS, abridged};
 use crate::core::plan::Plan;
@@ -65,6 +66,17 @@ pub enum ResumeError {
         /// The task.
         task: String,
     },
+}
+
+impl ResumeError {
+    /// The line of `parallel-agents doctor` that explains it, if one does.
+    pub const fn check(&self) -> Option<Check> {
+        match self {
+            Self::Journal(error) => error.check(),
+            Self::Input(error) => error.check(),
+            Self::NoTask { .. } | Self::NoQuestion { .. } | Self::NoMarks { .. } | Self::NoAnswer { .. } => None,
+        }
+    }
 }
 
 /// A run that is ready to go on.

@@ -145,8 +145,8 @@ impl Settings {
         if !own_types::is_state_known(surroundings) {
             return Ok(settings);
         }
-        let (path, configured) = surroundings.configured(POINTER);
-        if let Some(value) = configured.map_err(SettingsError::Config)? {
+        let path = surroundings.config_path();
+        if let Some(value) = surroundings.configured(POINTER).map_err(SettingsError::Config)? {
             let place = format!("`{PLACE}` in `{}`", path.display());
             settings.add(path, checked(value, &place)?);
         }

@@ -22,8 +22,9 @@ ARROWS = {
     "driver": {"core", "runtime", "journal"},
     "workflow": {"core", "agents", "runtime", "journal", "driver"},
     "skill": {"core", "agents", "runtime"},
-    "cli": {"core", "agents", "runtime", "journal", "driver", "workflow", "skill"},
-    "python": {"core", "agents", "runtime", "journal", "driver", "workflow", "skill", "cli"},
+    "doctor": {"core", "agents", "runtime", "journal", "driver", "workflow", "skill"},
+    "cli": {"core", "agents", "runtime", "journal", "driver", "workflow", "skill", "doctor"},
+    "python": {"core", "agents", "runtime", "journal", "driver", "workflow", "skill", "doctor", "cli"},
 }
 """Which rooms a room may use."""
 

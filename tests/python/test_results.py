@@ -13,7 +13,7 @@ from .tasks import review, reviews, too_slow
 
 METADATA = {
     *("model_requested", "model_used", "tier", "attempts", "tokens", "cost", "currency", "queued_seconds"),
-    *("runtime", "truncated", "skipped_because"),
+    *("runtime", "truncated", "skipped_because", "doctor"),
 }
 ATTEMPT = {"no", "model", "session_key", "outcome", "reason", "started", "ended", "tokens", "cost"}
 TOKENS = ["input", "output", "cache_read", "cache_write", "total"]

@@ -122,21 +122,15 @@ impl Surroundings<'_> {
         }
     }
 
-    /// A value of openclaw.json, by its JSON pointer.
-    pub fn configured(&self, pointer: &str) -> Result<Option<Value>, GatewayError> {
-        let mut file = ConfigFile { surroundings: self, path: self.config_path(), value: None };
-        Ok(file.get(pointer)?.cloned())
-    }
-
-    fn config_path(&self) -> PathBuf {
+    /// OpenClaw's configuration file.
+    pub fn config_path(&self) -> PathBuf {
         self.set("OPENCLAW_CONFIG_PATH").map_or_else(|| self.state_folder().join("openclaw.json"), PathBuf::from)
     }
 
-    /// What openclaw.json holds at `pointer`, as RFC 6901 writes it, if it holds anything there; and where that file is.
-    pub fn configured(&self, pointer: &str) -> (PathBuf, Result<Option<Value>, GatewayError>) {
+    /// What openclaw.json holds at `pointer`, as RFC 6901 writes it, if it holds anything there.
+    pub fn configured(&self, pointer: &str) -> Result<Option<Value>, GatewayError> {
         let mut file = ConfigFile { surroundings: self, path: self.config_path(), value: None };
-        let found = file.get(pointer).map(|value| value.filter(|value| !value.is_null()).cloned());
-        (file.path, found)
+        Ok(file.get(pointer)?.filter(|value| !value.is_null()).cloned())
     }
 
     fn read(&self, path: &FilePath) -> Result<Option<String>, GatewayError> {
@@ -219,6 +213,16 @@ impl GatewayConfig {
 
     /// Finds the gateway in `surroundings`.
     pub fn resolve_in(&self, surroundings: &Surroundings<'_>) -> Result<Endpoint, GatewayError> {
+        let (endpoint, credentials) = self.locate_in(surroundings)?;
+        Ok(endpoint.with_credentials(credentials?))
+    }
+
+    /// The gateway's address, without what it is opened with; and beside it that, with where it comes from.
+    #[expect(clippy::type_complexity, reason = "two things that fail apart")]
+    pub fn locate_in(
+        &self,
+        surroundings: &Surroundings<'_>,
+    ) -> Result<(Endpoint, Result<Option<(Secret, String)>, GatewayError>), GatewayError> {
         let mut file = ConfigFile { surroundings, path: surroundings.config_path(), value: None };
         let (url, url_from) = self.address(surroundings, &mut file)?;
         let Address { shown, host, port, is_tls } = Address::parse(&url)?;
@@ -226,11 +230,8 @@ impl GatewayConfig {
         if !is_local && !is_tls && !self.allow_insecure {
             return Err(GatewayError::Insecure { url: shown });
         }
-        let (token, token_from) = match self.credentials(surroundings, &mut file, is_local)? {
-            Some((token, from)) => (Some(token), Some(from)),
-            None => (None, None),
-        };
-        Ok(Endpoint { url: shown, token, host, port, url_from, token_from })
+        let credentials = self.credentials(surroundings, &mut file, is_local);
+        Ok((Endpoint { url: shown, token: None, host, port, url_from, token_from: None }, credentials))
     }
 
     /// That an address which the caller gave can be used, before anything is looked for.
@@ -386,6 +387,18 @@ impl Endpoint {
             None => "no token".to_owned(),
         };
         format!("{} (from {}; {token})", self.url, self.url_from)
+    }
+
+    /// The same, with these credentials and where they come from.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Option<(Secret, String)>) -> Self {
+        let (token, token_from) = credentials.map_or((None, None), |(token, from)| (Some(token), Some(from)));
+        Self { token, token_from, ..self }
+    }
+
+    /// Where its token comes from, if it has one.
+    pub fn token_from(&self) -> Option<&str> {
+        self.token_from.as_deref()
     }
 
     /// What named its address.

@@ -14,6 +14,7 @@ mod collect;
 pub mod config;
 pub mod error;
 mod frames;
+pub mod interview;
 mod link;
 mod onlooker;
 mod outcome;

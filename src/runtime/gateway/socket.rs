@@ -37,17 +37,11 @@ pub(super) async fn open_when_ready(endpoint: &Endpoint) -> Result<(Socket, Hell
     }
 }
 
-/// Opens a connection now or not at all.
+/// Opens a connection on which agents can be started, now or not at all.
 pub(super) async fn open(endpoint: &Endpoint) -> Result<(Socket, Hello), GatewayError> {
-    // What an agent may answer has no bound that we know of; the gateway keeps its own.
-    let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
-    let connected = timeout(CONNECT_PATIENCE, connect_async_with_config(&endpoint.url, Some(config), true)).await;
-    let connected = connected.unwrap_or_else(|_| Err(SocketError::Io(std::io::ErrorKind::TimedOut.into())));
-    let (mut socket, _) = connected.map_err(|error| not_connected(endpoint, error))?;
-    let greeting = timeout(GREETING_PATIENCE, greet(endpoint, &mut socket)).await;
-    let hello = greeting.unwrap_or_else(|_| {
-        Err(no_greeting(endpoint, format!("no greeting within {} s", GREETING_PATIENCE.as_secs())))
-    })?;
+    let (socket, greeting) = open_any(endpoint).await?;
+    let hello =
+        Hello::read(&greeting).ok_or_else(|| no_greeting(endpoint, "its greeting names no `bootId`".to_owned()))?;
     if !hello.may_write() {
         let granted = if hello.scopes.is_empty() { "nothing".to_owned() } else { hello.scopes.join(", ") };
         return Err(GatewayError::NoWriteScope { url: endpoint.url.clone(), granted });
@@ -55,11 +49,26 @@ pub(super) async fn open(endpoint: &Endpoint) -> Result<(Socket, Hello), Gateway
     Ok((socket, hello))
 }
 
-async fn greet(endpoint: &Endpoint, socket: &mut Socket) -> Result<Hello, GatewayError> {
+/// Opens a connection, whatever it grants. With the gateway's greeting.
+pub(super) async fn open_any(endpoint: &Endpoint) -> Result<(Socket, Value), GatewayError> {
+    // What an agent may answer has no bound that we know of; the gateway keeps its own.
+    let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
+    let connected = timeout(CONNECT_PATIENCE, connect_async_with_config(&endpoint.url, Some(config), true)).await;
+    let connected = connected.unwrap_or_else(|_| Err(SocketError::Io(std::io::ErrorKind::TimedOut.into())));
+    let (mut socket, _) = connected.map_err(|error| not_connected(endpoint, error))?;
+    let greeting = timeout(GREETING_PATIENCE, greet(endpoint, &mut socket)).await;
+    let greeting = greeting.unwrap_or_else(|_| {
+        Err(no_greeting(endpoint, format!("no greeting within {} s", GREETING_PATIENCE.as_secs())))
+    })?;
+    Ok((socket, greeting))
+}
+
+/// The payload of the greeting.
+async fn greet(endpoint: &Endpoint, socket: &mut Socket) -> Result<Value, GatewayError> {
     let mut is_introduced = false;
     while let Some(message) = socket.next().await {
         let message = message.map_err(|error| no_greeting(endpoint, error.to_string()))?;
-        let frame: Value = match message {
+        let mut frame: Value = match message {
             Message::Text(text) => serde_json::from_str(&text)
                 .map_err(|_| no_greeting(endpoint, "it sent something else than JSON".to_owned()))?,
             Message::Close(frame) => {
@@ -76,8 +85,7 @@ async fn greet(endpoint: &Endpoint, socket: &mut Socket) -> Result<Hello, Gatewa
             if let Some(error) = frame.get("error") {
                 return Err(turned_away(endpoint, &ErrorFrame::read(error)));
             }
-            return Hello::read(&frame["payload"])
-                .ok_or_else(|| no_greeting(endpoint, "its greeting names no `bootId`".to_owned()));
+            return Ok(frame["payload"].take());
         }
     }
     Err(no_greeting(endpoint, "it hung up".to_owned()))
@@ -110,11 +118,12 @@ fn not_connected(endpoint: &Endpoint, error: SocketError) -> GatewayError {
             GatewayError::Starting { url, seconds: STARTING_PATIENCE.as_secs(), reason }
         }
         SocketError::Http(response) => no_greeting(endpoint, format!("it answers HTTP {}", response.status())),
+        SocketError::Protocol(error) => no_greeting(endpoint, SocketError::Protocol(error).to_string()),
         other => GatewayError::Unreachable { url, from: endpoint.found_from().to_owned(), source: Box::new(other) },
     }
 }
 
-fn no_greeting(endpoint: &Endpoint, reason: String) -> GatewayError {
+pub(super) fn no_greeting(endpoint: &Endpoint, reason: String) -> GatewayError {
     GatewayError::Greeting { url: endpoint.url.clone(), reason }
 }
 

@@ -1,0 +1,305 @@
+//! Asks: the gateway on one thread, the disk on another, so that neither keeps the other waiting. Whatever does not answer
+//! in time is judged as it then stands. Judges nothing.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread;
+use std::time::Duration;
+
+use ring::digest::{SHA256, digest};
+use rustix::fs::{Access, access, statvfs};
+use serde_json::{Value, json};
+
+use super::files::{Files, Folder, Standing};
+use super::gateway::{Said, Seen};
+use super::skill::{Installed, NAME, Place, RECORD, Record};
+use super::{Python, Wishes, work};
+use crate::agents::Registry;
+use crate::driver::Stopwatch;
+use crate::journal::{Examined, JournalError, examine};
+use crate::runtime::gateway::interview::interview;
+use crate::runtime::gateway::{GatewayError, Surroundings};
+use crate::workflow::{Waiter, Waker, own_folder, wait_pair};
+
+/// How long each of the gateway's greeting, its answers and the journal's check is waited for.
+const PATIENCE: Duration = Duration::from_secs(7);
+/// How long all of it is waited for.
+const PATIENCE_ALL: Duration = Duration::from_secs(16);
+/// How long one model is tried.
+const PATIENCE_TRY: Duration = Duration::from_secs(60);
+
+/// All that is judged.
+#[derive(Debug)]
+pub struct Observed {
+    /// The Python around us.
+    pub python: Option<Python>,
+    /// The gateway.
+    pub gateway: Seen,
+    /// The disk.
+    pub files: Files,
+    /// The models of a run.
+    pub models: Vec<String>,
+}
+
+enum Heard {
+    Gateway(Box<Seen>),
+    Files(Box<Files>),
+    Journal(Box<Result<Examined, JournalError>>),
+}
+
+/// Looks at everything. `None` once `interrupted` says so.
+///
+/// # Errors
+/// Where not even a thread can be had.
+pub fn observe(wishes: &Wishes, interrupted: &dyn Fn() -> bool) -> io::Result<Option<Observed>> {
+    let since = Stopwatch::start();
+    let (waiter, told) = start(wishes)?;
+    let tries = if wishes.try_models { work::providers(&wishes.models).len() } else { 0 };
+    let patience = PATIENCE_ALL + PATIENCE_TRY * u32::try_from(tries).unwrap_or(1);
+    let (mut gateway, mut files, mut journal) = (None, None, None);
+    while gateway.is_none() || files.is_none() || journal.is_none() {
+        match told.try_recv() {
+            Ok(Heard::Gateway(seen)) => gateway = Some(*seen),
+            Ok(Heard::Files(seen)) => files = Some(*seen),
+            Ok(Heard::Journal(seen)) => journal = Some(*seen),
+            Err(TryRecvError::Empty) => {
+                waiter.wait(None)?;
+                if interrupted() {
+                    return Ok(None);
+                }
+                if since.elapsed() > patience {
+                    break;
+                }
+            }
+            Err(TryRecvError::Disconnected) => break,
+        }
+    }
+    let gateway = gateway.unwrap_or_else(|| unheard(wishes));
+    let mut files = files.unwrap_or_else(|| unseen(wishes));
+    files.journal = journal;
+    files.skills = skills(&gateway, &files);
+    Ok(Some(Observed { python: wishes.python.clone(), gateway, files, models: wishes.models.clone() }))
+}
+
+fn start(wishes: &Wishes) -> io::Result<(Waiter, Receiver<Heard>)> {
+    let (waiter, waker) = wait_pair()?;
+    let (teller, told) = channel();
+    let waker = std::sync::Arc::new(waker);
+    let (tell, wake, wish) = (teller.clone(), waker.clone(), wishes.clone());
+    spawn(move || send(&tell, &wake, Heard::Gateway(Box::new(gateway(&wish)))))?;
+    let (tell, wake, wish) = (teller.clone(), waker.clone(), wishes.clone());
+    spawn(move || send(&tell, &wake, Heard::Files(Box::new(files(&wish)))))?;
+    let path = wishes.journal.clone();
+    spawn(move || send(&teller, &waker, Heard::Journal(Box::new(examine(&path, PATIENCE)))))?;
+    Ok((waiter, told))
+}
+
+fn spawn(body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new().name("parallel-agents-doctor".to_owned()).spawn(body).map(drop)
+}
+
+fn send(teller: &Sender<Heard>, waker: &Waker, heard: Heard) {
+    // Whoever asked may have gone.
+    let _ = teller.send(heard);
+    waker.wake();
+}
+
+fn gateway(wishes: &Wishes) -> Seen {
+    let surroundings = Surroundings::real();
+    let mut seen = Seen {
+        address: Err(GatewayError::Url { url: String::new(), problem: "not looked for" }),
+        token_from: Ok(None),
+        token_places: vec![
+            "OPENCLAW_GATEWAY_TOKEN".to_owned(),
+            surroundings.config_path().display().to_string(),
+            surroundings.state_folder().join(".env").display().to_string(),
+        ],
+        said: None,
+        probes: Vec::new(),
+    };
+    let (endpoint, credentials) = match wishes.gateway.locate_in(&surroundings) {
+        Ok(located) => located,
+        Err(error) => {
+            seen.address = Err(error);
+            return seen;
+        }
+    };
+    seen.address = Ok((endpoint.url.clone(), endpoint.found_from().to_owned()));
+    let endpoint = match credentials {
+        Err(error @ GatewayError::Config { .. }) => {
+            seen.token_from = Err(error);
+            return seen;
+        }
+        // Whether anything answers there can be seen without a token, too.
+        Err(error) => {
+            seen.token_from = Err(error);
+            endpoint
+        }
+        Ok(credentials) => endpoint.with_credentials(credentials),
+    };
+    if seen.token_from.is_ok() {
+        seen.token_from = Ok(endpoint.token_from().map(str::to_owned));
+    }
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return seen };
+    let said = runtime.block_on(interview(&endpoint, &Said::questions(), PATIENCE));
+    if wishes.try_models && said.is_ok() {
+        for provider in work::providers(&wishes.models) {
+            let question = [("models.probe", json!({ "provider": provider }))];
+            let tried = runtime.block_on(interview(&endpoint, &question, PATIENCE_TRY));
+            let answer = match tried {
+                Ok(interview) => interview.answers.into_iter().next().unwrap_or_else(|| Err("no answer".to_owned())),
+                Err(error) => Err(error.to_string()),
+            };
+            seen.probes.push((provider.to_owned(), answer));
+        }
+    }
+    seen.said = Some(said.map(Said::of));
+    seen
+}
+
+/// A gateway of which nothing was heard at all, such as one whose name takes for ever to be resolved.
+fn unheard(wishes: &Wishes) -> Seen {
+    let url = wishes.gateway.url.clone().unwrap_or_else(|| "its address".to_owned());
+    let reason = format!("nothing was heard for {} s", PATIENCE_ALL.as_secs());
+    Seen {
+        address: Ok((url.clone(), "what is configured".to_owned())),
+        token_from: Ok(None),
+        token_places: Vec::new(),
+        said: Some(Err(GatewayError::Greeting { url, reason })),
+        probes: Vec::new(),
+    }
+}
+
+fn files(wishes: &Wishes) -> Files {
+    let own = own_folder();
+    let state = own.as_ref().map(|_| Surroundings::real().state_folder());
+    let room = state.as_deref().and_then(room);
+    let agents = match &own {
+        None => Ok((0, Vec::new())),
+        Some(folder) => {
+            let loaded = Registry::builtin().load_kept(folder);
+            loaded.map(|(loaded, passed_over)| (loaded.len(), passed_over))
+        }
+    };
+    Files {
+        own: own.as_deref().and_then(Path::parent).map(folder),
+        state: state.as_deref().map(folder),
+        room,
+        journal_path: wishes.journal.clone(),
+        journal: None,
+        agents,
+        skills: Vec::new(),
+    }
+}
+
+/// A disk that did not answer.
+fn unseen(wishes: &Wishes) -> Files {
+    let path = Surroundings::real().state_folder();
+    let problem = Some("its disk does not answer".to_owned());
+    Files {
+        state: Some(Folder { path, standing: Standing::There { problem, open_to_others: false } }),
+        own: None,
+        room: None,
+        journal_path: wishes.journal.clone(),
+        journal: None,
+        agents: Ok((0, Vec::new())),
+        skills: Vec::new(),
+    }
+}
+
+fn folder(path: &Path) -> Folder {
+    let standing = match fs::metadata(path) {
+        Ok(found) if !found.is_dir() => Standing::NoFolder,
+        Ok(found) => {
+            Standing::There { problem: writing_problem(path), open_to_others: found.permissions().mode() & 0o077 != 0 }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Standing::Missing { problem: making_problem(path) },
+        Err(error) => Standing::Missing { problem: Some(error.to_string()) },
+    };
+    Folder { path: path.to_owned(), standing }
+}
+
+fn writing_problem(path: &Path) -> Option<String> {
+    access(path, Access::WRITE_OK | Access::EXEC_OK).err().map(|error| io::Error::from(error).to_string())
+}
+
+/// Why a folder cannot be made where there is none.
+fn making_problem(path: &Path) -> Option<String> {
+    let above = nearest(path)?;
+    if above.is_dir() { writing_problem(above) } else { Some(format!("{} is no folder", above.display())) }
+}
+
+/// The nearest folder above that is there.
+fn nearest(path: &Path) -> Option<&Path> {
+    path.ancestors().skip(1).find(|above| above.exists())
+}
+
+fn room(path: &Path) -> Option<u64> {
+    let there = if path.exists() { path } else { nearest(path)? };
+    let room = statvfs(there).ok()?;
+    Some(room.f_bavail.saturating_mul(room.f_frsize))
+}
+
+/// The folders of the skill, the one that the gateway prefers first.
+fn skills(gateway: &Seen, files: &Files) -> Vec<Installed> {
+    let status = gateway.said().ok().and_then(|said| said.skills.as_ref().ok());
+    let text = |pointer: &str| status?.pointer(pointer)?.as_str().map(PathBuf::from);
+    let state = files.state.as_ref().map(|state| state.path.clone());
+    let configured = || {
+        let named = Surroundings::real().configured("/agents/defaults/workspace").ok().flatten();
+        named.as_ref().and_then(Value::as_str).filter(|path| path.starts_with('/')).map(PathBuf::from)
+    };
+    let workspace = text("/workspaceDir").or_else(configured).or_else(|| Some(state.as_ref()?.join("workspace")));
+    let global = text("/managedSkillsDir").or_else(|| Some(state?.join("skills")));
+    let rows = status.and_then(|status| status.pointer("/skills")?.as_array());
+    let seen = rows.into_iter().flatten().find(|row| row["name"] == NAME);
+    let seen = seen.and_then(|row| row["baseDir"].as_str()).map(PathBuf::from);
+    let places = [
+        (workspace.map(|folder| folder.join("skills").join(NAME)), Place::Workspace),
+        (global.map(|folder| folder.join(NAME)), Place::Global),
+        (seen, Place::Other),
+    ];
+    let mut found: Vec<Installed> = Vec::new();
+    for (path, place) in places {
+        let Some(path) = path.filter(|path| path.join("SKILL.md").exists() || path.join(RECORD).exists()) else {
+            continue;
+        };
+        let is_known = |known: &Installed| same(&known.path, &path);
+        if !found.iter().any(is_known) {
+            found.push(installed(path, place));
+        }
+    }
+    found
+}
+
+fn same(one: &Path, other: &Path) -> bool {
+    match (one.canonicalize(), other.canonicalize()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => one == other,
+    }
+}
+
+fn installed(path: PathBuf, place: Place) -> Installed {
+    let text = fs::read_to_string(path.join(RECORD)).ok();
+    let record: Option<Record> = text.and_then(|text| serde_json::from_str(&text).ok());
+    let (mut missing, mut modified) = (Vec::new(), Vec::new());
+    for (name, checksum) in record.iter().flat_map(|record| &record.files) {
+        match fs::read(path.join(name)) {
+            Ok(bytes) if hexadecimal(digest(&SHA256, &bytes).as_ref()) == checksum.to_lowercase() => {}
+            Ok(_) => modified.push(name.clone()),
+            Err(_) => missing.push(name.clone()),
+        }
+    }
+    Installed { path, place, record, missing, modified }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

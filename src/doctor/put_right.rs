@@ -1,0 +1,70 @@
+//! Repairs, of what is ours alone: our folder's and our journal's rights, locks that dead processes have left, and a damaged
+//! journal, which gets another name. Nothing is deleted that holds anything.
+
+use std::fs::{self, DirBuilder, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+
+use super::files::{Folder, Standing};
+use super::{Observed, Wishes};
+use crate::journal::{Examined, JournalError, set_aside, sweep, tighten};
+
+/// Does it, and says what was done, or why it could not be.
+pub fn put_right(observed: &Observed, wishes: &Wishes) -> Vec<String> {
+    let mut told = Vec::new();
+    if let Some(own) = &observed.files.own {
+        told.extend(folder(own));
+    }
+    match &observed.files.journal {
+        Some(Ok(examined)) => told.extend(journal(examined, wishes)),
+        Some(Err(JournalError::Damaged { .. } | JournalError::NoDatabase { .. })) => told.push(renamed(wishes)),
+        Some(Err(_)) | None => {}
+    }
+    told
+}
+
+fn folder(own: &Folder) -> Option<String> {
+    let path = own.path.display();
+    match &own.standing {
+        Standing::Missing { problem: None } => {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(&own.path);
+            Some(done(made, format!("made {path}"), || format!("make {path}")))
+        }
+        Standing::There { problem: None, open_to_others: true } => {
+            let closed = fs::set_permissions(&own.path, Permissions::from_mode(0o700));
+            Some(done(closed, format!("closed {path} to other users"), || format!("close {path}")))
+        }
+        Standing::Missing { problem: Some(_) } | Standing::There { .. } | Standing::NoFolder => None,
+    }
+}
+
+fn journal(examined: &Examined, wishes: &Wishes) -> Vec<String> {
+    let path = wishes.journal.display();
+    if examined.problems.as_ref().is_some_and(|problems| !problems.is_empty()) {
+        return vec![renamed(wishes)];
+    }
+    let mut told = Vec::new();
+    if examined.open_to_others {
+        let closed = tighten(&wishes.journal);
+        told.push(done(closed, format!("closed {path} to other users"), || format!("close {path}")));
+    }
+    if examined.stale_locks > 0 {
+        told.push(match sweep(&wishes.journal) {
+            Ok(count) => format!("removed {count} lock files of dead processes beside {path}"),
+            Err(error) => format!("could not remove lock files: {}", crate::workflow::with_causes(&error)),
+        });
+    }
+    told
+}
+
+fn renamed(wishes: &Wishes) -> String {
+    let path = wishes.journal.display();
+    match set_aside(&wishes.journal, wishes.is_own_journal) {
+        Ok(name) => format!("renamed the damaged journal {path} to {}", name.display()),
+        Err(error) => format!("could not set {path} aside: {error}"),
+    }
+}
+
+fn done(result: io::Result<()>, told: String, what: impl Fn() -> String) -> String {
+    result.map_or_else(|error| format!("could not {}: {error}", what()), |()| told)
+}
