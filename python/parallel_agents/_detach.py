@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from subprocess import Popen
 
 # Both processes import the same package, whatever the variables, the working folder and this interpreter's options say.
-_BOOT = "import sys; sys.path[:] = sys.argv.pop(1).split('\\n'); from parallel_agents.__main__ import main; sys.exit(main())"
+_BOOT = r"import sys; sys.path[:] = sys.argv.pop(1).split('\n')"
+_BOOT += "; from parallel_agents.__main__ import main; sys.exit(main())"
 _STOP_SECONDS = 15
 _LOG_BYTES = 4000
 
@@ -42,6 +43,8 @@ def run_detached(order: str, arguments: list[str], log: str, answer: str) -> int
         _stop(process)
         return 130
     if told:
+        # Nobody waits for it any more, which Python would warn of.
+        process.returncode = 0
         print(answer, flush=True)
         return 0
     code = process.wait()

@@ -4,6 +4,7 @@
 //! `OpenClaw` 2026.9.6 shows a model at most 64,000 characters of what a command prints, 32,000 if its context has less than
 //! 200,000 tokens, 16,000 below 100,000, and cuts the end off. What a reader needs first therefore stands first.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -194,7 +195,7 @@ struct Text<'a> {
     /// As it is shown whole.
     whole: Value,
     /// Of what the beginning is shown where there is no room.
-    text: std::borrow::Cow<'a, str>,
+    plain: Cow<'a, str>,
     /// The bytes that it takes whole.
     size: usize,
 }
@@ -225,19 +226,19 @@ impl<'a> Entry<'a> {
             "execution_time": rounded(report.execution_time().as_secs_f64()),
         });
         let output = report.end.output().map(|output| {
-            let text: std::borrow::Cow<'_, str> = match output {
+            let plain: Cow<'_, str> = match output {
                 Value::String(text) => text.as_str().into(),
                 other => other.to_string().into(),
             };
             let size = match output {
                 Value::String(text) => json_bytes(text) + 2,
-                _ => text.len(),
+                _ => plain.len(),
             };
-            Text { whole: output.clone(), text, size }
+            Text { whole: output.clone(), plain, size }
         });
         let error = report.end.reason().map(|reason| Text {
             whole: json!(reason),
-            text: reason.into(),
+            plain: reason.into(),
             size: json_bytes(reason) + 2,
         });
         let rest = finished.kept.as_ref().map(|kept| kept.command("output", &[&kept.id, id]));
@@ -259,11 +260,11 @@ impl<'a> Entry<'a> {
     fn marks(&self, is_output_cut: bool, is_error_cut: bool) -> Map<String, Value> {
         let mut marks = Map::new();
         if let (true, Some(output)) = (is_output_cut, &self.output) {
-            marks.insert("output_bytes".to_owned(), json!(output.text.len()));
+            marks.insert("output_bytes".to_owned(), json!(output.plain.len()));
             marks.insert("output_cut".to_owned(), json!(true));
         }
         if let (true, Some(error)) = (is_error_cut, &self.error) {
-            marks.insert("error_bytes".to_owned(), json!(error.text.len()));
+            marks.insert("error_bytes".to_owned(), json!(error.plain.len()));
             marks.insert("error_cut".to_owned(), json!(true));
         }
         if !marks.is_empty() {
@@ -279,8 +280,11 @@ impl<'a> Entry<'a> {
             let Some(text) = text else { continue };
             let share = shares.next().unwrap_or_default();
             are_cut[place] = share < text.size;
-            let shown =
-                if are_cut[place] { json!(beginning(&text.text, share.saturating_sub(2))) } else { text.whole.clone() };
+            let shown = if are_cut[place] {
+                json!(beginning(&text.plain, share.saturating_sub(2)))
+            } else {
+                text.whole.clone()
+            };
             self.frame.insert(name.to_owned(), shown);
         }
         let marks = self.marks(are_cut[0], are_cut[1]);
@@ -384,7 +388,9 @@ pub(super) fn command(name: &str, words: &[&str], journal: &JournalFlag) -> Stri
     if words.iter().any(|word| word.starts_with('-')) {
         push("--");
     }
-    words.iter().for_each(|word| push(&shell_word(word)));
+    for word in words {
+        push(&shell_word(word));
+    }
     command
 }
 
@@ -405,5 +411,132 @@ impl Kept {
     /// The command that does `name` to `words`, of the same journal.
     pub(super) fn command(&self, name: &str, words: &[&str]) -> String {
         command(name, words, &self.journal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::agents::Registry;
+    use crate::core::hierarchy::ModelHierarchy;
+    use crate::core::task::TaskDraft;
+    use crate::core::time::Time;
+    use crate::workflow::{RunSummary, SessionLeft, plan};
+
+    /// A run of tasks with these ids and ends, in a journal at `path` if there is one.
+    fn finished(ends: Vec<(String, End)>, path: Option<&str>, outcome: Option<Value>) -> Finished {
+        let draft = |(index, (name, _)): (usize, &(String, End))| {
+            let task = json!({"task_id": format!("{index} {name}"), "agent_type": "plain", "task_description": "Do it.",
+                "output_format": "text"});
+            TaskDraft::from_json(index, task).expect("a task")
+        };
+        let drafts: Vec<TaskDraft> = ends.iter().enumerate().map(draft).collect();
+        let plan = plan(drafts, &Registry::builtin(), ModelHierarchy::default()).expect("a plan");
+        let left = SessionLeft { task_id: "a".into(), key: "k".repeat(5_000).into(), reason: "why".to_owned() };
+        let summary = RunSummary { outcome: outcome.map(Arc::new), sessions_left: vec![left], ..RunSummary::default() };
+        let report = |(task_index, (_, end))| {
+            let (run_started, ended) = (Time::default(), Time::default());
+            Arc::new(TaskReport { task_index, end, attempts: Vec::new(), run_started, ended })
+        };
+        let reports = ends.into_iter().enumerate().map(report).collect();
+        let kept = path.map(|path| JournalFlag::at(PathBuf::from(path)).kept("20261122-032054-30a49f"));
+        Finished::made(plan, reports, kept, summary)
+    }
+
+    fn text() -> impl Strategy<Value = String> {
+        ("[a-zäß€😀\"\\\\\n\u{1}]{0,30}", 0_usize..200).prop_map(|(text, count)| text.repeat(count))
+    }
+
+    fn end() -> impl Strategy<Value = End> {
+        prop_oneof![
+            4 => text().prop_map(|text| End::Completed { output: Arc::new(json!(text)), raw: "".into() }),
+            2 => text().prop_map(|text| End::Completed { output: Arc::new(json!({"a": [text, 1.5, null]})), raw: "".into() }),
+            2 => text().prop_map(|reason| End::Failed { reason, raw: None }),
+            1 => text().prop_map(|question| End::NeedsInput { question, raw: None }),
+            1 => text().prop_map(|reason| End::Skipped { reason, because_of: "a".into() }),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(40))]
+        #[test]
+        fn every_task_is_told_of_within_the_limit(
+            ends in prop::collection::vec(("[a-z' $\\-]{0,180}", end()), 0..80),
+            limit in 4_000_usize..40_000,
+            path in prop::option::of("/[a-z ]{1,60}"),
+            outcome in prop::option::of(text().prop_map(|text| json!({"kind": "join", "met": false, "text": text}))),
+        ) {
+            let finished = finished(ends, path.as_deref(), outcome);
+            let written = document(&finished, limit);
+            prop_assert!(written.len() < limit, "{} of {limit}", written.len());
+            prop_assert!(!written.contains('\n'));
+            let read: Value = serde_json::from_str(&written).expect("JSON");
+            let shown = read["results"].as_array().expect("a list");
+            let omitted = read["omitted"]["count"].as_u64().unwrap_or_default();
+            prop_assert_eq!(shown.len() as u64 + omitted, finished.reports.len() as u64);
+            let named = read["omitted"]["task_ids"].as_array().cloned().unwrap_or_default();
+            let ids = shown.iter().map(|entry| &entry["task_id"]).chain(&named);
+            for (id, report) in ids.zip(&finished.reports) {
+                prop_assert_eq!(id, finished.task_id(report));
+            }
+            for (entry, report) in shown.iter().zip(&finished.reports) {
+                if entry["output_cut"].is_null() {
+                    prop_assert_eq!(&entry["output"], report.end.output().unwrap_or(&Value::Null));
+                } else {
+                    let plain = match report.end.output() {
+                        Some(Value::String(text)) => text.clone(),
+                        other => other.map(ToString::to_string).unwrap_or_default(),
+                    };
+                    prop_assert!(plain.starts_with(entry["output"].as_str().expect("a text")));
+                    prop_assert_eq!(&entry["output_bytes"], plain.len());
+                }
+            }
+            if path.is_some() {
+                prop_assert_eq!(&read["run_id"], "20261122-032054-30a49f");
+            }
+        }
+    }
+
+    #[test]
+    fn what_fits_is_whole_and_what_does_not_uses_the_room() {
+        let texts = |size: usize| {
+            (0..10)
+                .map(|_| (String::new(), End::Completed { output: Arc::new(json!("x".repeat(size))), raw: "".into() }))
+                .collect()
+        };
+        let small = document(&finished(texts(100), Some("/j"), None), 24_000);
+        assert!(!small.contains("output_cut") && !small.contains("rest"));
+        let large = document(&finished(texts(100_000), Some("/j"), None), 24_000);
+        assert!(large.len() > 23_000, "{}", large.len());
+    }
+
+    #[test]
+    fn what_has_no_room_at_all_is_counted() {
+        let ends = || vec![("a".to_owned(), End::Failed { reason: "why ".repeat(1_000), raw: None })];
+        let far = format!("/{}", "folder/".repeat(700));
+        let read: Value = serde_json::from_str(&document(&finished(ends(), Some(&far), None), 4_000)).expect("JSON");
+        assert_eq!(read["omitted"]["count"], 1);
+        assert_eq!(read["status"], "failed");
+        let read: Value = serde_json::from_str(&document(&finished(ends(), Some(&far), None), 40_000)).expect("JSON");
+        assert_eq!(read["results"][0]["error"], "why ".repeat(1_000));
+    }
+
+    #[test]
+    fn a_word_is_one_word_for_a_shell() {
+        for (word, expected) in [
+            ("20261122-032054-30a49f", "20261122-032054-30a49f"),
+            ("/a/b.c", "/a/b.c"),
+            ("", "''"),
+            ("two words", "'two words'"),
+            ("it's", "'it'\\''s'"),
+            ("$HOME;`x`", "'$HOME;`x`'"),
+            ("ä", "'ä'"),
+        ] {
+            assert_eq!(shell_word(word), expected);
+        }
     }
 }

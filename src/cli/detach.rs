@@ -11,9 +11,8 @@ use serde_json::{Map, Value, json};
 
 use super::journal::{JournalFlag, KeepFlags};
 use super::run::{MADE_UP, SizeFlag, nobody, play};
-use super::{CliError, drafts, load_agents, print, read_input, say};
-use crate::agents::registry;
-use crate::workflow::{self, Job, RunOptions, RuntimeChoice, kept_line, run_id};
+use super::{CliError, job, load_agents, print, read_input, say};
+use crate::workflow::{RunOptions, RuntimeChoice, kept_line, run_id};
 
 /// A run that another process is to carry out.
 #[derive(Debug, Clone, PartialEq)]
@@ -86,10 +85,9 @@ pub(super) fn run(interrupted: &dyn Fn() -> bool) -> Result<i32, CliError> {
         serde_json::from_str(&text).map_err(|source| CliError::Json { what: "run", path: path(), source })?;
     load_agents(&order.agents)?;
     let checked = RunOptions::from_stored(order.options.clone())?;
-    let plan = workflow::plan(drafts(order.tasks)?, &registry(), checked.hierarchy.clone())?;
     let keep = KeepFlags { journal: JournalFlag::at(order.journal), no_journal: false, durability: order.durability };
-    let (origin, kept) = keep.origin_of(&order.options, order.id.as_str().into())?;
-    let job = Job::new(plan, &checked, &registry())?.from(origin);
+    let (origin, kept) = keep.origin_of(&order.options, &order.id.as_str().into())?;
+    let job = job(order.tasks, &checked)?.from(origin);
     if matches!(checked.runtime, RuntimeChoice::Rehearsal(_)) {
         say(MADE_UP);
     }

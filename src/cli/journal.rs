@@ -82,16 +82,16 @@ impl KeepFlags {
         if self.no_journal {
             return Ok((Origin::New(None), None));
         }
-        self.origin_of(options, run_id()).map(|(origin, kept)| (origin, Some(kept)))
+        self.origin_of(options, &run_id()).map(|(origin, kept)| (origin, Some(kept)))
     }
 
     /// The same for a run that is kept, and has its id already.
-    pub(super) fn origin_of(&self, options: &Map<String, Value>, id: Arc<str>) -> Result<(Origin, Kept), CliError> {
+    pub(super) fn origin_of(&self, options: &Map<String, Value>, id: &Arc<str>) -> Result<(Origin, Kept), CliError> {
         let journal = Journal::open(&self.journal.path(), durability_of(self.durability.as_deref())?)?;
         let mut options = options.clone();
         options.extend(self.durability.clone().map(|level| ("durability".to_owned(), json!(level))));
         let keeping = Keeping { journal, id: id.clone(), options: stored_options(options) };
-        Ok((Origin::New(Some(Box::new(keeping))), self.journal.kept(&id)))
+        Ok((Origin::New(Some(Box::new(keeping))), self.journal.kept(id)))
     }
 }
 
@@ -122,7 +122,7 @@ fn text<'a>(fields: &'a Value, name: &str) -> &'a str {
     fields.get(name).and_then(Value::as_str).unwrap_or("-")
 }
 
-/// What is different when a run goes on.
+/// What a person wants different when a run goes on.
 #[derive(Debug, Args)]
 pub(super) struct ResumeFlags {
     /// The answer to a task's question, as TASK=TEXT. May be repeated
@@ -167,8 +167,8 @@ pub(super) fn resume(
     changes.extend(flags.budget.fields().map(|budget| ("budget".to_owned(), budget)));
     let few = few_lines();
     let tell: &dyn Fn(&str) = if flags.print.json.limit().is_some() { &few } else { &say };
-    let finished =
-        go_on(&flags.journal, &run, &answers, changes, flags.gateway_url.as_deref(), None, tell, interrupted)?;
+    let changes = Changes { answers, options: changes, gateway_url: flags.gateway_url.as_deref(), stop: None };
+    let finished = go_on(&flags.journal, &run, changes, tell, interrupted)?;
     print_report(&finished, flags.print)?;
     Ok(finished.exit_code())
 }
@@ -212,22 +212,33 @@ pub(super) fn stop(
     }
     // Nobody runs it: it is taken up to stop what its process has left.
     load_agents(&[])?;
-    let finished = go_on(journal, &id, &Answers::new(), Map::new(), None, Some(reason), &say, interrupted)?;
+    let changes = Changes { stop: Some(reason), ..Changes::default() };
+    let finished = go_on(journal, &id, changes, &say, interrupted)?;
     say(&format!("run {id} is stopped"));
     Ok(if finished.exit_code() == 130 { 130 } else { 0 })
 }
 
-/// Runs what is left of a run; with `stop`, only to end it.
+/// What is different when a run goes on.
+#[derive(Default)]
+struct Changes<'a> {
+    /// To what its agents asked.
+    answers: Answers,
+    /// Options in place of its own.
+    options: Map<String, Value>,
+    gateway_url: Option<&'a str>,
+    /// Why it is taken up only to be ended, if it is.
+    stop: Option<&'a str>,
+}
+
+/// Runs what is left of a run.
 fn go_on(
     journal_flag: &JournalFlag,
     run: &str,
-    answers: &Answers,
-    changes: Map<String, Value>,
-    gateway_url: Option<&str>,
-    stop: Option<&str>,
+    changes: Changes<'_>,
     tell: &dyn Fn(&str),
     interrupted: &dyn Fn() -> bool,
 ) -> Result<Finished, CliError> {
+    let Changes { answers, options: changes, gateway_url, stop } = changes;
     let path = &journal_flag.path();
     let stored = Journal::open_read(path)?.read(run)?;
     if stored.runtime == TOOLS {
@@ -250,7 +261,7 @@ fn go_on(
     let options = RunOptions::from_stored(options)?;
     let durability = durability_of(durability.as_ref().and_then(Value::as_str))?;
     let journal = Journal::open_existing(path, durability)?;
-    let recalled = recall(journal, run, answers, has_new_budget)?;
+    let recalled = recall(journal, run, &answers, has_new_budget)?;
     if stop.is_none() {
         recalled.check_marks(options.strategy.as_ref())?;
     }

@@ -46,6 +46,15 @@ const EXIT_CODES: &str = "Exit codes:
   130  Ctrl-C; the agents were stopped, standard output holds what had finished
   141  nobody reads standard output";
 
+const RUN_EXIT_CODES: &str = "Exit codes:
+  0    every task completed, or what --until waits for is met; with --detach: the run has begun
+  1    at least one task did not, or it is not met; standard output says which and why
+  2    the input, a setting or the command line is wrong; nothing was started
+  3    no gateway can be used, or it knows none of the models; nothing was started
+  4    a defect of this program
+  130  Ctrl-C; the agents were stopped, standard output holds what had finished
+  141  nobody reads standard output";
+
 const ORCHESTRATE_EXIT_CODES: &str = "Exit codes:
   0    the request was carried out, as the report says
   1    it was not, or only in part
@@ -95,7 +104,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the tasks of a plan and print their results as JSON
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = RUN_EXIT_CODES)]
     Run {
         /// A JSON file, or - for standard input: a list of tasks, or {"tasks": [...]} with options of a run beside it
         plan: String,
@@ -109,7 +118,7 @@ enum Command {
         keep: KeepFlags,
         #[command(flatten)]
         json: JsonFlags,
-        /// Print how the run is called, and let it go on in a process of its own: `wait` collects its results
+        /// Print the id of the run at once, and let it go on in a process of its own: `wait` collects its results
         #[arg(long, conflicts_with = "no_journal")]
         detach: bool,
     },
@@ -504,26 +513,11 @@ fn dispatch(
         }
         Command::Doctor(doctor) => return Ok(Outcome::Doctor(doctor)),
         Command::Run { plan, until, flags, keep, json, detach } => {
-            load_agents(&flags.agents)?;
-            let (tasks, mut options) = read_plan(&plan, interrupted)?;
-            flags.apply(&mut options);
-            Settings::find()?.beneath(&mut options);
-            let planned = options.shift_remove("until").filter(|until| !until.is_null());
-            let mut checked = RunOptions::from_json(options.clone())?;
-            if let Some(until) = until.map(Value::from).or(planned) {
-                options.insert("strategy".to_owned(), json!({"kind": "join", "until": until}));
-                checked = RunOptions::from_stored(options.clone())?;
-            }
+            let started = Started::read(&plan, until, &flags, interrupted)?;
             if detach {
-                let given = tasks.clone();
-                let plan = workflow::plan(drafts(tasks)?, &registry(), checked.hierarchy.clone())?;
-                Job::new(plan, &checked, &registry())?;
-                return detach::detach(given, options, &flags.agents, &keep, json.size()).map(Outcome::Detached);
+                return started.detach(&flags.agents, &keep, json.size()).map(Outcome::Detached);
             }
-            let plan = workflow::plan(drafts(tasks)?, &registry(), checked.hierarchy.clone())?;
-            let (origin, kept) = keep.origin(&options)?;
-            let job = Job::new(plan, &checked, &registry())?.from(origin);
-            run::run(job, checked.runtime, kept, json, interrupted)
+            started.run(&keep, json, interrupted)
         }
         Command::Orchestrate { request, flags } => orchestrate::orchestrate(&request, &flags, interrupted),
         Command::Wait { run, timeout, size, journal } => wait::wait(&run, timeout, size, &journal, interrupted),
@@ -549,6 +543,51 @@ fn dispatch(
         Command::Skill { command } => skill::run(&command, python, read_old_skill),
     };
     code.map(Outcome::Code)
+}
+
+/// A new run as the command line and its plan want it, with the settings beneath.
+struct Started {
+    tasks: Vec<Value>,
+    options: Map<String, Value>,
+    checked: RunOptions,
+}
+
+impl Started {
+    fn read(
+        plan: &str,
+        until: Option<String>,
+        flags: &RunFlags,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<Self, CliError> {
+        load_agents(&flags.agents)?;
+        let (tasks, mut options) = read_plan(plan, interrupted)?;
+        flags.apply(&mut options);
+        Settings::find()?.beneath(&mut options);
+        let planned = options.shift_remove("until").filter(|until| !until.is_null());
+        let mut checked = RunOptions::from_json(options.clone())?;
+        if let Some(until) = until.map(Value::from).or(planned) {
+            options.insert("strategy".to_owned(), json!({"kind": "join", "until": until}));
+            checked = RunOptions::from_stored(options.clone())?;
+        }
+        Ok(Self { tasks, options, checked })
+    }
+
+    fn run(self, keep: &KeepFlags, json: JsonFlags, interrupted: &dyn Fn() -> bool) -> Result<i32, CliError> {
+        let job = job(self.tasks, &self.checked)?;
+        let (origin, kept) = keep.origin(&self.options)?;
+        run::run(job.from(origin), self.checked.runtime, kept, json, interrupted)
+    }
+
+    fn detach(self, agents: &[PathBuf], keep: &KeepFlags, size: SizeFlag) -> Result<Detached, CliError> {
+        job(self.tasks.clone(), &self.checked)?;
+        detach::detach(self.tasks, self.options, agents, keep, size)
+    }
+}
+
+/// The run of these tasks, checked.
+fn job(tasks: Vec<Value>, options: &RunOptions) -> Result<Job, CliError> {
+    let plan = workflow::plan(drafts(tasks)?, &registry(), options.hierarchy.clone())?;
+    Ok(Job::new(plan, options, &registry())?)
 }
 
 /// Checks what can be checked without the interpreter.

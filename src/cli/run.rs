@@ -77,6 +77,12 @@ impl Finished {
         Self { plan, kept: Some(kept), runtime, reports, summary, interrupted: false, over }
     }
 
+    /// One that has never run.
+    #[cfg(test)]
+    pub fn made(plan: Arc<Plan>, reports: Vec<Arc<TaskReport>>, kept: Option<Kept>, summary: RunSummary) -> Self {
+        Self { plan, kept, runtime: "made".to_owned(), reports, summary, interrupted: false, over: true }
+    }
+
     pub fn is_over(&self) -> bool {
         self.over
     }

@@ -71,10 +71,10 @@ pub(super) fn wait(
 }
 
 fn seconds(timeout: f64) -> Result<Duration, CliError> {
-    match Duration::try_from_secs_f64(timeout) {
-        Ok(timeout) => Ok(timeout.min(TIMEOUT_MAX)),
-        Err(_) => Err(CliError::Timeout(timeout.to_string())),
+    if timeout >= TIMEOUT_MAX.as_secs_f64() {
+        return Ok(TIMEOUT_MAX);
     }
+    Duration::try_from_secs_f64(timeout).map_err(|_| CliError::Timeout(timeout.to_string()))
 }
 
 fn state(journal: &JournalFlag, id: &str) -> Result<State, CliError> {

@@ -119,7 +119,7 @@ pub enum SettingsError {
         /// The file, and the field in it.
         place: String,
         /// What is wrong.
-        source: InputError,
+        source: Box<InputError>,
     },
 }
 
@@ -239,7 +239,7 @@ fn checked(value: Value, place: &str) -> Result<Map<String, Value>, SettingsErro
     }
     match RunOptions::from_json(fields.clone()) {
         Ok(_) => Ok(fields),
-        Err(source) => Err(SettingsError::Option { place: place(), source }),
+        Err(error) => Err(SettingsError::Option { place: place(), source: Box::new(error) }),
     }
 }
 
