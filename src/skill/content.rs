@@ -20,7 +20,7 @@ macro_rules! files {
     };
 }
 
-const FILES: [(&str, &[u8]); 15] = files![
+const FILES: [(&str, &[u8]); 16] = files![
     "SKILL.md" from "SKILL.md"
     "USAGE-GUIDE.md" from "USAGE-GUIDE.md"
     "README.md" from "skill/README.md"
@@ -28,6 +28,7 @@ const FILES: [(&str, &[u8]); 15] = files![
     "helpers.py" from "skill/helpers.py"
     "launch.py" from "skill/launch.py"
     "examples/README.md" from "examples/README.md"
+    "examples/agents/plain_words_editor.md" from "examples/agents/plain_words_editor.md"
     "examples/code_review.py" from "examples/code_review.py"
     "examples/content_team.py" from "examples/content_team.py"
     "examples/full_stack_team.py" from "examples/full_stack_team.py"

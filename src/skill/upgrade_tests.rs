@@ -1,7 +1,7 @@
 //! Upgrades: what becomes of each file, and a death after any step.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
@@ -59,16 +59,18 @@ impl Drop for Machine {
     }
 }
 
-fn read_old(_: &Path) -> Result<Value, String> {
-    Ok(json!({
-        "prompts": {"haiku_writer": "Write a haiku.", "code_reviewer": "Review.", "Ünseen": "x"},
-        "constants": {"DEFAULT_MAX_CONCURRENT": 8},
-        "problems": [{"name": "computed", "reason": "its prompt is computed"}],
-    }))
-}
-
 fn caller() -> Caller<'static> {
-    Caller { python: Some("/usr/bin/python3".into()), today: "2026-11-22".to_owned(), read_old: &read_old }
+    Caller {
+        python: Some("/usr/bin/python3".into()),
+        today: "2026-11-22".to_owned(),
+        read_old: &|_| {
+            Ok(json!({
+                "prompts": {"haiku_writer": "Write a haiku.", "code_reviewer": "Review.", "Ünseen": "x"},
+                "constants": {"DEFAULT_MAX_CONCURRENT": 8},
+                "problems": [{"name": "computed", "reason": "its prompt is computed"}],
+            }))
+        },
+    }
 }
 
 fn content(version: &str, files: &[(&str, &str)]) -> Content {
