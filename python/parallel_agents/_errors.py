@@ -13,8 +13,9 @@ class ParallelAgentsError(Exception):
     """Anything this package raises of its own. Its message says what to do next.
 
     Attributes:
-        doctor: The line of `parallel-agents doctor` that explains it, such as `"token"`, which its message ends with; `None`
-            where no line does: what is wrong with the input (`PlanError`, `OptionError`) names value and way out itself.
+        doctor: The line of `parallel-agents doctor` that explains it, such as `"token"`; its message ends with which.
+            `None` where no line does: what is wrong with an input (`PlanError`, `OptionError`) names value and way out
+            itself.
     """
 
     doctor: str | None = None

@@ -1,6 +1,7 @@
 //! `parallel-agents doctor`: for people one line each, or one JSON document.
 
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -28,6 +29,9 @@ pub struct Doctor {
     /// The models of a run, separated by commas [default: the default models]
     #[arg(long, value_delimiter = ',')]
     models: Option<Vec<String>>,
+    /// Further agent types: a Markdown file or a folder of them. May be repeated
+    #[arg(long = "agents", value_name = "PATH")]
+    agents: Vec<PathBuf>,
     #[command(flatten)]
     journal: JournalFlag,
 }
@@ -40,6 +44,7 @@ impl Doctor {
             journal: self.journal.path(),
             is_own_journal: self.journal.is_own(),
             models: self.models.clone().unwrap_or_else(default),
+            agents: self.agents.clone(),
             try_models: self.try_models,
             python,
         }

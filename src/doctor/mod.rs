@@ -37,6 +37,8 @@ pub struct Wishes {
     pub is_own_journal: bool,
     /// The models of a run, from cheap to costly.
     pub models: Vec<String>,
+    /// Files and folders of agent types beside the user's own.
+    pub agents: Vec<PathBuf>,
     /// Whether each provider is asked for one small answer, which costs.
     pub try_models: bool,
     /// The Python around us, if there is one.
@@ -109,7 +111,8 @@ impl Line {
         };
         let level = findings.iter().max_by_key(|line| rank(line)).map_or(Level::Green, |line| line.level);
         let joined = |words: Vec<String>| words.join("; ");
-        let fixes: Vec<String> = findings.iter().filter_map(|line| line.fix.clone()).collect();
+        let mut fixes: Vec<String> = findings.iter().filter_map(|line| line.fix.clone()).collect();
+        fixes.dedup();
         let fix = (!fixes.is_empty()).then(|| joined(fixes));
         Self { check, level, found: joined(findings.into_iter().map(|line| line.found).collect()), fix }
     }

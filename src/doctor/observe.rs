@@ -17,7 +17,7 @@ use super::files::{Files, Folder, Standing};
 use super::gateway::{Said, Seen};
 use super::skill::{Installed, NAME, Place, RECORD, Record};
 use super::{Python, Wishes, work};
-use crate::agents::Registry;
+use crate::agents::{AgentError, Registry};
 use crate::driver::Stopwatch;
 use crate::journal::{Examined, JournalError, examine};
 use crate::runtime::gateway::interview::interview;
@@ -177,22 +177,32 @@ fn files(wishes: &Wishes) -> Files {
     let own = own_folder();
     let state = own.as_ref().map(|_| Surroundings::real().state_folder());
     let room = state.as_deref().and_then(room);
-    let agents = match &own {
-        None => Ok((0, Vec::new())),
-        Some(folder) => {
-            let loaded = Registry::builtin().load_kept(folder);
-            loaded.map(|(loaded, passed_over)| (loaded.len(), passed_over))
-        }
-    };
     Files {
         own: own.as_deref().and_then(Path::parent).map(folder),
         state: state.as_deref().map(folder),
         room,
         journal_path: wishes.journal.clone(),
         journal: None,
-        agents,
+        agents: agents(own.as_deref(), &wishes.agents),
         skills: Vec::new(),
     }
+}
+
+/// How many types there are in the user's own folder and in further files, and what is passed over.
+fn agents(own: Option<&Path>, further: &[PathBuf]) -> Result<(usize, Vec<AgentError>), AgentError> {
+    let mut registry = Registry::builtin();
+    let (mut count, mut passed_over) = (0, Vec::new());
+    if let Some(folder) = own {
+        let (loaded, refused) = registry.load_kept(folder)?;
+        (count, passed_over) = (loaded.len(), refused);
+    }
+    for path in further {
+        match registry.load(path, false) {
+            Ok(loaded) => count += loaded.len(),
+            Err(error) => passed_over.push(error),
+        }
+    }
+    Ok((count, passed_over))
 }
 
 /// A disk that did not answer.

@@ -126,6 +126,10 @@ fn model(listed: &Value, tier: &str, credentials: Option<&str>, is_tried: bool) 
             let fix = "openclaw models list shows what there is; name those with `--models`";
             Line::red(CHECK, format!("`{tier}` is unknown to the gateway"), fix)
         }
+        Some(row) if row["available"] == false && row["unavailableReason"] == "cooldown" => {
+            let fix = format!("wait some minutes; if it comes back: {}", login());
+            Line::red(CHECK, format!("`{tier}` is left alone by the gateway after failures (cooldown)"), fix)
+        }
         Some(row) if row["available"] == false => {
             let why = row["unavailableReason"].as_str().unwrap_or("no reason given");
             Line::red(CHECK, format!("`{tier}` is not available ({why})"), login())

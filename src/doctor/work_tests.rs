@@ -47,6 +47,7 @@ fn listed() -> Value {
         {"provider": "a", "id": "one", "available": true},
         {"provider": "a", "id": "two"},
         {"provider": "b", "id": "one", "available": false, "unavailableReason": "auth-failed"},
+        {"provider": "d", "id": "one", "available": false, "unavailableReason": "cooldown"},
     ], "pendingProviders": ["slow"]})
 }
 
@@ -68,6 +69,8 @@ fn each_tier_is_judged_and_one_usable_one_is_enough_to_run() {
     assert!(
         none.fix.is_some_and(|fix| fix.starts_with("parallel-agents run --models a/one,a/two ..., or openclaw models"))
     );
+    let paused = judged(&["a/one", "d/one"], listed(), json!([]));
+    assert!(paused.fix.is_some_and(|fix| fix.starts_with("wait some minutes")), "{}", paused.found);
     assert_eq!(judged(&["slow/one"], listed(), json!([])).level, Level::Yellow);
 }
 

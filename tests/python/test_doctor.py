@@ -197,8 +197,8 @@ def test_the_whole_report_for_people(state: Path, closed_port: int, monkeypatch:
     assert text == (
         "green    python      CPython X, PYTHON\n"
         "green    package     0.1.0 in PACKAGE; its command is not on the path\n"
-        "green    runtime     gateway ws://127.0.0.1:PORT/, known from OPENCLAW_GATEWAY_PORT; a Python program may pass its"
-        " own `tools` instead\n"
+        "green    runtime     gateway ws://127.0.0.1:PORT/, known from OPENCLAW_GATEWAY_PORT; a Python program may pass"
+        " its own `tools` instead\n"
         "red      gateway     nothing answers at ws://127.0.0.1:PORT/ (IO error: Connection refused (os error 111))\n"
         "                     -> openclaw gateway run, or export OPENCLAW_GATEWAY_URL=ws://HOST:PORT of one that runs\n"
         f"{skipped}"
@@ -443,6 +443,9 @@ def test_an_agent_type_that_cannot_be_used_is_named_with_why(state: Path) -> Non
     (folder / "bad.md").write_text("no front matter")
     report = doctor()
     report.expect("agents", "yellow", f"1 file passed over: agent type {folder / 'bad.md'}: no front matter", "correct")
+    report = doctor("--agents", str(state / "none.md"))
+    report.expect("agents", "yellow", "2 files passed over: ")
+    assert f"cannot read agent type file `{state / 'none.md'}`" in report.lines["agents"]["found"]
 
 
 def install_skill(folder: Path, version: str = parallel_agents.__version__) -> Path:
