@@ -9,7 +9,7 @@ import importlib
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
@@ -90,7 +90,7 @@ def named(text: str, beside: dict[str, Any]) -> list[FunctionType]:
     return found
 
 
-def raised(function: FunctionType) -> set[str]:
+def raised(function: Callable[..., object]) -> set[str]:
     """The exceptions that a function raises in its own body."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     calls = [node.exc for node in ast.walk(tree) if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call)]
@@ -135,7 +135,7 @@ def test_every_public_function_tells_its_parameters_or_whose_they_are(name: str)
     assert text.strip()
     taken = set(parameters(function))
     # `arun` takes what `run` takes: the docstring of a variant names the other.
-    known = told(text).union(*(told(each.__doc__) for each in named(text, beside)))
+    known = told(text).union(*(told(each.__doc__ or "") for each in named(text, beside)))
     assert taken - known == set(), f"not among the Args of {name} or of those that it names"
 
 
@@ -143,7 +143,7 @@ def test_every_public_function_tells_its_parameters_or_whose_they_are(name: str)
 def test_every_public_function_tells_what_it_raises_itself(name: str) -> None:
     function, beside = callables()[name]
     text = section(function.__doc__ or "", "Raises")
-    text += "".join(section(each.__doc__, "Raises") for each in named(text, beside))
+    text += "".join(section(each.__doc__ or "", "Raises") for each in named(text, beside))
     assert [each for each in raised(function) if each not in text] == []
 
 
