@@ -100,7 +100,7 @@ endif
 
 docs: build ## the reference of the Python package, in docs/api
 	rm -rf docs/api
-	$(BIN)/python -W error -m pdoc --docformat google --output-directory docs/api $(MODULES)
+	$(BIN)/python -W error -m pdoc --docformat google --no-show-source --output-directory docs/api $(MODULES)
 
 clean: ## remove what was built in this checkout
 	rm -rf $(VENV) dist docs/api

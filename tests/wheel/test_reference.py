@@ -19,7 +19,7 @@ def anchors(module: str) -> set[str]:
     """What the page of a module has an entry for."""
     page = PAGES / f"{module.replace('.', '/')}.html"
     assert page.exists(), "run `make docs`"
-    return set(re.findall(r'<section id="([^"]+)"', page.read_text(encoding="utf-8")))
+    return set(re.findall(r'<(?:section|div) id="([^"]+)"', page.read_text(encoding="utf-8")))
 
 
 @pytest.mark.parametrize("module", MODULES)
