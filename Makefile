@@ -15,9 +15,17 @@ PARTS ?=
 SECONDS ?= 60
 TARGETS ?=
 MERGE ?= 0
+FULL ?= 0
+# 500 MB, unpacked, so all checkouts share it.
+ZIG_PINNED = $(shell $(PYTHON) tests/requirements.py wheel)
+ZIG = $(CACHE)/$(subst ==,-,$(ZIG_PINNED))
+# Panics name the source files of their crates: not with the folder of whoever built the wheel.
+REMAPPED = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=crates
+MATURIN_BUILD = RUSTFLAGS="$$RUSTFLAGS $(REMAPPED)" $(BIN)/maturin build --quiet --locked --release --interpreter $(BIN)/python --out dist
+MODULES := parallel_agents $(addprefix parallel_agents.,ai_orchestrator builders helpers openclaw)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build lint rust-test python-test gateway-test snapshots mutants fuzz bench wheel clean
+.PHONY: help demo test build lint rust-test python-test wheel-test gateway-test snapshots mutants fuzz bench wheel docs clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -29,7 +37,7 @@ else
 	@$(BIN)/parallel-agents demo --topic "$(TOPIC)" --real-command "make demo GATEWAY=1"
 endif
 
-test: lint rust-test python-test gateway-test ## everything that CI runs
+test: lint rust-test python-test wheel-test gateway-test ## everything that CI runs
 	@echo "make test: all passed"
 
 # The environment holds the test tools beside the package; a new list of them makes a new environment.
@@ -37,7 +45,7 @@ $(VENV)/.ready: pyproject.toml
 	@command -v cargo >/dev/null || { echo "make: cargo was not found; install a Rust toolchain from https://rustup.rs" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "make: $$($(PYTHON) --version) is too old; Python 3.10 or newer is needed: make PYTHON=python3.12 ..." >&2; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$($(PYTHON) tests/requirements.py)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $$($(PYTHON) tests/requirements.py test docs)
 	@touch $@
 
 build: $(VENV)/.ready ## build the package into .venv, unoptimised: quick to build, quick enough to try
@@ -59,6 +67,9 @@ rust-test: ## the core, the agent types, the runtimes and the simulated runs
 python-test: build ## the Python surface, the command, the examples and the documents
 	$(BIN)/pytest tests/python
 
+wheel-test: wheel docs ## what is handed out, installed where there is nothing but Python; FULL=1 builds the sdist with optimisation, too
+	FULL=$(FULL) $(BIN)/pytest tests/wheel
+
 gateway-test: build ## a real OpenClaw gateway with a scripted provider; installs both once
 	$(BIN)/pytest tests/gateway
 
@@ -75,10 +86,23 @@ bench: $(VENV)/.ready ## the figures in the README; PARTS="overhead journal impo
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --quiet --locked --release
 	cd tests && ../$(BIN)/python -m bench $(PARTS)
 
-wheel: $(VENV)/.ready ## an optimised wheel for this machine, in dist/
-	$(BIN)/maturin build --locked --release --out dist
+# Linked with zig against glibc 2.17, so that a wheel made here runs on any Linux of the last ten years.
+wheel: $(VENV)/.ready ## an optimised wheel and the sources, in dist/
+	rm -rf dist
+ifeq ($(shell uname -s),Linux)
+	@test -d "$(ZIG)" || { rm -rf "$(ZIG).partial" && mkdir -p "$(CACHE)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target "$(ZIG).partial" $(ZIG_PINNED) && mv -T "$(ZIG).partial" "$(ZIG)"; }
+	PATH="$(ZIG)/ziglang:$$PATH" $(MATURIN_BUILD) --zig --compatibility manylinux_2_17
+else
+	$(MATURIN_BUILD)
+endif
+	@$(BIN)/maturin sdist --out dist
+	@ls -l dist
+
+docs: build ## the reference of the Python package, in docs/api
+	rm -rf docs/api
+	$(BIN)/python -W error -m pdoc --docformat google --no-show-source --output-directory docs/api $(MODULES)
 
 clean: ## remove what was built in this checkout
-	rm -rf $(VENV) dist
+	rm -rf $(VENV) dist docs/api
 	find python tests examples -name __pycache__ -prune -exec rm -rf {} +
 	rm -f python/parallel_agents/_core*.so

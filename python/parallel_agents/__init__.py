@@ -9,6 +9,15 @@ Without a gateway, ``Orchestrator(rehearsal=True)`` plays the same run with no A
 
 from __future__ import annotations
 
+import sys
+
+if "t" in sys.abiflags:
+    # Its own build of the extension module would load here, and take the lock for granted that this Python lacks.
+    raise ImportError(
+        f"parallel_agents does not run on the free-threaded Python at `{sys.executable}`: "
+        "use a Python 3.10 or newer whose name does not end in `t`"
+    )
+
 __all__ = [
     "AGENT_PROMPTS",
     "DEFAULT_AGENT_TIMEOUT",

@@ -51,6 +51,9 @@ def list_available_agents(category: str | None = None) -> dict[str, str]:
 def get_agent_type(agent_type: str) -> AgentType:
     """One agent type.
 
+    Args:
+        agent_type: Its name.
+
     Raises:
         AgentTypeError: There is no such type; the message names the nearest ones.
     """
@@ -60,12 +63,23 @@ def get_agent_type(agent_type: str) -> AgentType:
 
 
 def get_agent_prompt(agent_type: str) -> str | None:
-    """The prompt of an agent type, or `None` if there is no such type."""
+    """The prompt of an agent type.
+
+    Args:
+        agent_type: Its name.
+
+    Returns:
+        The prompt, or `None` if there is no such type.
+    """
     return _core.agent_type(agent_type)["prompt"] if validate_agent_type(agent_type) else None
 
 
 def validate_agent_type(agent_type: str) -> bool:
-    """Whether there is an agent type of that name."""
+    """Whether there is an agent type of that name.
+
+    Args:
+        agent_type: The name.
+    """
     return _core.has_agent_type(agent_type)
 
 

@@ -150,7 +150,7 @@ class MapReduce:
         return outcome
 
     async def aexecute(self, callback: Callback | None = None) -> MapReduceResult:
-        """The same for an event loop. The callback may be `async def`."""
+        """The same as `execute` for an event loop. The callback may be `async def`."""
         session, summary = self._session()
         outcome = self._outcome(await self.orchestrator._arun(session, callback), summary)
         if SUMMARY not in outcome.run:

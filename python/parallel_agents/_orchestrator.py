@@ -49,8 +49,7 @@ class Orchestrator:
             `sessions_history`, plain or `async def`; `subagents` and `sessions` are used where it has them. Default:
             the module `tools`, if one with a callable `sessions_spawn` can be imported and neither `gateway` nor
             `rehearsal` is given. They are called on the thread that calls `run_parallel`, or on the loop of `arun`.
-        sessions_spawn: One of these callables by itself; likewise `sessions_list`, `sessions_history`, `subagents`,
-            `sessions`.
+        sessions_spawn, sessions_list, sessions_history, subagents, sessions: These callables one by one, instead.
         tool_threads: How many threads may call plain callables beside each other. Default: none but the caller's.
         gateway: The OpenClaw gateway. Default: the one that is found, see `Gateway`.
         rehearsal: `True` or a `Rehearsal`: play the run, with no AI.
@@ -112,7 +111,7 @@ class Orchestrator:
         breaker: CircuitBreaker | None = None,
         journal: str | PathLike[str] | None = None,
         durability: str = "process",
-        **unknown: NoReturn,
+        **_unknown: NoReturn,
     ) -> None:
         from ._options import models_fields, option_fields
 
@@ -139,7 +138,7 @@ class Orchestrator:
                 "budget": option_fields(budget),
                 "breaker": option_fields(breaker),
                 # The core refuses these by name, with the nearest option.
-                **unknown,
+                **_unknown,
             },
             None if self._tools is None else self._tools.toolbox,
             _path("journal", journal),
@@ -610,6 +609,9 @@ class Orchestrator:
 
         All agents are stopped first, queued ones included. Calling it again changes nothing. Without a current run
         nothing happens.
+
+        Args:
+            reason: What the results of the cancelled tasks give as their error.
         """
         with self._lock:
             for run in list(self._runs):
@@ -705,6 +707,7 @@ def journal_runs(journal: str | PathLike[str]) -> list[dict[str, Any]]:
 
     Raises:
         JournalError: There is no such journal, or it cannot be read.
+        OptionError: `journal` is no path.
     """
     path = _path("journal", journal)
     if path is None:

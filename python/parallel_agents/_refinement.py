@@ -153,6 +153,20 @@ def refine(
 ) -> Refinement:
     """`Orchestrator(**options).refine(...)`: has a task done, reviewed and improved until its score is good enough.
 
+    Args:
+        task: As for `Orchestrator.refine`, like the next four.
+        reviewer: Who judges.
+        target: The score that is good enough.
+        iterations_max: How often the output is improved at the most.
+        score: The number in the review that counts.
+        **options: The options of `Orchestrator`.
+
+    Returns:
+        The best version and how it came to be.
+
+    Raises:
+        As `Orchestrator` and `Orchestrator.refine`.
+
     Example:
         >>> from parallel_agents import AgentTask, refine
         >>> task = AgentTask("documentation_writer", "Write a quick start for the command `sort`.")

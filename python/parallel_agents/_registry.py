@@ -135,6 +135,9 @@ class Registry:
     def remove(self, name: str) -> None:
         """Takes an agent type out, and deletes its file if it is a kept one. What it had replaced is back.
 
+        Args:
+            name: Its name.
+
         Raises:
             AgentTypeError: It does not exist, is built-in, or its file cannot be deleted.
         """

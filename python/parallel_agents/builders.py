@@ -47,7 +47,7 @@ class _Team:
         return self._named(self.orchestrator.run_parallel(self._checked(), callback))
 
     async def aexecute(self, callback: Callback | None = None) -> RunResults:
-        """The same for an event loop. The callback may be `async def`."""
+        """The same as `execute` for an event loop. The callback may be `async def`."""
         return self._named(await self.orchestrator.arun(self._checked(), callback))
 
     def _checked(self) -> list[AgentTask]:

@@ -68,6 +68,9 @@ class Tools:
 
     At the exit, or at `close`, agents of `cleanup="delete"` that still run are stopped, and what could not be deleted
     is logged as a warning.
+
+    Args:
+        gateway: The OpenClaw gateway. Default: the one that is found, see `Gateway`.
     """
 
     def __init__(self, gateway: Gateway | None = None) -> None:
