@@ -79,6 +79,8 @@ def anchors(document: Path) -> set[str]:
 def literals(source: str) -> list[str]:
     """The texts in a Rust or Python file, with a `{}` in each for whatever is filled in."""
     code = re.sub(r"^\s*(?://|#(?!\[)).*$", "", source, flags=re.MULTILINE).replace("'\"'", "")
+    # Python joins texts that stand below each other; Rust goes on after a backslash.
+    code = re.sub(r'"\n\s*f?"', "", code)
     found = re.findall(r'"((?:[^"\\]|\\.)*)"', code, re.DOTALL)
     joined = [re.sub(r"\\\n\s*", "", text).replace('\\"', '"').replace("\\`", "`") for text in found]
     return [re.sub(r"\{[^{}]*\}", "{}", text) for text in joined]

@@ -228,11 +228,8 @@ def unknown_words(called: str) -> list[str]:
 
 @cache
 def messages() -> tuple[str, ...]:
-    files = [
-        *(REPOSITORY / "src").rglob("*.rs"),
-        *(REPOSITORY / "python").rglob("*.py"),
-        REPOSITORY / "skill/launch.py",
-    ]
+    found = [path for folder in ("src", "python", "skill") for path in (REPOSITORY / folder).rglob("*.*")]
+    files = [path for path in found if path.suffix in (".rs", ".py")]
     return tuple(text for path in files for text in documents.literals(path.read_text(encoding="utf-8")))
 
 
