@@ -10,6 +10,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,6 +102,24 @@ def test_the_shell_commands_of_the_guide_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("document", ["SKILL.md", "README.md"])
 def test_the_shell_commands_of_the_installed_skill_run(document: str, skill: Path) -> None:
     run_shell(skill / document, skill, baseDir=str(skill))
+
+
+def test_the_document_that_the_skill_shows_is_like_a_real_one(skill: Path) -> None:
+    (shown,) = documents.blocks(skill / "SKILL.md", "json")
+    source = documents.blocks(skill / "SKILL.md", "sh")[0][1].replace("{baseDir}", str(skill))
+    done = child.run("bash", "-c", documents.rehearsed(source), cwd=skill)
+    assert missing(json.loads(shown[1]), json.loads(done.stdout)) == []
+
+
+def missing(shown: Any, real: Any, place: str = "") -> list[str]:
+    """The fields of a shown document that a real one does not have, and values of another kind."""
+    if isinstance(shown, dict) and isinstance(real, dict):
+        lacking = [f"{place}/{name}" for name in shown if name not in real]
+        both = sorted(shown.keys() & real)
+        return lacking + [each for name in both for each in missing(shown[name], real[name], f"{place}/{name}")]
+    if isinstance(shown, list) and isinstance(real, list):
+        return [each for pair in zip(shown, real, strict=False) for each in missing(*pair, place)]
+    return [] if real is None or isinstance(shown, type(real)) else [f"{place}: {real!r}"]
 
 
 @pytest.mark.parametrize("document", MARKDOWN)
