@@ -26,7 +26,6 @@ WITH_PYTHON = ["README.md", "USAGE-GUIDE.md", "examples/README.md"]
 MARKDOWN = [
     path.relative_to(REPOSITORY).as_posix() for path in tracked() if path.suffix == ".md" and "tests" not in path.parts
 ]
-TELLING_CODES = ["USAGE-GUIDE.md", "SKILL.md"]
 
 FLAGGED = {
     "code that is made from text": r"\beval\(|\bexec_module\b",
