@@ -1,4 +1,4 @@
-"""The examples and the documents do what they say. Everything is rehearsed."""
+"""The examples do what they and their descriptions say. Everything is rehearsed."""
 
 from __future__ import annotations
 
@@ -20,15 +20,6 @@ RENEW = "RENEW_SNAPSHOTS"
 """Set in the environment, it lets the snapshots be written instead of compared: `make snapshots`."""
 SESSIONS = [
     session.split("\n", 1) for _, session in documents.blocks(EXAMPLES / "README.md", "console") if session[:2] == "$ "
-]
-DOCUMENTS = [
-    document
-    for document in (
-        child.REPOSITORY / "README.md",
-        child.REPOSITORY / "USAGE-GUIDE.md",
-        EXAMPLES / "README.md",
-    )
-    if document.exists()
 ]
 
 
@@ -87,10 +78,3 @@ def test_a_file_that_cannot_be_reviewed_is_told_in_one_line() -> None:
     done = child.run(sys.executable, str(EXAMPLES / "code_review.py"), "absent.py")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "absent.py" in done.stderr
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(child.REPOSITORY)))
-def test_the_python_in_a_document_runs(document: Path, tmp_path: Path) -> None:
-    assert documents.blocks(document, "python"), "a document without a block that runs promises nothing"
-    done = child.run(sys.executable, documents.__file__, str(document), cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
