@@ -41,6 +41,7 @@ def run_detached(order: str, arguments: list[str], log: str, answer: str) -> int
         told = _hand_over(process, order)
     except KeyboardInterrupt:
         _stop(process)
+        print("parallel-agents: interrupted; the run does not go on", file=sys.stderr)
         return 130
     if told:
         # Nobody waits for it any more, which Python would warn of.
@@ -87,7 +88,8 @@ def _hand_over(process: Popen[bytes], order: str) -> bool:
     except BrokenPipeError:
         # It has ended already, and its log says why.
         return False
-    return bool(process.stdout.readline())
+    with process.stdout as told:
+        return bool(told.readline())
 
 
 def _stop(process: Popen[bytes]) -> None:

@@ -55,12 +55,11 @@ pub(super) fn detach(
     size: SizeFlag,
 ) -> Result<Detached, CliError> {
     let journal = keep.journal.path();
-    // Opened, so that it is told here if it cannot be.
-    drop(keep.origin(&options)?);
     let id = run_id().to_string();
-    let no_place = || CliError::NoLog { path: journal.clone() };
-    let log = log_path(&journal, &id).ok_or_else(no_place)?;
-    let kept = keep.journal.kept(&id);
+    let log = log_path(&journal, &id).filter(|log| log.to_str().is_some());
+    let log = log.ok_or_else(|| CliError::NoLog { path: journal.clone() })?;
+    // Opened, so that it is told here if it cannot be.
+    let (_, kept) = keep.origin_of(&options, &id.as_str().into())?;
     let command = |name: &str| kept.command(name, &[&id]);
     let answer = json!({
         "run_id": id,

@@ -372,7 +372,7 @@ enum CliError {
     Timeout(String),
     #[error("run `{run}` has no task `{task}`{hint}; `parallel-agents output {run}` lists all")]
     NoTask { run: String, task: String, hint: String },
-    #[error("the journal `{}` has no folder for a log beside it; name another one", .path.display())]
+    #[error("a log cannot stand beside the journal `{}`: its path names no file, or is not UTF-8; name another one", .path.display())]
     NoLog { path: PathBuf },
     #[error("no run of `{}` is open; `parallel-agents runs` lists all", .path.display())]
     NoneOpen { path: PathBuf },

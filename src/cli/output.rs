@@ -1,5 +1,7 @@
 //! `parallel-agents output`: one task's whole output from the journal, also while its run goes on.
 
+use std::io::{self, IsTerminal};
+
 use serde_json::Value;
 
 use super::journal::JournalFlag;
@@ -8,6 +10,7 @@ use super::{CliError, print, say};
 use crate::core::output::abridged;
 use crate::core::task::hint;
 use crate::journal::Journal;
+use crate::workflow::printable;
 
 /// How much of a name is shown in a list, in characters.
 const NAME_CHARS: usize = 200;
@@ -28,9 +31,9 @@ pub(super) fn output(run: &str, task: Option<&str>, is_raw: bool, journal: &Jour
     };
     let end = &report.end;
     match (if is_raw { None } else { end.output() }, end.raw()) {
-        (Some(Value::String(text)), _) => print(text)?,
-        (Some(value), _) => print(&format!("{value:#}"))?,
-        (None, Some(raw)) if is_raw => print(raw)?,
+        (Some(Value::String(text)), _) => print_text(text)?,
+        (Some(value), _) => print_text(&format!("{value:#}"))?,
+        (None, Some(raw)) if is_raw => print_text(raw)?,
         (None, raw) => {
             let reason = end.reason().unwrap_or("its agent wrote nothing");
             let raw =
@@ -40,6 +43,11 @@ pub(super) fn output(run: &str, task: Option<&str>, is_raw: bool, journal: &Jour
         }
     }
     Ok(0)
+}
+
+/// Whatever an agent wrote: byte for byte, but for a terminal, which it must not drive.
+fn print_text(text: &str) -> Result<(), CliError> {
+    if io::stdout().is_terminal() { print(&printable(text)) } else { print(text) }
 }
 
 /// One line for each task: its status, the bytes of its output, its id.

@@ -106,6 +106,6 @@ fn progress(finished: &Finished, size: SizeFlag, journal: &JournalFlag) -> Value
         "wait": format!("{}{}", command("wait"), size.typed()),
         "output": kept.command("output", &[&kept.id, "TASK"]),
         "stop": command("stop"),
-        "log": log_path(&journal.path(), &kept.id).filter(|path| path.exists()),
+        "log": log_path(&journal.path(), &kept.id).filter(|path| path.exists()).map(|path| path.display().to_string()),
     })
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -81,6 +82,20 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["/bin/sh", "-c", command], env=environment, capture_output=True, text=True, timeout=child.SECONDS_MAX
     )
+
+
+def children_of(process: int) -> list[int]:
+    """Its child processes."""
+    listed = child.run("ps", "-A", "-o", "pid=,ppid=").stdout.splitlines()
+    return [int(pid) for pid, parent in map(str.split, listed) if int(parent) == process]
+
+
+def is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def waited(run: str, journal: Path, limit: int, code: int = 0) -> Any:
@@ -399,6 +414,25 @@ class TestDetached:
         assert words in refused("run", "--detach", "-", *flags, code=code, stdin=stdin)
         assert list(default.parent.glob("*.log")) == []
         assert not default.exists() or journal_runs(default) == []
+
+    @pytest.mark.parametrize(("whom", "code"), [("first", 130), ("second", 4)])
+    def test_that_is_ended_before_it_has_begun_leaves_no_process(self, whom: str, code: int, tmp_path: Path) -> None:
+        plan = str(write(tmp_path, TASKS))
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"ws://127.0.0.1:{silent.getsockname()[1]}/"
+            with child.started(child.COMMAND, "run", "--detach", plan, "--gateway-url", url) as process:
+                # The second process greets a gateway that says nothing.
+                silent.settimeout(child.SECONDS_MAX)
+                greeting, _ = silent.accept()
+                (second,) = children_of(process.pid)
+                os.kill(
+                    process.pid if whom == "first" else second, signal.SIGINT if whom == "first" else signal.SIGKILL
+                )
+                output, errors = process.communicate(timeout=child.SECONDS_MAX)
+                greeting.close()
+        assert (process.returncode, output) == (code, "")
+        assert "does not go on" in errors or "without a word" in errors
+        assert not is_alive(second)
 
     def test_a_journal_elsewhere_is_named_in_every_command(self, journal: Path, slow_plan: str) -> None:
         answer, _ = told("run", "--detach", slow_plan, "--journal", str(journal), "--output-bytes", "4000")
