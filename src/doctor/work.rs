@@ -74,7 +74,7 @@ pub fn models(seen: &Seen, tiers: &[String]) -> Line {
         .map(|tier| match probed(seen, tier) {
             Some(Err(words)) => {
                 let fix = format!("openclaw models auth login --provider {}", provider_of(tier));
-                Line::red(CHECK, format!("`{tier}` was tried and failed: {words}"), fix)
+                Line::red(CHECK, format!("`{tier}`: its provider was tried and failed: {words}"), fix)
             }
             tried => model(listed, tier, status(provider_of(tier)), tried.is_some()),
         })
@@ -139,7 +139,9 @@ fn model(listed: &Value, tier: &str, credentials: Option<&str>, is_tried: bool) 
                 Line::red(CHECK, format!("`{tier}` has credentials that are {status}"), login())
             }
             Some("expiring") => Line::yellow(CHECK, format!("`{tier}` has credentials that expire soon"), login()),
-            Some(_) | None if is_tried => Line::green(CHECK, format!("`{tier}` answers")),
+            Some(_) | None if is_tried => {
+                Line::green(CHECK, format!("`{tier}` is available, and its provider answers"))
+            }
             Some(_) | None => Line::green(CHECK, format!("`{tier}` is available")),
         },
     }

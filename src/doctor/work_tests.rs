@@ -37,7 +37,7 @@ fn limits_below_what_a_run_starts_are_yellow_each_with_its_setting() {
     assert!(limited(3, None).found.starts_with("only 3 agents at once"));
 }
 
-fn judged(names: &[&str], listed: Value, credentials: Value) -> Line {
+fn judged(names: &[&str], listed: Value, credentials: &Value) -> Line {
     let said = Said { models: Ok(listed), credentials: Ok(json!({ "providers": credentials })), ..said() };
     models(&seen(Ok(said)), &tiers(names))
 }
@@ -53,9 +53,9 @@ fn listed() -> Value {
 
 #[test]
 fn each_tier_is_judged_and_one_usable_one_is_enough_to_run() {
-    let all = judged(&["a/one", "A/two"], listed(), json!([]));
+    let all = judged(&["a/one", "A/two"], listed(), &json!([]));
     assert_eq!((all.level, all.found.as_str()), (Level::Green, "`a/one` is available; `A/two` is available"));
-    let some = judged(&["a/one", "b/one", "c/one"], listed(), json!([]));
+    let some = judged(&["a/one", "b/one", "c/one"], listed(), &json!([]));
     assert_eq!(some.level, Level::Yellow);
     assert_eq!(
         some.found,
@@ -64,19 +64,19 @@ fn each_tier_is_judged_and_one_usable_one_is_enough_to_run() {
     assert!(
         some.fix.is_some_and(|fix| fix.starts_with("openclaw models auth login --provider b; openclaw models list"))
     );
-    let none = judged(&["c/one"], listed(), json!([]));
+    let none = judged(&["c/one"], listed(), &json!([]));
     assert_eq!(none.level, Level::Red);
     assert!(
         none.fix.is_some_and(|fix| fix.starts_with("parallel-agents run --models a/one,a/two ..., or openclaw models"))
     );
-    let paused = judged(&["a/one", "d/one"], listed(), json!([]));
+    let paused = judged(&["a/one", "d/one"], listed(), &json!([]));
     assert!(paused.fix.is_some_and(|fix| fix.starts_with("wait some minutes")), "{}", paused.found);
-    assert_eq!(judged(&["slow/one"], listed(), json!([])).level, Level::Yellow);
+    assert_eq!(judged(&["slow/one"], listed(), &json!([])).level, Level::Yellow);
 }
 
 #[test]
 fn credentials_that_are_gone_count_as_much_as_a_model_that_is() {
-    let with = |status: &str| judged(&["a/one"], listed(), json!([{"provider": "a", "status": status}])).level;
+    let with = |status: &str| judged(&["a/one"], listed(), &json!([{"provider": "a", "status": status}])).level;
     assert_eq!(
         ["static", "ok", "expiring", "expired", "missing"].map(with),
         [Level::Green, Level::Green, Level::Yellow, Level::Red, Level::Red]
@@ -89,9 +89,12 @@ fn a_model_that_was_tried_is_judged_by_what_came_of_it() {
         let said = Said { models: Ok(listed()), ..said() };
         models(&Seen { probes: vec![("a".to_owned(), answer)], ..seen(Ok(said)) }, &tiers(&["a/one"]))
     };
-    assert_eq!(tried(Ok(json!({"status": "ok"}))).found, "`a/one` answers");
+    assert_eq!(tried(Ok(json!({"status": "ok"}))).found, "`a/one` is available, and its provider answers");
     let failed = tried(Ok(json!({"status": "auth", "error": "The connection probe failed."})));
     assert_eq!(failed.level, Level::Red);
-    assert_eq!(failed.found, "`a/one` was tried and failed: The connection probe failed. (status `auth`)");
+    assert_eq!(
+        failed.found,
+        "`a/one`: its provider was tried and failed: The connection probe failed. (status `auth`)"
+    );
     assert!(tried(Err("missing scope: operator.admin".to_owned())).found.contains("missing scope"));
 }

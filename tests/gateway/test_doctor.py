@@ -149,7 +149,7 @@ def test_models_are_tried_only_when_that_is_wished_and_said_before(gateway: Gate
     calls = len(provider.log)
     words = "each provider of the models is asked for one small answer, which costs\n"
     models = lines("--try-models", "--models", HAIKU.name, errors=words)["models"]
-    expect(models, "green", f"`{HAIKU.name}` answers")
+    expect(models, "green", f"`{HAIKU.name}` is available, and its provider answers")
     assert len(provider.log) > calls
 
 

@@ -193,13 +193,14 @@ def test_the_whole_report_for_people(state: Path, closed_port: int, monkeypatch:
     ]:
         text = text.replace(shown, name)
     text = re.sub(r"CPython [\d.]+\w*", "CPython X", re.sub(r"\d+ [GM]B free", "N GB free", text))
+    text = re.sub(r"os error \d+", "os error N", text)
     skipped = "".join(f"skipped  {name:11} not looked at: see `gateway`\n" for name in BEHIND_THE_GATEWAY)
     assert text == (
         "green    python      CPython X, PYTHON\n"
         "green    package     0.1.0 in PACKAGE; its command is not on the path\n"
         "green    runtime     gateway ws://127.0.0.1:PORT/, known from OPENCLAW_GATEWAY_PORT; a Python program may pass"
         " its own `tools` instead\n"
-        "red      gateway     nothing answers at ws://127.0.0.1:PORT/ (IO error: Connection refused (os error 111))\n"
+        "red      gateway     nothing answers at ws://127.0.0.1:PORT/ (IO error: Connection refused (os error N))\n"
         "                     -> openclaw gateway run, or export OPENCLAW_GATEWAY_URL=ws://HOST:PORT of one that runs\n"
         f"{skipped}"
         "yellow   state       STATE is writable; STATE/parallel-agents is open to other users; N GB free\n"
