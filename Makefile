@@ -16,12 +16,12 @@ SECONDS ?= 60
 TARGETS ?=
 MERGE ?= 0
 FULL ?= 0
-# 500 MB, unpacked, so all checkouts share it.
-ZIG_PINNED = $(shell $(PYTHON) tests/requirements.py wheel)
-ZIG = $(CACHE)/$(subst ==,-,$(ZIG_PINNED))
+# Half a gigabyte, so all checkouts share it; and only where its path is the same are compiled crates used again.
+LINKER_PINNED = $(shell $(PYTHON) tests/requirements.py wheel)
+LINKER = $(CACHE)/$(subst $(eval ) ,-,$(subst ==,-,$(LINKER_PINNED)))
 # Panics name the source files of their crates: not with the folder of whoever built the wheel.
 REMAPPED = --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src=crates
-MATURIN_BUILD = RUSTFLAGS="$$RUSTFLAGS $(REMAPPED)" $(BIN)/maturin build --quiet --locked --release --interpreter $(BIN)/python --out dist
+WHEEL_OPTIONS = --quiet --locked --release --interpreter $(BIN)/python --out dist
 MODULES := parallel_agents $(addprefix parallel_agents.,ai_orchestrator builders helpers openclaw)
 
 .DEFAULT_GOAL := help
@@ -90,10 +90,10 @@ bench: $(VENV)/.ready ## the figures in the README; PARTS="overhead journal impo
 wheel: $(VENV)/.ready ## an optimised wheel and the sources, in dist/
 	rm -rf dist
 ifeq ($(shell uname -s),Linux)
-	@test -d "$(ZIG)" || { rm -rf "$(ZIG).partial" && mkdir -p "$(CACHE)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target "$(ZIG).partial" $(ZIG_PINNED) && mv -T "$(ZIG).partial" "$(ZIG)"; }
-	PATH="$(ZIG)/ziglang:$$PATH" $(MATURIN_BUILD) --zig --compatibility manylinux_2_17
+	@test -d "$(LINKER)" || { rm -rf "$(LINKER).partial" && mkdir -p "$(CACHE)" && $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target "$(LINKER).partial" $(LINKER_PINNED) && mv -T "$(LINKER).partial" "$(LINKER)"; }
+	PATH="$(LINKER)/ziglang:$$PATH" CARGO_ZIGBUILD_CACHE_DIR="$(CACHE)/zigbuild" RUSTFLAGS="$$RUSTFLAGS $(REMAPPED)" "$(LINKER)/bin/maturin" build $(WHEEL_OPTIONS) --zig --compatibility manylinux_2_17
 else
-	$(MATURIN_BUILD)
+	RUSTFLAGS="$$RUSTFLAGS $(REMAPPED)" $(BIN)/maturin build $(WHEEL_OPTIONS)
 endif
 	@$(BIN)/maturin sdist --out dist
 	@ls -l dist
