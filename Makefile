@@ -70,8 +70,9 @@ python-test: build ## the Python surface, the command, the examples and the docu
 wheel-test: wheel docs ## what is handed out, installed where there is nothing but Python; FULL=1 builds the sdist with optimisation, too
 	FULL=$(FULL) $(BIN)/pytest tests/wheel
 
+# Most of their time the tests wait for agents. One process has the gateways of its files to itself.
 gateway-test: build ## a real OpenClaw gateway with a scripted provider; installs both once
-	$(BIN)/pytest tests/gateway
+	$(BIN)/pytest tests/gateway -n 2 --dist loadfile
 
 snapshots: build ## write what the examples print into examples/output, which the tests compare with
 	RENEW_SNAPSHOTS=1 $(BIN)/pytest tests/python/test_examples.py -k snapshot

@@ -32,7 +32,7 @@ def test_a_run_that_is_ended_early_leaves_no_session_behind(
     gateway = narrow_gateway
     before = gateway.sessions()
     tasks = [post(case, "quick"), *posts(case, COUNT, "[[hold]]", timeout_seconds=900, dependencies=["quick"])]
-    deadline = {"deadline_seconds": 12} if by == "deadline" else {}
+    deadline = {"deadline_seconds": 25} if by == "deadline" else {}
     with run_apart(journal, tasks, path=path, **deadline) as run:
         case.wait_for(WORKING, outcome="open")
         if by == "Ctrl-C":
