@@ -31,8 +31,6 @@ def main(arguments: list[str]) -> int:
         try:
             from parallel_agents.__main__ import main as command
         except ImportError as error:
-            if not (error.name or "").startswith("parallel_agents"):
-                raise
             problem = str(error)
         else:
             sys.argv = ["parallel-agents", *arguments]

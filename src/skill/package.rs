@@ -107,3 +107,18 @@ impl Package {
         lines
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_registry_takes_is_not_made() {
+        let to = std::env::temp_dir().join(format!("pa-package-{}", std::process::id()));
+        let mut content = Content::ours();
+        content.files.insert("wheels/huge.whl".to_owned(), vec![0; 50 * 1024 * 1024]);
+        assert!(matches!(package(&to, &content), Err(SkillError::TooLarge { .. })));
+        assert_eq!(fs::read_dir(&to).expect("a folder").count(), 0);
+        fs::remove_dir_all(&to).expect("removed");
+    }
+}
