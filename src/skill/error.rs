@@ -12,7 +12,7 @@ use crate::agents::AgentError;
 pub enum SkillError {
     /// Nothing says where OpenClaw keeps its state.
     #[error(
-        "where OpenClaw keeps its state is not known: none of OPENCLAW_STATE_DIR, OPENCLAW_HOME and HOME is set; use --to DIR"
+        "where OpenClaw keeps its state is not known: none of OPENCLAW_STATE_DIR, OPENCLAW_HOME and HOME is set; set one"
     )]
     NoState,
     /// The configuration cannot be read, and the workspace stands in it.
@@ -170,7 +170,7 @@ mod tests {
             (
                 SkillError::NoState,
                 "where OpenClaw keeps its state is not known: none of OPENCLAW_STATE_DIR, OPENCLAW_HOME and HOME is \
-                 set; use --to DIR",
+                 set; set one",
             ),
             (SkillError::Workspace { reason: reason.clone() }, "the workspace is not known (why); use --to DIR"),
             (

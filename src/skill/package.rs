@@ -49,7 +49,7 @@ pub fn package(to: &Path, content: &Content) -> Result<Package, SkillError> {
     site.stage(content, &record, &[])?;
     site.swap()?;
     site.discard()?;
-    write_over(&path, &archive)?;
+    write_over(&path, &archive, false)?;
     let mut assets = vec![(name, archive.len(), sha256(&archive))];
     assets.extend(files.into_iter().map(|(name, bytes)| (format!("{NAME}/{name}"), bytes.len(), sha256(&bytes))));
     Ok(Package { folder, zip: path, version: content.version.clone(), assets })
