@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
+# How a person types this command: what the command's own answers name, since `parallel-agents` may be on no path.
+COMMAND = "PARALLEL_AGENTS_COMMAND"
 # How many of the other Pythons were tried already: each of them runs this file again.
 TRIED = "PARALLEL_AGENTS_LAUNCH"
 WHEEL = "openclaw_parallel_agents-*.whl"
@@ -24,6 +27,7 @@ def main(arguments: list[str]) -> int:
     tried = int(os.environ.pop(TRIED, "0"))
     if arguments[:1] == ["setup"]:
         return setup(arguments[1:])
+    os.environ.setdefault(COMMAND, f"python3 {shlex.quote(str(FOLDER / 'launch.py'))}")
     # This folder's own modules are no part of the package.
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != FOLDER]
     problem = f"{sys.executable} is Python {sys.version.split()[0]}, and 3.10 or newer is needed"
@@ -31,8 +35,6 @@ def main(arguments: list[str]) -> int:
         try:
             from parallel_agents.__main__ import main as command
         except ImportError as error:
-            if not (error.name or "").startswith("parallel_agents"):
-                raise
             problem = str(error)
         else:
             sys.argv = ["parallel-agents", *arguments]

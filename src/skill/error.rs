@@ -12,7 +12,7 @@ use crate::agents::AgentError;
 pub enum SkillError {
     /// Nothing says where OpenClaw keeps its state.
     #[error(
-        "where OpenClaw keeps its state is not known: none of OPENCLAW_STATE_DIR, OPENCLAW_HOME and HOME is set; use --to DIR"
+        "where OpenClaw keeps its state is not known: none of OPENCLAW_STATE_DIR, OPENCLAW_HOME and HOME is set; set one"
     )]
     NoState,
     /// The configuration cannot be read, and the workspace stands in it.
@@ -154,4 +154,96 @@ pub enum SkillError {
         /// Why not.
         source: io::Error,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_says_what_is_wrong_and_what_to_do_next() {
+        let (folder, flags) = (PathBuf::from("/s/parallel-agents"), " --global".to_owned());
+        let path = folder.join("SKILL.md");
+        let (version, reason) = ("3.2.0".to_owned(), "why".to_owned());
+        let io = || io::Error::other("why");
+        let errors = [
+            (
+                SkillError::NoState,
+                "where OpenClaw keeps its state is not known: none of OPENCLAW_STATE_DIR, OPENCLAW_HOME and HOME is \
+                 set; set one",
+            ),
+            (SkillError::Workspace { reason: reason.clone() }, "the workspace is not known (why); use --to DIR"),
+            (
+                SkillError::Exists { folder: folder.clone(), flags: flags.clone() },
+                "`/s/parallel-agents` exists already; to bring it to this version: parallel-agents skill upgrade --global",
+            ),
+            (
+                SkillError::Missing { folder: folder.clone(), flags: flags.clone() },
+                "the skill is not installed in `/s/parallel-agents`; install it: parallel-agents skill install --global",
+            ),
+            (
+                SkillError::Nowhere { looked: "`/s`".to_owned() },
+                "the skill is not installed; looked in `/s`; install it: parallel-agents skill install",
+            ),
+            (
+                SkillError::Foreign { folder: folder.clone(), reason: reason.clone(), flags: flags.clone() },
+                "`/s/parallel-agents` is not a folder of this skill (why); move it away, then: parallel-agents skill \
+                 install --global",
+            ),
+            (
+                SkillError::Old { folder: folder.clone(), version: version.clone(), flags: flags.clone() },
+                "`/s/parallel-agents` holds release 3.2.0 of the skill, which kept no record of its files; first: \
+                 parallel-agents skill upgrade --global",
+            ),
+            (
+                SkillError::Link { path: folder.clone(), place: "/s".into() },
+                "`/s/parallel-agents` is a link that leads out of `/s`; name where it leads with --to DIR",
+            ),
+            (
+                SkillError::Newer { folder: folder.clone(), installed: version, ours: "0.1.0".to_owned(), flags },
+                "`/s/parallel-agents` holds version 3.2.0, and this program brings 0.1.0; to go back to it: \
+                 parallel-agents skill upgrade --downgrade --global",
+            ),
+            (
+                SkillError::Busy { folder: folder.clone() },
+                "another `parallel-agents skill` works in `/s/parallel-agents`; try again when it is done",
+            ),
+            (
+                SkillError::InTheWay { path: path.clone() },
+                "`/s/parallel-agents/SKILL.md` is in the way of a file or folder of the skill; move it away",
+            ),
+            (
+                SkillError::Odd { path: path.clone(), what: "folders nested that deep" },
+                "`/s/parallel-agents/SKILL.md` has folders nested that deep, which is not expected in a skill; move it \
+                 away",
+            ),
+            (
+                SkillError::Record { path: path.clone(), reason: reason.clone() },
+                "the record `/s/parallel-agents/SKILL.md` cannot be used (why); move the folder away, then: \
+                 parallel-agents skill install",
+            ),
+            (
+                SkillError::Wheel { path: path.clone(), reason: reason.clone() },
+                "the wheel `/s/parallel-agents/SKILL.md` cannot go with the skill: why",
+            ),
+            (
+                SkillError::TooLarge { bytes: 3, max: 2 },
+                "the package has 3 bytes, and registries take at most 2; leave the wheel out",
+            ),
+            (
+                SkillError::ReadOld { folder, reason },
+                "what is configured in `/s/parallel-agents` cannot be read (why); nothing was changed",
+            ),
+            (
+                SkillError::Agent(AgentError::NoFolder),
+                "no folder for your own agent types: none of OPENCLAW_STATE_DIR, OPENCLAW_HOME and HOME is set; pass \
+                 folder=...",
+            ),
+            (SkillError::Read { path: path.clone(), source: io() }, "cannot read `/s/parallel-agents/SKILL.md`"),
+            (SkillError::Write { path, source: io() }, "cannot change `/s/parallel-agents/SKILL.md`"),
+        ];
+        for (error, message) in errors {
+            assert_eq!(error.to_string(), message);
+        }
+    }
 }

@@ -49,7 +49,7 @@ pub fn package(to: &Path, content: &Content) -> Result<Package, SkillError> {
     site.stage(content, &record, &[])?;
     site.swap()?;
     site.discard()?;
-    write_over(&path, &archive)?;
+    write_over(&path, &archive, false)?;
     let mut assets = vec![(name, archive.len(), sha256(&archive))];
     assets.extend(files.into_iter().map(|(name, bytes)| (format!("{NAME}/{name}"), bytes.len(), sha256(&bytes))));
     Ok(Package { folder, zip: path, version: content.version.clone(), assets })
@@ -105,5 +105,20 @@ impl Package {
         );
         lines.extend(self.checks().into_iter().map(|(command, expected)| format!("  {command}  ->  {expected}")));
         lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_registry_takes_is_not_made() {
+        let to = std::env::temp_dir().join(format!("pa-package-{}", std::process::id()));
+        let mut content = Content::ours();
+        content.files.insert("wheels/huge.whl".to_owned(), vec![0; 50 * 1024 * 1024]);
+        assert!(matches!(package(&to, &content), Err(SkillError::TooLarge { .. })));
+        assert_eq!(fs::read_dir(&to).expect("a folder").count(), 0);
+        fs::remove_dir_all(&to).expect("removed");
     }
 }

@@ -91,7 +91,7 @@ pub(super) fn merge(path: &Path, options: &Map<String, Value>) -> Result<(), Ski
     for (name, value) in options {
         fields.entry(name).or_insert_with(|| value.clone());
     }
-    write_over(path, format!("{:#}\n", Value::Object(fields)).as_bytes())
+    write_over(path, format!("{:#}\n", Value::Object(fields)).as_bytes(), true)
 }
 
 #[cfg(test)]

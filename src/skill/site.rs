@@ -17,6 +17,7 @@ use super::record::Record;
 use super::{NAME, RECORD};
 
 const FILE_MODE: u32 = 0o644;
+const PRIVATE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o755;
 
 /// A place that is ours alone until this is dropped.
@@ -148,22 +149,26 @@ fn make_folders_of(path: &Path) -> Result<(), SkillError> {
 
 /// Writes a file that is not there yet, onto the disk.
 pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<(), SkillError> {
+    write_as(path, bytes, FILE_MODE)
+}
+
+fn write_as(path: &Path, bytes: &[u8], mode: u32) -> Result<(), SkillError> {
     make_folders_of(path)?;
-    let file = OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path);
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
     let written = file.and_then(|mut file| {
-        file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+        file.set_permissions(Permissions::from_mode(mode))?;
         file.write_all(bytes)?;
         file.sync_all()
     });
     written.map_err(write_error(path))
 }
 
-/// Writes a file whole or not at all, in the place of one that is there.
-pub(super) fn write_over(path: &Path, bytes: &[u8]) -> Result<(), SkillError> {
+/// Writes a file whole or not at all, in the place of one that is there. A private one is its owner's alone.
+pub(super) fn write_over(path: &Path, bytes: &[u8], is_private: bool) -> Result<(), SkillError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let writing = path.with_file_name(format!(".{name}.{}", std::process::id()));
     remove(&writing)?;
-    write_new(&writing, bytes)?;
+    write_as(&writing, bytes, if is_private { PRIVATE_MODE } else { FILE_MODE })?;
     let placed = fs::rename(&writing, path).map_err(write_error(path));
     if placed.is_err() {
         // What matters is why it could not be written.

@@ -17,6 +17,11 @@ const DEPTH_MAX: usize = 32;
 /// What Python leaves beside modules that it has compiled.
 const CACHE: &str = "__pycache__";
 
+/// Whether OpenClaw or a registry's client wrote a file beside the skill, for itself: it goes and stays with the folder.
+pub(super) fn is_bookkeeping(name: &str) -> bool {
+    name == "_meta.json" || name.starts_with(".openclaw/") || name.starts_with(".clawhub/")
+}
+
 /// What stands under a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {

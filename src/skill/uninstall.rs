@@ -9,7 +9,7 @@ use super::error::SkillError;
 use super::place::{Here, Place};
 use super::record::Record;
 use super::site::{Site, exists};
-use super::tree::scan;
+use super::tree::{is_bookkeeping, scan};
 use super::{Caller, RECORD, old};
 
 /// What was removed.
@@ -50,7 +50,7 @@ pub fn uninstall(place: &Place, here: &Here, caller: &Caller<'_>) -> Result<Remo
     let tree = scan(&folder)?;
     let is_ours = |name: &str| record.files.get(name).is_some_and(|digest| tree[name].is(digest));
     let (ours, moved): (Vec<String>, Vec<String>) =
-        tree.keys().filter(|name| *name != RECORD).cloned().partition(|name| is_ours(name));
+        tree.keys().filter(|name| *name != RECORD && !is_bookkeeping(name)).cloned().partition(|name| is_ours(name));
     let mut backup = None;
     if !moved.is_empty() {
         let label = format!("{}-{}", caller.today, record.version);

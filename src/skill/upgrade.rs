@@ -16,7 +16,7 @@ use super::old::{self, Carried, NotCarried};
 use super::place::{Here, Place};
 use super::record::{Record, is_after};
 use super::site::{Site, exists};
-use super::tree::{Found, scan};
+use super::tree::{Found, is_bookkeeping, scan};
 use super::{Caller, RECORD, settings};
 use crate::agents::{AgentError, Registry};
 
@@ -278,7 +278,8 @@ impl Upgrade {
     }
 
     fn named(&self, is: impl Fn(&Fate) -> bool) -> Vec<&str> {
-        self.fates.iter().filter(|(_, fate)| is(fate)).map(|(name, _)| name.as_str()).collect()
+        let told = self.fates.iter().filter(|(name, fate)| is(fate) && !is_bookkeeping(name));
+        told.map(|(name, _)| name.as_str()).collect()
     }
 
     /// For `--json`.

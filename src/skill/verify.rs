@@ -9,7 +9,7 @@ use super::error::SkillError;
 use super::record::Record;
 use super::sight::Sight;
 use super::site::exists;
-use super::tree::{Found, scan};
+use super::tree::{Found, is_bookkeeping, scan};
 use super::{RECORD, VERSION, old};
 
 /// How a line is shown.
@@ -103,7 +103,7 @@ pub fn verify(folder: &Path, flags: &str, status: Option<&Value>) -> Result<Veri
     if is_whole {
         say("files", Colour::Green, format!("{} files, complete and unmodified", record.files.len()));
     }
-    let is_foreign = |name: &&String| *name != RECORD && !record.files.contains_key(*name);
+    let is_foreign = |name: &&String| *name != RECORD && !record.files.contains_key(*name) && !is_bookkeeping(name);
     let foreign: Vec<&str> = tree.keys().filter(is_foreign).map(String::as_str).collect();
     if !foreign.is_empty() {
         say("files", Colour::Yellow, format!("not of the skill, left alone: {}", foreign.join(", ")));

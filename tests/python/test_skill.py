@@ -300,6 +300,7 @@ def test_an_old_release_is_backed_up_and_its_configuration_carried_over() -> Non
     assert "timeout_seconds" in missed["DEFAULT_AGENT_TIMEOUT"]
     settings = json.loads((state() / "parallel-agents" / "settings.json").read_text(encoding="utf-8"))
     assert settings == told_of["carried_over"]["settings"]
+    assert (state() / "parallel-agents" / "settings.json").stat().st_mode & 0o777 == 0o600
     assert config.read_text(encoding="utf-8").startswith("{skills:")
     assert stamps(state())[str(config)] == before[str(config)]
     rows = json.loads(child.run(child.COMMAND, "agents", "list", "--json").stdout)

@@ -9,6 +9,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from .conftest import REPOSITORY
 
 SECONDS_MAX = 600
@@ -23,6 +25,7 @@ suppress_build_script_link_lines=false
 """
 
 
+@pytest.mark.skipif(os.environ.get("FULL") != "1", reason="compiles everything anew: FULL=1")
 def test_a_build_for_it_ends_with_what_to_use_instead(tmp_path: Path) -> None:
     config = tmp_path / "interpreter.txt"
     config.write_text(INTERPRETER, encoding="utf-8")
