@@ -2,10 +2,12 @@
 
 Tried in turn: the Python that runs this file, the one that the record of this folder names, and the private environment
 in OpenClaw's state folder. `python3 launch.py setup [--wheel FILE]` makes that environment from a wheel on this disk.
+The modules beside it find the package in the same places, by `provide`.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -75,6 +77,39 @@ def environment() -> Path:
     home = os.environ.get("OPENCLAW_HOME") or os.environ.get("HOME") or str(Path.home())
     state = os.environ.get("OPENCLAW_STATE_DIR") or str(Path(home) / ".openclaw")
     return Path(state) / "parallel-agents" / "venv"
+
+
+def provide() -> None:
+    """Makes `parallel_agents` importable: in this Python, or where one of the others has it.
+
+    Raises:
+        ImportError: None has it. The message says what to run.
+    """
+    try:
+        importlib.import_module("parallel_agents._core")
+    except ImportError:
+        sys.path.extend(place for place in libraries() if place not in sys.path)
+        sys.modules.pop("parallel_agents", None)
+        importlib.invalidate_caches()
+    try:
+        importlib.import_module("parallel_agents._core")
+    except ImportError as error:
+        fix = f"run: python3 {FOLDER / 'launch.py'} setup"
+        raise ImportError(f"the package parallel_agents is not installed for this Python ({error}); {fix}") from error
+
+
+def libraries() -> list[str]:
+    """The folders of packages in which the other Pythons have it."""
+    found = []
+    for python in others():
+        find = "import parallel_agents, pathlib; print(pathlib.Path(parallel_agents.__file__).parent.parent)"
+        try:
+            done = subprocess.run([python, "-c", find], capture_output=True, text=True, cwd=FOLDER)
+        except OSError:
+            continue
+        if not done.returncode:
+            found.append(done.stdout.strip())
+    return found
 
 
 def setup(arguments: list[str]) -> int:

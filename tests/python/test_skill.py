@@ -46,7 +46,10 @@ def test_a_folder_holds_what_the_source_tree_has_and_nothing_else(folder: Path) 
         assert installed[name] == source(name).read_text(encoding="utf-8"), name
         assert (folder / name).stat().st_mode & 0o777 == 0o644
     record = skills.record(folder)
-    assert (record["format"], record["version"], record["python"]) == (1, VERSION, sys.executable)
+    assert (record["format"], record["version"]) == (1, VERSION)
+    # The command's own Python, by whichever of its names.
+    assert Path(record["python"]).samefile(sys.executable)
+    assert Path(record["python"]).parent == Path(sys.executable).parent
     assert set(record["files"]) == contract()
     assert set((child.REPOSITORY / "skill").glob("*.*")) == {
         child.REPOSITORY / "skill" / name for name in ("README.md", "ai_orchestrator.py", "helpers.py", "launch.py")
@@ -538,10 +541,19 @@ def test_the_old_modules_are_those_of_the_package(folder: Path, bare_python: str
         assert done.stdout.strip().endswith(f"parallel_agents/{module}.py")
 
 
-def test_the_two_modules_find_the_package_in_the_same_way() -> None:
-    texts = [source(f"{name}.py").read_text(encoding="utf-8") for name in ("ai_orchestrator", "helpers")]
-    found = [text[text.index("FOLDER =") : text.index("package()\n# ")] for text in texts]
-    assert found[0] == found[1]
+@pytest.mark.parametrize("module", ["ai_orchestrator", "helpers"])
+def test_the_old_modules_say_what_to_do_where_no_python_has_the_package(
+    tmp_path: Path, bare_python: str, module: str
+) -> None:
+    for name in (f"{module}.py", "launch.py"):
+        (tmp_path / name).write_bytes(source(name).read_bytes())
+    # Found by its file, as some programs load it: the folder is on no path, and another `launch` may be.
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "launch.py").write_text("raise SystemExit('the wrong one')\n", encoding="utf-8")
+    code = f"import runpy; runpy.run_path({str(tmp_path / f'{module}.py')!r})"
+    done = subprocess.run([bare_python, "-c", code], cwd=tmp_path / "elsewhere", capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(f"run: python3 {tmp_path / 'launch.py'} setup")
 
 
 def test_nothing_of_the_folder_is_what_a_scan_flags(folder: Path) -> None:
