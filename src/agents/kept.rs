@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde_json::Value;
 
 use super::design::{self, Wishes};
@@ -242,6 +244,39 @@ fn writing_file(path: &Path) -> io::Result<(File, PathBuf)> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Removes the half-written files that dead processes have left in a folder. Returns how many.
+///
+/// # Errors
+/// Where the folder cannot be read, or such a file not be removed.
+pub fn sweep(folder: &Path) -> io::Result<usize> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries?,
+    };
+    let mut swept = 0;
+    for entry in entries {
+        let entry = entry?;
+        let writer = entry.file_name().to_str().and_then(writer_of);
+        if entry.file_type()?.is_file() && writer.is_some_and(is_dead) {
+            fs::remove_file(entry.path())?;
+            swept += 1;
+        }
+    }
+    Ok(swept)
+}
+
+/// The process that writes a file of this name, if it is one that `writing_file` makes.
+fn writer_of(name: &str) -> Option<Pid> {
+    let (file, writer) = name.strip_prefix('.')?.rsplit_once('.')?;
+    let (process, no) = writer.split_once('-')?;
+    let is_ours = Path::new(file).extension().is_some_and(|extension| extension == "md") && no.parse::<u64>().is_ok();
+    Pid::from_raw(process.parse().ok().filter(|process| is_ours && *process > 0)?)
+}
+
+fn is_dead(process: Pid) -> bool {
+    test_kill_process(process) == Err(Errno::SRCH)
 }
 
 /// Gives a file its name unless there is one of that name.

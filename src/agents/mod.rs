@@ -24,7 +24,7 @@ pub use agent_type::{AgentType, CATEGORIES, Origin, PLAIN};
 pub use design::{
     DESCRIPTION_CHARS_MAX, DESIGN_BYTES_MAX, INSTRUCTIONS_BYTES_MAX, SCHEMA_BYTES_MAX, Wishes, check_prompt, type_name,
 };
-pub use kept::{FILE_BYTES_MAX, FILES_MAX};
+pub use kept::{FILE_BYTES_MAX, FILES_MAX, sweep};
 pub use prompt::render;
 pub use sample::sample;
 pub use seen::is_unseen;

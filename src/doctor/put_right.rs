@@ -1,5 +1,5 @@
-//! Repairs, of what is ours alone: our folder's and our journal's rights, locks that dead processes have left, and a damaged
-//! journal, which gets another name. Nothing is deleted that holds anything.
+//! Repairs, of what is ours alone: our folder's and our journal's rights, locks and half-written files that dead processes
+//! have left, and a damaged journal, which gets another name. Nothing is deleted that holds anything.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 
 use super::files::{Folder, Standing};
 use super::{Observed, Wishes};
+use crate::agents::sweep as sweep_agents;
 use crate::journal::{Examined, JournalError, set_aside, sweep, tighten};
 
 /// Does it, and says what was done, or why it could not be.
@@ -14,6 +15,7 @@ pub fn put_right(observed: &Observed, wishes: &Wishes) -> Vec<String> {
     let mut told = Vec::new();
     if let Some(own) = &observed.files.own {
         told.extend(folder(own));
+        told.extend(half_written(own));
     }
     match &observed.files.journal {
         Some(Ok(examined)) => told.extend(journal(examined, wishes)),
@@ -35,6 +37,16 @@ fn folder(own: &Folder) -> Option<String> {
             Some(done(closed, format!("closed {path} to other users"), || format!("close {path}")))
         }
         Standing::Missing { problem: Some(_) } | Standing::There { .. } | Standing::NoFolder => None,
+    }
+}
+
+fn half_written(own: &Folder) -> Option<String> {
+    let Standing::There { problem: None, .. } = own.standing else { return None };
+    let agents = own.path.join("agents");
+    match sweep_agents(&agents) {
+        Ok(0) => None,
+        Ok(count) => Some(format!("removed {count} half-written files of dead processes in {}", agents.display())),
+        Err(error) => Some(format!("could not tidy {}: {error}", agents.display())),
     }
 }
 

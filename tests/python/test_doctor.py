@@ -449,6 +449,20 @@ def test_an_agent_type_that_cannot_be_used_is_named_with_why(state: Path) -> Non
     assert f"cannot read agent type file `{state / 'none.md'}`" in report.lines["agents"]["found"]
 
 
+def test_fix_removes_what_dead_processes_half_wrote_and_nothing_else(state: Path) -> None:
+    folder = state / "parallel-agents" / "agents"
+    folder.mkdir(parents=True)
+    (folder.parent).chmod(0o700)
+    with child.started(sys.executable, "-c", "") as dead:
+        dead.wait()
+    left = folder / f".haiku_writer.md.{dead.pid}-0"
+    kept = [folder / f".haiku_writer.md.{os.getpid()}-0", folder / ".notes", folder / f".notes.{dead.pid}-0"]
+    for path in [left, *kept]:
+        path.write_text("half")
+    assert doctor("--fix").document["fixed"] == [f"removed 1 half-written files of dead processes in {folder}"]
+    assert sorted(folder.iterdir()) == sorted(kept)
+
+
 def install_skill(folder: Path, version: str = parallel_agents.__version__) -> Path:
     """A folder with a record, as `skill install` leaves one."""
     skill = folder / "skills" / "parallel-agents"
