@@ -4,7 +4,8 @@ use super::{Line, Wishes, shell};
 use crate::core::check::Check;
 use crate::core::hierarchy::DEFAULT_MODELS;
 use crate::core::settings::RunSettings;
-use crate::workflow::{RunOptions, Settings, SettingsError, with_causes};
+use crate::runtime::gateway::GatewayConfig;
+use crate::workflow::{RunOptions, RuntimeChoice, Settings, SettingsError, with_causes};
 
 /// What a run is like of which nothing else is said.
 #[derive(Debug)]
@@ -15,6 +16,8 @@ pub struct Defaults {
     pub models: Vec<String>,
     /// Its agents at once.
     pub concurrency: usize,
+    /// Its gateway, as far as it is named.
+    pub gateway: GatewayConfig,
 }
 
 impl Defaults {
@@ -35,8 +38,13 @@ impl Defaults {
         let set = options.as_ref().map(|options| options.hierarchy.tiers().iter().map(|tier| tier.model.to_string()));
         let usual = || DEFAULT_MODELS.iter().map(|&model| model.to_owned()).collect();
         let models = wishes.models.clone().or_else(|| set.map(Iterator::collect)).unwrap_or_else(usual);
-        let settings_used = options.map_or_else(RunSettings::default, |options| options.settings);
-        Self { settings, models, concurrency: settings_used.concurrency_max }
+        let usual = RunSettings::default().concurrency_max;
+        let concurrency = options.as_ref().map_or(usual, |options| options.settings.concurrency_max);
+        let gateway = match options.map(|options| options.runtime) {
+            Some(RuntimeChoice::Gateway(set)) => GatewayConfig { url: wishes.gateway.url.clone().or(set.url), ..set },
+            Some(RuntimeChoice::Rehearsal(_)) | None => wishes.gateway.clone(),
+        };
+        Self { settings, models, concurrency, gateway }
     }
 
     /// What is said of the settings, if there are any.
@@ -72,7 +80,6 @@ pub(super) mod tests {
 
     use super::super::Level;
     use super::*;
-    use crate::runtime::gateway::GatewayConfig;
 
     pub(in crate::doctor) fn defaults(models: Option<&[&str]>, fields: Value) -> Defaults {
         let models = models.map(|models| models.iter().map(|&model| model.to_owned()).collect());
@@ -96,6 +103,9 @@ pub(super) mod tests {
         let set = defaults(None, fields.clone());
         assert_eq!((set.models, set.concurrency), (vec!["a/b".to_owned(), "c/d".to_owned()], 9));
         assert_eq!(defaults(Some(&["e/f"]), fields).models, ["e/f"]);
+        let url = || Some("ws://127.0.0.1:1".to_owned());
+        assert_eq!(defaults(None, json!({"gateway": {"url": url()}})).gateway.url, url());
+        assert_eq!(defaults(None, json!({})).gateway, GatewayConfig::default());
         assert_eq!(defaults(None, json!({})).concurrency, RunSettings::default().concurrency_max);
     }
 

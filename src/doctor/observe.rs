@@ -22,7 +22,7 @@ use crate::agents::{AgentError, Registry};
 use crate::driver::Stopwatch;
 use crate::journal::{Examined, JournalError, examine};
 use crate::runtime::gateway::interview::interview;
-use crate::runtime::gateway::{GatewayError, Surroundings};
+use crate::runtime::gateway::{GatewayConfig, GatewayError, Surroundings};
 use crate::workflow::{Waiter, Waker, own_folder, wait_pair};
 
 /// How long each of the gateway's greeting, its answers and the journal's check is waited for.
@@ -101,9 +101,9 @@ fn start(wishes: &Wishes) -> io::Result<(Waiter, Receiver<Heard>)> {
     let (tell, wake, wish) = (teller.clone(), waker.clone(), wishes.clone());
     spawn(move || {
         let defaults = Defaults::find(&wish);
-        let models = defaults.models.clone();
+        let (models, config) = (defaults.models.clone(), defaults.gateway.clone());
         send(&tell, &wake, Heard::Defaults(Box::new(defaults)));
-        let seen = gateway(&wish, &models);
+        let seen = gateway(&config, &models, wish.try_models);
         let status = seen.said().ok().and_then(|said| said.skills.clone().ok());
         send(&tell, &wake, Heard::Gateway(Box::new(seen)));
         send(&tell, &wake, Heard::Skill(Box::new(Looked::at(status.as_ref()))));
@@ -125,7 +125,7 @@ fn send(teller: &Sender<Heard>, waker: &Waker, heard: Heard) {
     waker.wake();
 }
 
-fn gateway(wishes: &Wishes, models: &[String]) -> Seen {
+fn gateway(config: &GatewayConfig, models: &[String], try_models: bool) -> Seen {
     let surroundings = Surroundings::real();
     let mut seen = Seen {
         address: Err(GatewayError::Url { url: String::new(), problem: "not looked for" }),
@@ -138,7 +138,7 @@ fn gateway(wishes: &Wishes, models: &[String]) -> Seen {
         said: None,
         probes: Vec::new(),
     };
-    let (endpoint, credentials) = match wishes.gateway.locate_in(&surroundings) {
+    let (endpoint, credentials) = match config.locate_in(&surroundings) {
         Ok(located) => located,
         Err(error) => {
             seen.address = Err(error);
@@ -163,7 +163,7 @@ fn gateway(wishes: &Wishes, models: &[String]) -> Seen {
     }
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return seen };
     let said = runtime.block_on(interview(&endpoint, &Said::questions(), PATIENCE));
-    if wishes.try_models && said.is_ok() {
+    if try_models && said.is_ok() {
         for provider in work::providers(models) {
             let question = [("models.probe", json!({ "provider": provider }))];
             let tried = runtime.block_on(interview(&endpoint, &question, PATIENCE_TRY));

@@ -469,7 +469,7 @@ STATES: dict[str, Callable[[Path], object]] = {
     "whole": lambda skill: None,
     "edited": lambda skill: (skill / "SKILL.md").write_text("mine"),
     "missing": lambda skill: (skill / "launch.py").unlink(),
-    "a folder in a file's place": lambda skill: ((skill / "SKILL.md").unlink(), (skill / "SKILL.md").mkdir()),
+    "a folder in a file's place": lambda skill: put_folder_at(skill / "SKILL.md"),
     "with a file of its own": lambda skill: (skill / "notes.txt").write_text("mine"),
     "older": make_older,
     "no record": lambda skill: (skill / "parallel-agents.json").unlink(),
@@ -477,6 +477,11 @@ STATES: dict[str, Callable[[Path], object]] = {
     "no Python": lambda skill: edit_record(skill, python="/no/such/python"),
     "a second one": lambda skill: told_skill("install", "--workspace"),
 }
+
+
+def put_folder_at(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
 
 
 def edit_record(skill: Path, **fields: object) -> None:
