@@ -25,6 +25,8 @@ ENDED_SECONDS_MAX = 120
 @pytest.fixture
 def gateway(gateway: Gateway) -> Iterator[Gateway]:
     """The usual gateway, left as it was."""
+    # OpenClaw starts no agent in a workspace that held something, such as a skill, and is empty later.
+    (gateway.workspace / "memory").mkdir(exist_ok=True)
     yield gateway
     for folder in (gateway.workspace / "skills", gateway.state / "skills", gateway.state / NAME):
         shutil.rmtree(folder, ignore_errors=True)
