@@ -19,6 +19,8 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 # How a person types this command: what the command's own answers name, since `parallel-agents` may be on no path.
 COMMAND = "PARALLEL_AGENTS_COMMAND"
+# The copy of the skill that `skill verify`, `upgrade` and `uninstall` mean unless another is named.
+HERE = "PARALLEL_AGENTS_SKILL"
 # How many of the other Pythons were tried already: each of them runs this file again.
 TRIED = "PARALLEL_AGENTS_LAUNCH"
 WHEEL = "openclaw_parallel_agents-*.whl"
@@ -30,6 +32,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["setup"]:
         return setup(arguments[1:])
     os.environ.setdefault(COMMAND, f"python3 {shlex.quote(str(FOLDER / 'launch.py'))}")
+    os.environ[HERE] = str(FOLDER)
     # This folder's own modules are no part of the package.
     sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != FOLDER]
     problem = f"{sys.executable} is Python {sys.version.split()[0]}, and 3.10 or newer is needed"

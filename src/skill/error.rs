@@ -37,6 +37,12 @@ pub enum SkillError {
         /// The flags that name its place.
         flags: String,
     },
+    /// There are several, and none was named.
+    #[error("the skill is installed in several places; name one of {}", flags.join(", "))]
+    Several {
+        /// What names each of them.
+        flags: Vec<String>,
+    },
     /// The skill is nowhere.
     #[error("the skill is not installed; looked in {looked}; install it: parallel-agents skill install")]
     Nowhere {
@@ -180,6 +186,10 @@ mod tests {
             (
                 SkillError::Missing { folder: folder.clone(), flags: flags.clone() },
                 "the skill is not installed in `/s/parallel-agents`; install it: parallel-agents skill install --global",
+            ),
+            (
+                SkillError::Several { flags: vec!["`--workspace`".to_owned(), "`--global`".to_owned()] },
+                "the skill is installed in several places; name one of `--workspace`, `--global`",
             ),
             (
                 SkillError::Nowhere { looked: "`/s`".to_owned() },

@@ -81,7 +81,7 @@ def test_a_few_lines_say_what_was_installed_and_what_to_try() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     first, *lines = done.stdout.splitlines()
     assert first.startswith(f"installed: version {VERSION} ")
-    assert "new session" in lines[0]
+    assert "an agent sees it once" in lines[0]
     command = next(line for line in lines if "launch.py demo" in line).split(": ")[1]
     tried = child.run("/bin/sh", "-c", command)
     assert tried.returncode == 0, tried.stderr
