@@ -10,11 +10,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::journal::JournalFlag;
+use super::program::program;
 use super::run::{Finished, Kept};
 use super::share::{beginning, json_bytes, shares};
 use crate::core::fact::End;
 use crate::core::output::abridged;
 use crate::core::report::TaskReport;
+use crate::core::shell::shell_word;
 use crate::core::usage::Tokens;
 use crate::workflow::summary_fields;
 
@@ -373,8 +375,7 @@ fn omitted(finished: &Finished, reports: &[Arc<TaskReport>], room: usize) -> Val
 
 /// The command, as a person types it.
 pub(super) fn command(name: &str, words: &[&str], journal: &JournalFlag) -> String {
-    let program = std::env::var(COMMAND_VARIABLE).ok().filter(|command| !command.trim().is_empty());
-    let mut command = program.unwrap_or_else(|| "parallel-agents".to_owned());
+    let mut command = program();
     let mut push = |word: &str| {
         command.push(' ');
         command.push_str(word);
@@ -392,19 +393,6 @@ pub(super) fn command(name: &str, words: &[&str], journal: &JournalFlag) -> Stri
         push(&shell_word(word));
     }
     command
-}
-
-/// What is typed to run this command, where it is not on the path: who starts it by another name says so here.
-const COMMAND_VARIABLE: &str = "PARALLEL_AGENTS_COMMAND";
-
-/// A word as a shell takes it, whatever it holds.
-pub(super) fn shell_word(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte);
-    if !word.is_empty() && word.bytes().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }
 
 impl Kept {
@@ -443,7 +431,7 @@ mod tests {
             Arc::new(TaskReport { task_index, end, attempts: Vec::new(), run_started, ended })
         };
         let reports = ends.into_iter().enumerate().map(report).collect();
-        let kept = path.map(|path| JournalFlag::at(PathBuf::from(path)).kept("20261122-032054-30a49f"));
+        let kept = path.map(|path| JournalFlag::of(Some(PathBuf::from(path))).kept("20261122-032054-30a49f"));
         Finished::made(plan, reports, kept, summary)
     }
 
@@ -523,20 +511,5 @@ mod tests {
         assert_eq!(read["status"], "failed");
         let read: Value = serde_json::from_str(&document(&finished(ends(), Some(&far), None), 40_000)).expect("JSON");
         assert_eq!(read["results"][0]["error"], "why ".repeat(1_000));
-    }
-
-    #[test]
-    fn a_word_is_one_word_for_a_shell() {
-        for (word, expected) in [
-            ("20261122-032054-30a49f", "20261122-032054-30a49f"),
-            ("/a/b.c", "/a/b.c"),
-            ("", "''"),
-            ("two words", "'two words'"),
-            ("it's", "'it'\\''s'"),
-            ("$HOME;`x`", "'$HOME;`x`'"),
-            ("ä", "'ä'"),
-        ] {
-            assert_eq!(shell_word(word), expected);
-        }
     }
 }

@@ -34,7 +34,8 @@ struct Order {
     tasks: Vec<Value>,
     options: Map<String, Value>,
     agents: Vec<PathBuf>,
-    journal: PathBuf,
+    /// If it is not the usual one.
+    journal: Option<PathBuf>,
     durability: Option<String>,
 }
 
@@ -71,7 +72,7 @@ pub(super) fn detach(
         "log": log,
     });
     let (agents, durability) = (agents.to_vec(), keep.durability.clone());
-    let order = Order { id, tasks, options, agents, journal, durability };
+    let order = Order { id, tasks, options, agents, journal: keep.journal.named(), durability };
     let order = serde_json::to_string(&order).map_err(|error| CliError::Write(error.into()))?;
     Ok(Detached { order, arguments: vec!["detached".to_owned()], log, answer: answer.to_string() })
 }
@@ -84,7 +85,7 @@ pub(super) fn run(interrupted: &dyn Fn() -> bool) -> Result<i32, CliError> {
         serde_json::from_str(&text).map_err(|source| CliError::Json { what: "run", path: path(), source })?;
     load_agents(&order.agents)?;
     let checked = RunOptions::from_stored(order.options.clone())?;
-    let keep = KeepFlags { journal: JournalFlag::at(order.journal), no_journal: false, durability: order.durability };
+    let keep = KeepFlags { journal: JournalFlag::of(order.journal), no_journal: false, durability: order.durability };
     let (origin, kept) = keep.origin_of(&order.options, &order.id.as_str().into())?;
     let job = job(order.tasks, &checked)?.from(origin);
     if matches!(checked.runtime, RuntimeChoice::Rehearsal(_)) {

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::journal::JournalFlag;
+use super::program::{typed, typed_in};
 use super::{CliError, print, say};
-use crate::core::hierarchy::DEFAULT_MODELS;
 use crate::doctor::{Level, Line, Observed, Python, Wishes, document, is_ok, judge, observe, put_right};
 use crate::runtime::gateway::GatewayConfig;
 
@@ -17,7 +17,7 @@ pub struct Doctor {
     /// As JSON
     #[arg(long)]
     json: bool,
-    /// Put right what is ours: rights, locks of dead processes, a damaged journal, which is renamed
+    /// Put right what is ours: rights, what dead processes left, a damaged journal, which is renamed
     #[arg(long)]
     fix: bool,
     /// Let each provider answer once. Costs a little
@@ -26,7 +26,7 @@ pub struct Doctor {
     /// The gateway's address [default: the one that is found]
     #[arg(long, value_name = "URL")]
     gateway_url: Option<String>,
-    /// The models of a run, separated by commas [default: the default models]
+    /// The models of a run, separated by commas [default: those of the settings, or the usual ones]
     #[arg(long, value_delimiter = ',')]
     models: Option<Vec<String>>,
     /// Further agent types: a Markdown file or a folder of them. May be repeated
@@ -38,12 +38,11 @@ pub struct Doctor {
 
 impl Doctor {
     fn wishes(&self, python: Option<Python>) -> Wishes {
-        let default = || DEFAULT_MODELS.iter().map(|&model| model.to_owned()).collect();
         Wishes {
             gateway: GatewayConfig { url: self.gateway_url.clone(), ..GatewayConfig::default() },
             journal: self.journal.path(),
             is_own_journal: self.journal.is_own(),
-            models: self.models.clone().unwrap_or_else(default),
+            models: self.models.clone(),
             agents: self.agents.clone(),
             try_models: self.try_models,
             python,
@@ -73,9 +72,9 @@ pub(super) fn doctor(doctor: &Doctor, python: Option<Python>, interrupted: &dyn 
 fn tell(doctor: &Doctor, observed: &Observed, fixed: &[String]) -> Result<i32, CliError> {
     let lines = judge(observed);
     if doctor.json {
-        print(&format!("{:#}", document(&lines, fixed)))?;
+        print(&format!("{:#}", typed_in(document(&lines, fixed))))?;
     } else {
-        print(&shown(&lines, fixed, is_colourful()))?;
+        print(&typed(&shown(&lines, fixed, is_colourful())))?;
     }
     Ok(i32::from(!is_ok(&lines)))
 }

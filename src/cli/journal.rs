@@ -47,9 +47,9 @@ impl JournalFlag {
         Some(std::path::absolute(path).unwrap_or_else(|_| path.clone()))
     }
 
-    /// The one at `path`.
-    pub(super) fn at(path: PathBuf) -> Self {
-        Self { journal: Some(path) }
+    /// The one that another process was given.
+    pub(super) const fn of(named: Option<PathBuf>) -> Self {
+        Self { journal: named }
     }
 
     /// Whether it is the one in our own folder.
@@ -90,8 +90,10 @@ impl KeepFlags {
         let journal = Journal::open(&self.journal.path(), durability_of(self.durability.as_deref())?)?;
         let mut options = options.clone();
         options.extend(self.durability.clone().map(|level| ("durability".to_owned(), json!(level))));
-        let keeping = Keeping { journal, id: id.clone(), options: stored_options(options) };
-        Ok((Origin::New(Some(Box::new(keeping))), self.journal.kept(id)))
+        let kept = self.journal.kept(id);
+        let keeping =
+            Keeping { journal, id: id.clone(), options: stored_options(options), resume: kept.resume.clone() };
+        Ok((Origin::New(Some(Box::new(keeping))), kept))
     }
 }
 

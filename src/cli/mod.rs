@@ -6,18 +6,18 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use crate::agents::{AgentError, registry, registry_mut};
+use crate::agents::{registry, registry_mut};
 use crate::core::check::Check;
 use crate::core::task::TaskDraft;
 use crate::doctor::Python;
-use crate::journal::JournalError;
-use crate::skill::{ReadOld, SkillError};
-use crate::workflow::{self, InputError, Job, ResumeError, RunError, RunOptions, Settings, SettingsError, with_causes};
+use crate::skill::ReadOld;
+use crate::workflow::{self, InputError, Job, RunOptions, Settings, with_causes};
 use agents::AgentsCommand;
 pub use doctor::Doctor;
+use error::CliError;
 use journal::{JournalFlag, KeepFlags, ResumeFlags};
 use orchestrate::OrchestrateFlags;
 use run::{JsonFlags, SizeFlag};
@@ -29,9 +29,11 @@ mod agents;
 mod bounded;
 mod detach;
 mod doctor;
+mod error;
 mod journal;
 mod orchestrate;
 mod output;
+mod program;
 mod run;
 mod share;
 mod skill;
@@ -334,126 +336,6 @@ enum CleanupFlag {
     Keep,
 }
 
-/// Why the command ends without results.
-#[derive(Debug, thiserror::Error)]
-enum CliError {
-    #[error("cannot read the {what} `{path}`")]
-    Read { what: &'static str, path: String, source: io::Error },
-    #[error("cannot read the script `{path}`")]
-    Script { path: String, source: io::Error },
-    #[error("the {what} `{path}` is not valid JSON")]
-    Json { what: &'static str, path: String, source: serde_json::Error },
-    #[error("the plan is `{0}`, expected a list of tasks or an object with `tasks`")]
-    Shape(String),
-    #[error("no agent type is of category `{category}`, expected one of {known}")]
-    Category { category: String, known: String },
-    #[error(transparent)]
-    Input(#[from] InputError),
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    #[error(transparent)]
-    Agent(#[from] AgentError),
-    #[error("an answer is `{0}`, expected TASK=TEXT")]
-    Answer(String),
-    #[error(
-        "run `{run}` was started with injected tools; resume it from Python: Orchestrator.resume(\"{run}\", journal=..., tools=...)"
-    )]
-    Tools { run: String },
-    #[error(
-        "run `{run}` was started with injected tools, which this command cannot call; end its agents from Python: \
-         Orchestrator.resume(\"{run}\", journal=..., tools=..., deadline_seconds=0.001)"
-    )]
-    ToolsStop { run: String },
-    #[error("plans are to be approved, and standard input or standard error is no terminal; run it on one")]
-    NoTerminal,
-    #[error("the plan is neither approved nor rejected: the run stays open; to be asked again: {resume}")]
-    Unanswered { resume: String },
-    #[error("`--timeout` is `{0}`, expected a number of seconds from 0 on")]
-    Timeout(String),
-    #[error("run `{run}` has no task `{task}`{hint}; `parallel-agents output {run}` lists all")]
-    NoTask { run: String, task: String, hint: String },
-    #[error("a log cannot stand beside the journal `{}`: its path names no file, or is not UTF-8; name another one", .path.display())]
-    NoLog { path: PathBuf },
-    #[error("no run of `{}` is open; `parallel-agents runs` lists all", .path.display())]
-    NoneOpen { path: PathBuf },
-    #[error(transparent)]
-    Resume(#[from] ResumeError),
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    #[error(transparent)]
-    Run(#[from] RunError),
-    #[error(transparent)]
-    Skill(#[from] SkillError),
-    #[error("cannot write the results")]
-    Write(#[from] io::Error),
-}
-
-impl CliError {
-    fn exit_code(&self) -> i32 {
-        match self {
-            Self::Read { source, .. } if source.kind() == io::ErrorKind::Interrupted => 130,
-            Self::Read { .. }
-            | Self::Script { .. }
-            | Self::Json { .. }
-            | Self::Shape(_)
-            | Self::Category { .. }
-            | Self::Answer(_)
-            | Self::Tools { .. }
-            | Self::ToolsStop { .. }
-            | Self::NoTerminal
-            | Self::Timeout(_)
-            | Self::NoTask { .. }
-            | Self::NoLog { .. }
-            | Self::NoneOpen { .. }
-            | Self::Resume(_)
-            | Self::Journal(_)
-            | Self::Run(RunError::Journal(_))
-            | Self::Input(_)
-            | Self::Settings(_)
-            | Self::Skill(_)
-            | Self::Agent(_) => 2,
-            Self::Unanswered { .. } => 1,
-            Self::Run(RunError::Gateway(_) | RunError::Models(_)) => 3,
-            // As a program that a signal of a closed pipe ends.
-            Self::Write(_) if self.is_broken_pipe() => 141,
-            Self::Run(RunError::Internal(_)) | Self::Write(_) => 4,
-        }
-    }
-
-    /// The line of `parallel-agents doctor` that explains it, if one does.
-    fn check(&self) -> Option<Check> {
-        match self {
-            Self::Input(error) => error.check(),
-            Self::Agent(error) => error.check(),
-            Self::Resume(error) => error.check(),
-            Self::Journal(error) => error.check(),
-            Self::Run(error) => error.check(),
-            Self::Settings(_) => Some(Check::State),
-            Self::Skill(_) => Some(Check::Skill),
-            Self::Read { .. }
-            | Self::Script { .. }
-            | Self::Json { .. }
-            | Self::Shape(_)
-            | Self::Category { .. }
-            | Self::Answer(_)
-            | Self::Tools { .. }
-            | Self::ToolsStop { .. }
-            | Self::NoTerminal
-            | Self::Unanswered { .. }
-            | Self::Timeout(_)
-            | Self::NoTask { .. }
-            | Self::NoLog { .. }
-            | Self::NoneOpen { .. }
-            | Self::Write(_) => None,
-        }
-    }
-
-    /// Whether the reader of standard output has gone: nobody is left to tell.
-    fn is_broken_pipe(&self) -> bool {
-        matches!(self, Self::Write(error) if error.kind() == io::ErrorKind::BrokenPipe)
-    }
-}
-
 /// `parallel-agents doctor`, in this Python. Returns its exit code.
 pub fn doctor(doctor: &Doctor, python: Option<Python>, interrupted: &dyn Fn() -> bool) -> i32 {
     doctor::doctor(doctor, python, interrupted).unwrap_or_else(|error| told(&error))
@@ -493,7 +375,13 @@ pub fn run(
 /// A line for people.
 fn say(line: &str) {
     // Nobody to tell is no reason to stop.
-    let _ = writeln!(io::stderr(), "{line}");
+    let _ = writeln!(io::stderr(), "{}", program::typed(line));
+}
+
+/// Whether a text begins with the name of a command of ours.
+fn is_command(text: &str) -> bool {
+    let word = text.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    Cli::command().get_subcommands().any(|command| command.get_name() == word)
 }
 
 fn print(text: &str) -> Result<(), CliError> {

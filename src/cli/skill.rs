@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use super::program::{typed, typed_in};
 use super::{CliError, print, say};
 use crate::runtime::gateway::Surroundings;
 use crate::skill::{self, Caller, Content, Here, NAME, Place, ReadOld, SkillError, Upgrade, Verified, ask_gateway};
@@ -171,7 +172,7 @@ fn here(place: &Place) -> Result<Here, SkillError> {
 }
 
 fn told(as_json: bool, fields: &Value, lines: &[String]) -> Result<i32, CliError> {
-    print(&if as_json { format!("{fields:#}") } else { lines.join("\n") })?;
+    print(&if as_json { format!("{:#}", typed_in(fields.clone())) } else { typed(&lines.join("\n")).into_owned() })?;
     Ok(0)
 }
 
@@ -208,24 +209,21 @@ fn verify(place: &PlaceFlags, as_json: bool) -> Result<i32, CliError> {
         let place = place.place();
         found.push(skill::verify(&place.folder(&here)?, &place.flags(), status.as_ref())?);
     } else {
-        for folder in here.known().iter().filter(|folder| folder.exists()) {
-            let around = folder.parent().map(|around| around.display().to_string()).unwrap_or_default();
-            found.push(skill::verify(folder, &format!(" --to {around}"), status.as_ref())?);
-        }
+        found = skill::look(&here, status.as_ref())?;
     }
     if found.is_empty() {
-        let looked = here.known().iter().map(|folder| format!("`{}`", folder.display())).collect::<Vec<_>>();
+        let looked = here.known().iter().map(|(folder, _)| format!("`{}`", folder.display())).collect::<Vec<_>>();
         return Err(SkillError::Nowhere { looked: looked.join(", ") }.into());
     }
     let is_well = found.iter().all(Verified::is_well);
     if as_json {
         let copies = found.iter().map(Verified::fields).collect::<Vec<_>>();
-        print(&format!("{:#}", json!({"action": "verify", "ok": is_well, "copies": copies})))?;
+        print(&format!("{:#}", typed_in(json!({"action": "verify", "ok": is_well, "copies": copies}))))?;
     } else {
         for copy in &found {
             print(&copy.folder.display().to_string())?;
             for line in &copy.lines {
-                print(&format!("  {:7} {:8} {}", line.colour.name(), line.id, line.text))?;
+                print(&format!("  {:7} {:8} {}", line.colour.name(), line.id, typed(&line.text())))?;
             }
         }
     }

@@ -194,11 +194,6 @@ impl Until {
             other => Err(spelling.error(format!("one of {FORMS}{}", hint(other, NAMES)))),
         }
     }
-
-    /// Whether the caller's function says what counts.
-    pub fn asks_caller(&self) -> bool {
-        matches!(self, Self::Best { by: By::Caller(_), .. } | Self::Vote { by: By::Caller(_) })
-    }
 }
 
 impl fmt::Display for Until {
@@ -263,8 +258,7 @@ mod tests {
         }
         assert_eq!(read("  first( 2 ) ", 5), Ok(Until::First(2)));
         let by = By::Caller("<lambda>".into());
-        assert_eq!(Until::Vote { by: by.clone() }.to_string(), "vote(<lambda>)");
-        assert!(Until::Vote { by }.asks_caller());
+        assert_eq!(Until::Vote { by }.to_string(), "vote(<lambda>)");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::defaults::Defaults;
 use super::{Line, shell};
 use crate::agents::AgentError;
 use crate::core::check::Check;
@@ -29,8 +30,6 @@ pub struct Files {
     pub journal: Option<Result<Examined, JournalError>>,
     /// The user's own agent types: how many, and which files are passed over.
     pub agents: Result<(usize, Vec<AgentError>), AgentError>,
-    /// Folders of the skill.
-    pub skills: Vec<super::skill::Installed>,
 }
 
 /// A folder, as the system shows it.
@@ -61,8 +60,8 @@ pub enum Standing {
     NoFolder,
 }
 
-/// `state`: the state folder, and ours in it.
-pub fn state(files: &Files) -> Line {
+/// `state`: the state folder, ours in it, and the settings.
+pub fn state(files: &Files, defaults: &Defaults) -> Line {
     const CHECK: Check = Check::State;
     let Some(state) = &files.state else {
         let found = "nothing says where it is: none of OPENCLAW_STATE_DIR, OPENCLAW_HOME and HOME is set";
@@ -85,6 +84,7 @@ pub fn state(files: &Files) -> Line {
             _ => Line::green(CHECK, shown),
         });
     }
+    findings.extend(defaults.line());
     Line::of_all(CHECK, findings)
 }
 

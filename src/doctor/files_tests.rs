@@ -1,9 +1,14 @@
 use std::path::Path;
 
 use super::super::Level;
+use super::super::defaults::tests::defaults;
 use super::*;
 use crate::core::time::Time;
 use crate::journal::RunRow;
+
+fn unset() -> Defaults {
+    defaults(None, serde_json::json!({}))
+}
 
 fn there(path: &str) -> Folder {
     let standing = Standing::There { problem: None, open_to_others: false };
@@ -18,20 +23,19 @@ pub(in crate::doctor) fn files() -> Files {
         journal_path: "/s/parallel-agents/journal.sqlite".into(),
         journal: Some(Err(JournalError::Missing { path: "/s/parallel-agents/journal.sqlite".into() })),
         agents: Ok((0, Vec::new())),
-        skills: Vec::new(),
     }
 }
 
 fn own(standing: Standing) -> Line {
-    state(&Files { own: Some(Folder { path: "/s/parallel-agents".into(), standing }), ..files() })
+    state(&Files { own: Some(Folder { path: "/s/parallel-agents".into(), standing }), ..files() }, &unset())
 }
 
 #[test]
 fn the_state_folder_and_ours_are_judged_by_what_stands_there() {
-    let usual = state(&files());
+    let usual = state(&files(), &unset());
     assert_eq!(usual.level, Level::Green);
     assert_eq!(usual.found, "/s is writable; /s/parallel-agents is writable; 1024 GB free");
-    assert_eq!(state(&Files { state: None, own: None, ..files() }).level, Level::Red);
+    assert_eq!(state(&Files { state: None, own: None, ..files() }, &unset()).level, Level::Red);
     assert_eq!(own(Standing::Missing { problem: None }).level, Level::Green);
     assert_eq!(own(Standing::Missing { problem: Some("read-only".to_owned()) }).level, Level::Red);
     let file = own(Standing::NoFolder);
@@ -41,13 +45,13 @@ fn the_state_folder_and_ours_are_judged_by_what_stands_there() {
     let closed = own(Standing::There { problem: Some("Permission denied".to_owned()), open_to_others: false });
     assert_eq!(closed.level, Level::Red);
     let broken = Folder { path: "/s".into(), standing: Standing::NoFolder };
-    let broken = state(&Files { state: Some(broken), ..files() });
+    let broken = state(&Files { state: Some(broken), ..files() }, &unset());
     assert_eq!(broken.found, "/s is no folder; 1024 GB free");
 }
 
 #[test]
 fn a_full_disk_is_red_before_it_is_full() {
-    let with = |room| state(&Files { room: Some(room), ..files() }).level;
+    let with = |room| state(&Files { room: Some(room), ..files() }, &unset()).level;
     assert_eq!([1 << 20, 50 << 20, 1 << 30].map(with), [Level::Red, Level::Yellow, Level::Green]);
 }
 

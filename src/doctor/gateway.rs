@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{BUILT_FOR, Line, quoted};
+use super::{BUILT_FOR, Line};
 use crate::core::check::Check;
+use crate::core::shell::shell_word;
 use crate::runtime::gateway::GatewayError;
 use crate::runtime::gateway::interview::{Answer, Interview};
 
@@ -312,14 +313,18 @@ pub fn path_spawn(seen: &Seen) -> Line {
                  Gateway(path=\"spawn\") needs it";
     if denied.contains(&json!("sessions_spawn")) {
         let rest: Value = denied.into_iter().filter(|tool| tool != "sessions_spawn").collect();
-        return Line::yellow(CHECK, found, format!("openclaw config set gateway.tools.deny {}", quoted(&rest)));
+        return Line::yellow(
+            CHECK,
+            found,
+            format!("openclaw config set gateway.tools.deny {}", shell_word(&rest.to_string())),
+        );
     }
     if allowed.contains(&json!("sessions_spawn")) {
         let fix = "take `sessions_spawn` out of what denies it to the agent: openclaw config get tools";
         return Line::yellow(CHECK, format!("{found}; `gateway.tools.allow` names it already"), fix);
     }
     let with: Value = allowed.into_iter().chain([json!("sessions_spawn")]).collect();
-    Line::yellow(CHECK, found, format!("openclaw config set gateway.tools.allow {}", quoted(&with)))
+    Line::yellow(CHECK, found, format!("openclaw config set gateway.tools.allow {}", shell_word(&with.to_string())))
 }
 
 #[cfg(test)]

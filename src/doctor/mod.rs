@@ -9,14 +9,17 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::core::check::Check;
+use crate::core::shell::shell_word;
 use crate::runtime::gateway::GatewayConfig;
 
+mod defaults;
 mod files;
 mod gateway;
 mod observe;
 mod package;
 mod put_right;
 mod skill;
+
 mod work;
 
 pub use observe::{Observed, observe};
@@ -35,8 +38,8 @@ pub struct Wishes {
     pub journal: PathBuf,
     /// Whether that is the one in our own folder, whose files are ours whatever stands in them.
     pub is_own_journal: bool,
-    /// The models of a run, from cheap to costly.
-    pub models: Vec<String>,
+    /// The models of a run, from cheap to costly, if they are named here.
+    pub models: Option<Vec<String>>,
     /// Files and folders of agent types beside the user's own.
     pub agents: Vec<PathBuf>,
     /// Whether each provider is asked for one small answer, which costs.
@@ -135,12 +138,12 @@ fn line(check: Check, observed: &Observed) -> Line {
         Check::Scopes => gateway::scopes(seen),
         Check::PathAgent => gateway::path_agent(seen),
         Check::PathSpawn => gateway::path_spawn(seen),
-        Check::Limits => work::limits(seen),
-        Check::Models => work::models(seen, &observed.models),
-        Check::State => files::state(files),
+        Check::Limits => work::limits(seen, observed.defaults.concurrency),
+        Check::Models => work::models(seen, &observed.defaults.models),
+        Check::State => files::state(files, &observed.defaults),
         Check::Journal => files::journal(files),
         Check::Agents => files::agents(files),
-        Check::Skill => skill::skill(files, seen),
+        Check::Skill => skill::skill(observed.skill.as_ref()),
     }
 }
 
@@ -169,16 +172,9 @@ pub fn document(lines: &[Line], fixed: &[String]) -> Value {
     })
 }
 
-/// A value for the command `openclaw config set`, as a shell takes it.
-fn quoted(value: &Value) -> String {
-    format!("'{}'", value.to_string().replace('\'', r"'\''"))
-}
-
 /// A path as a shell takes it.
 fn shell(path: &std::path::Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+:@%,".contains(c));
-    if is_plain && !text.is_empty() { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    shell_word(&path.display().to_string())
 }
 
 #[cfg(test)]
@@ -193,13 +189,6 @@ mod tests {
         );
         assert_eq!(line, Line::yellow(Check::State, "there; open", "chmod 700 x"));
         assert_eq!(Line::of_all(Check::State, vec![Line::green(Check::State, "there")]).fix, None);
-    }
-
-    #[test]
-    fn what_goes_into_a_command_can_be_pasted() {
-        assert_eq!(quoted(&json!(["it's"])), r#"'["it'\''s"]'"#);
-        assert_eq!(shell(std::path::Path::new("/a b/c")), "'/a b/c'");
-        assert_eq!(shell(std::path::Path::new("/a/c-1.d")), "/a/c-1.d");
     }
 
     #[test]

@@ -5,23 +5,24 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread;
 use std::time::Duration;
 
-use ring::digest::{SHA256, digest};
 use rustix::fs::{Access, access, statvfs};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::defaults::Defaults;
 use super::files::{Files, Folder, Standing};
 use super::gateway::{Said, Seen};
-use super::skill::{Installed, NAME, Place, RECORD, Record};
+use super::skill::Looked;
 use super::{Python, Wishes, work};
 use crate::agents::{AgentError, Registry};
 use crate::driver::Stopwatch;
 use crate::journal::{Examined, JournalError, examine};
 use crate::runtime::gateway::interview::interview;
-use crate::runtime::gateway::{GatewayError, Surroundings};
+use crate::runtime::gateway::{GatewayConfig, GatewayError, Surroundings};
 use crate::workflow::{Waiter, Waker, own_folder, wait_pair};
 
 /// How long each of the gateway's greeting, its answers and the journal's check is waited for.
@@ -40,12 +41,16 @@ pub struct Observed {
     pub gateway: Seen,
     /// The disk.
     pub files: Files,
-    /// The models of a run.
-    pub models: Vec<String>,
+    /// The skill's folders; `None` if looking took too long.
+    pub skill: Option<Looked>,
+    /// What a run is like of which nothing else is said.
+    pub defaults: Defaults,
 }
 
 enum Heard {
+    Defaults(Box<Defaults>),
     Gateway(Box<Seen>),
+    Skill(Box<Looked>),
     Files(Box<Files>),
     Journal(Box<Result<Examined, JournalError>>),
 }
@@ -57,12 +62,17 @@ enum Heard {
 pub fn observe(wishes: &Wishes, interrupted: &dyn Fn() -> bool) -> io::Result<Option<Observed>> {
     let since = Stopwatch::start();
     let (waiter, told) = start(wishes)?;
-    let tries = if wishes.try_models { work::providers(&wishes.models).len() } else { 0 };
-    let patience = PATIENCE_ALL + PATIENCE_TRY * u32::try_from(tries).unwrap_or(1);
-    let (mut gateway, mut files, mut journal) = (None, None, None);
-    while gateway.is_none() || files.is_none() || journal.is_none() {
+    let mut patience = PATIENCE_ALL;
+    let (mut defaults, mut gateway, mut skill, mut files, mut journal) = (None, None, None, None, None);
+    while gateway.is_none() || skill.is_none() || files.is_none() || journal.is_none() {
         match told.try_recv() {
+            Ok(Heard::Defaults(found)) => {
+                let tries = if wishes.try_models { work::providers(&found.models).len() } else { 0 };
+                patience = PATIENCE_ALL + PATIENCE_TRY * u32::try_from(tries).unwrap_or(1);
+                defaults = Some(*found);
+            }
             Ok(Heard::Gateway(seen)) => gateway = Some(*seen),
+            Ok(Heard::Skill(seen)) => skill = Some(*seen),
             Ok(Heard::Files(seen)) => files = Some(*seen),
             Ok(Heard::Journal(seen)) => journal = Some(*seen),
             Err(TryRecvError::Empty) => {
@@ -80,16 +90,24 @@ pub fn observe(wishes: &Wishes, interrupted: &dyn Fn() -> bool) -> io::Result<Op
     let gateway = gateway.unwrap_or_else(|| unheard(wishes));
     let mut files = files.unwrap_or_else(|| unseen(wishes));
     files.journal = journal;
-    files.skills = skills(&gateway, &files);
-    Ok(Some(Observed { python: wishes.python.clone(), gateway, files, models: wishes.models.clone() }))
+    let defaults = defaults.unwrap_or_else(|| Defaults::usual(wishes));
+    Ok(Some(Observed { python: wishes.python.clone(), gateway, files, skill, defaults }))
 }
 
 fn start(wishes: &Wishes) -> io::Result<(Waiter, Receiver<Heard>)> {
     let (waiter, waker) = wait_pair()?;
     let (teller, told) = channel();
-    let waker = std::sync::Arc::new(waker);
+    let waker = Arc::new(waker);
     let (tell, wake, wish) = (teller.clone(), waker.clone(), wishes.clone());
-    spawn(move || send(&tell, &wake, Heard::Gateway(Box::new(gateway(&wish)))))?;
+    spawn(move || {
+        let defaults = Defaults::find(&wish);
+        let (models, config) = (defaults.models.clone(), defaults.gateway.clone());
+        send(&tell, &wake, Heard::Defaults(Box::new(defaults)));
+        let seen = gateway(&config, &models, wish.try_models);
+        let status = seen.said().ok().and_then(|said| said.skills.clone().ok());
+        send(&tell, &wake, Heard::Gateway(Box::new(seen)));
+        send(&tell, &wake, Heard::Skill(Box::new(Looked::at(status.as_ref()))));
+    })?;
     let (tell, wake, wish) = (teller.clone(), waker.clone(), wishes.clone());
     spawn(move || send(&tell, &wake, Heard::Files(Box::new(files(&wish)))))?;
     let path = wishes.journal.clone();
@@ -107,7 +125,7 @@ fn send(teller: &Sender<Heard>, waker: &Waker, heard: Heard) {
     waker.wake();
 }
 
-fn gateway(wishes: &Wishes) -> Seen {
+fn gateway(config: &GatewayConfig, models: &[String], try_models: bool) -> Seen {
     let surroundings = Surroundings::real();
     let mut seen = Seen {
         address: Err(GatewayError::Url { url: String::new(), problem: "not looked for" }),
@@ -120,7 +138,7 @@ fn gateway(wishes: &Wishes) -> Seen {
         said: None,
         probes: Vec::new(),
     };
-    let (endpoint, credentials) = match wishes.gateway.locate_in(&surroundings) {
+    let (endpoint, credentials) = match config.locate_in(&surroundings) {
         Ok(located) => located,
         Err(error) => {
             seen.address = Err(error);
@@ -145,8 +163,8 @@ fn gateway(wishes: &Wishes) -> Seen {
     }
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return seen };
     let said = runtime.block_on(interview(&endpoint, &Said::questions(), PATIENCE));
-    if wishes.try_models && said.is_ok() {
-        for provider in work::providers(&wishes.models) {
+    if try_models && said.is_ok() {
+        for provider in work::providers(models) {
             let question = [("models.probe", json!({ "provider": provider }))];
             let tried = runtime.block_on(interview(&endpoint, &question, PATIENCE_TRY));
             let answer = match tried {
@@ -184,7 +202,6 @@ fn files(wishes: &Wishes) -> Files {
         journal_path: wishes.journal.clone(),
         journal: None,
         agents: agents(own.as_deref(), &wishes.agents),
-        skills: Vec::new(),
     }
 }
 
@@ -216,7 +233,6 @@ fn unseen(wishes: &Wishes) -> Files {
         journal_path: wishes.journal.clone(),
         journal: None,
         agents: Ok((0, Vec::new())),
-        skills: Vec::new(),
     }
 }
 
@@ -251,65 +267,4 @@ fn room(path: &Path) -> Option<u64> {
     let there = if path.exists() { path } else { nearest(path)? };
     let room = statvfs(there).ok()?;
     Some(room.f_bavail.saturating_mul(room.f_frsize))
-}
-
-/// The folders of the skill, the one that the gateway prefers first.
-fn skills(gateway: &Seen, files: &Files) -> Vec<Installed> {
-    let status = gateway.said().ok().and_then(|said| said.skills.as_ref().ok());
-    let text = |pointer: &str| status?.pointer(pointer)?.as_str().map(PathBuf::from);
-    let state = files.state.as_ref().map(|state| state.path.clone());
-    let configured = || {
-        let named = Surroundings::real().configured("/agents/defaults/workspace").ok().flatten();
-        named.as_ref().and_then(Value::as_str).filter(|path| path.starts_with('/')).map(PathBuf::from)
-    };
-    let workspace = text("/workspaceDir").or_else(configured).or_else(|| Some(state.as_ref()?.join("workspace")));
-    let global = text("/managedSkillsDir").or_else(|| Some(state?.join("skills")));
-    let rows = status.and_then(|status| status.pointer("/skills")?.as_array());
-    let seen = rows.into_iter().flatten().find(|row| row["name"] == NAME);
-    let seen = seen.and_then(|row| row["baseDir"].as_str()).map(PathBuf::from);
-    let places = [
-        (workspace.map(|folder| folder.join("skills").join(NAME)), Place::Workspace),
-        (global.map(|folder| folder.join(NAME)), Place::Global),
-        (seen, Place::Other),
-    ];
-    let mut found: Vec<Installed> = Vec::new();
-    for (path, place) in places {
-        let Some(path) = path.filter(|path| path.join("SKILL.md").exists() || path.join(RECORD).exists()) else {
-            continue;
-        };
-        let is_known = |known: &Installed| same(&known.path, &path);
-        if !found.iter().any(is_known) {
-            found.push(installed(path, place));
-        }
-    }
-    found
-}
-
-fn same(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => one == other,
-    }
-}
-
-fn installed(path: PathBuf, place: Place) -> Installed {
-    let text = fs::read_to_string(path.join(RECORD)).ok();
-    let record: Option<Record> = text.and_then(|text| serde_json::from_str(&text).ok());
-    let (mut missing, mut modified) = (Vec::new(), Vec::new());
-    for (name, checksum) in record.iter().flat_map(|record| &record.files) {
-        match fs::read(path.join(name)) {
-            Ok(bytes) if hexadecimal(digest(&SHA256, &bytes).as_ref()) == checksum.to_lowercase() => {}
-            Ok(_) => modified.push(name.clone()),
-            Err(_) => missing.push(name.clone()),
-        }
-    }
-    Installed { path, place, record, missing, modified }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

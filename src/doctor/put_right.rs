@@ -1,5 +1,5 @@
 //! Repairs, of what is ours alone: our folder's and our journal's rights, locks and half-written files that dead processes
-//! have left, and a damaged journal, which gets another name. Nothing is deleted that holds anything.
+//! have left, what a call that died left beside the skill, and a damaged journal, which gets another name. Nothing is deleted that holds anything.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
@@ -9,6 +9,7 @@ use super::files::{Folder, Standing};
 use super::{Observed, Wishes};
 use crate::agents::sweep as sweep_agents;
 use crate::journal::{Examined, JournalError, set_aside, sweep, tighten};
+use crate::skill::tidy;
 
 /// Does it, and says what was done, or why it could not be.
 pub fn put_right(observed: &Observed, wishes: &Wishes) -> Vec<String> {
@@ -17,6 +18,10 @@ pub fn put_right(observed: &Observed, wishes: &Wishes) -> Vec<String> {
         told.extend(folder(own));
         told.extend(half_written(own));
     }
+    told.extend(observed.skill.iter().flat_map(|looked| &looked.left).map(|folder| match tidy(folder) {
+        Ok(()) => format!("removed what a call that died had left beside {}", folder.display()),
+        Err(error) => format!("could not tidy up: {}", crate::workflow::with_causes(&error)),
+    }));
     match &observed.files.journal {
         Some(Ok(examined)) => told.extend(journal(examined, wishes)),
         Some(Err(JournalError::Damaged { .. } | JournalError::NoDatabase { .. })) => told.push(renamed(wishes)),

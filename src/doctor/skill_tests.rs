@@ -1,84 +1,54 @@
-use serde_json::json;
-
 use super::super::Level;
-use super::super::files::tests::files;
-use super::super::gateway::{Said, tests::said, tests::seen};
 use super::*;
+use crate::skill::Line as Said;
 
-fn installed(version: Option<&str>) -> Installed {
-    let record = |version: &str| Record { format: 1, version: version.to_owned(), files: BTreeMap::new() };
-    Installed {
-        path: "/w/skills/parallel-agents".into(),
-        place: Place::Workspace,
-        record: version.map(record),
-        missing: Vec::new(),
-        modified: Vec::new(),
-    }
+fn said(id: &'static str, colour: Colour, found: &str, fix: Option<&str>) -> Said {
+    Said { id, colour, found: found.to_owned(), fix: fix.map(str::to_owned) }
 }
 
-fn row() -> Value {
-    json!({"name": NAME, "eligible": true, "disabled": false, "modelVisible": true, "missing": {"bins": []}})
+fn judged(copies: Vec<Vec<Said>>) -> Line {
+    let copies = copies.into_iter().enumerate();
+    let copies = copies.map(|(n, lines)| Verified { folder: format!("/{n}/parallel-agents").into(), lines }).collect();
+    skill(Some(&Looked { copies: Ok(copies), left: Vec::new() }))
 }
 
-fn judged(skills: Vec<Installed>, rows: &Value) -> Line {
-    let said = Said { skills: Ok(json!({ "skills": rows })), ..said() };
-    skill(&Files { skills, ..files() }, &seen(Ok(said)))
+fn whole() -> Vec<Said> {
+    let files = said("files", Colour::Green, "15 files", None);
+    vec![files, said("agent", Colour::Yellow, "not checked: no gateway", None)]
 }
-
-const OURS: Option<&str> = Some(env!("CARGO_PKG_VERSION"));
 
 #[test]
-fn a_folder_is_judged_by_its_record_and_files() {
-    let usual = judged(vec![installed(OURS)], &json!([row()]));
-    assert_eq!(usual.level, Level::Green);
+fn a_folder_is_red_where_verify_is_not_well_and_nowhere_else() {
+    let line = judged(vec![whole()]);
     assert_eq!(
-        usual.found,
-        format!("/w/skills/parallel-agents is {}, complete; agents see it", env!("CARGO_PKG_VERSION"))
+        (line.level, line.found.as_str()),
+        (Level::Green, "/0/parallel-agents: 15 files, not checked: no gateway")
     );
-    let none = judged(Vec::new(), &json!([]));
-    assert_eq!((none.level, none.fix.as_deref()), (Level::Yellow, Some("parallel-agents skill install")));
-    let upgrade = Some("parallel-agents skill upgrade --workspace");
-    let old = judged(vec![installed(Some("0.0.1"))], &json!([row()]));
-    assert_eq!((old.level, old.fix.as_deref()), (Level::Yellow, upgrade));
-    let unknown = judged(vec![installed(None)], &json!([row()]));
-    assert_eq!((unknown.level, unknown.fix.as_deref()), (Level::Yellow, upgrade));
-    let lacking = Installed { missing: vec!["launch.py".to_owned()], ..installed(OURS) };
-    let lacking = judged(vec![lacking], &json!([row()]));
-    assert_eq!((lacking.level, lacking.fix.as_deref()), (Level::Red, upgrade));
-    let edited = Installed { modified: ["a", "b", "c", "d"].map(str::to_owned).to_vec(), ..installed(OURS) };
-    let edited = judged(vec![edited], &json!([row()]));
-    assert!(edited.found.contains("was changed: a, b, c and 1 more"), "{}", edited.found);
-    assert_eq!(edited.fix.as_deref(), Some("parallel-agents skill verify --workspace"));
+    let edited = |n: u8| said("files", Colour::Red, &format!("{n} was edited"), Some("move it away"));
+    let line = judged(vec![whole(), vec![edited(1), edited(2), edited(3), edited(4)]]);
+    assert_eq!(line.level, Level::Red);
+    assert!(
+        line.found.ends_with("/1/parallel-agents: 1 was edited, 2 was edited, 3 was edited and 1 more"),
+        "{}",
+        line.found
+    );
+    assert_eq!(line.fix.as_deref(), Some("move it away"));
 }
 
 #[test]
-fn what_hides_it_from_agents_is_named_with_the_setting() {
-    let with = |change: Value| {
-        let mut row = row();
-        row.as_object_mut().expect("a row").extend(change.as_object().cloned().unwrap_or_default());
-        judged(vec![installed(OURS)], &json!([row]))
-    };
-    let fix = |change| with(change).fix.expect("a way out");
-    let disabled = json!({"disabled": true, "eligible": false});
-    assert_eq!(fix(disabled), "openclaw config set skills.entries.parallel-agents.enabled true");
-    assert!(fix(json!({"blockedByAllowlist": true})).contains("agents.defaults.skills"));
-    assert!(fix(json!({"blockedByAgentFilter": true})).contains("agents.defaults.skills"));
-    assert!(with(json!({"missing": {"bins": ["python3"]}})).found.ends_with("the gateway finds no python3"));
-    assert_eq!(fix(json!({"eligible": false})), "openclaw skills info parallel-agents");
-    assert!(judged(vec![installed(OURS)], &json!([])).found.ends_with("the gateway does not list it"));
-    let unasked = skill(
-        &Files { skills: vec![installed(OURS)], ..files() },
-        &seen(Ok(Said { skills: Err("missing scope: operator.read".to_owned()), ..said() })),
-    );
-    assert_eq!(unasked.level, Level::Green);
+fn without_a_folder_it_is_to_be_installed() {
+    let line = judged(Vec::new());
+    assert_eq!((line.level, line.fix.as_deref()), (Level::Yellow, Some("parallel-agents skill install")));
+    assert_eq!(skill(None).level, Level::Yellow);
+    let nowhere = Looked { copies: Err(SkillError::NoState), left: Vec::new() };
+    assert_eq!(skill(Some(&nowhere)).level, Level::Skipped(Check::State));
+    let unusable = SkillError::Record { path: "/0".into(), reason: "why".to_owned() };
+    assert_eq!(skill(Some(&Looked { copies: Err(unusable), left: Vec::new() })).level, Level::Red);
 }
 
 #[test]
-fn of_two_folders_the_one_that_hides_the_other_must_not_be_another_release() {
-    let global = Installed { path: "/s/skills/parallel-agents".into(), place: Place::Global, ..installed(OURS) };
-    let both = judged(vec![installed(OURS), global.clone()], &json!([row()]));
-    assert_eq!(both.level, Level::Green);
-    assert!(both.found.contains("/w/skills/parallel-agents hides /s/skills/parallel-agents"), "{}", both.found);
-    let old = judged(vec![installed(Some("0.0.1")), global], &json!([row()]));
-    assert!(old.fix.is_some_and(|fix| fix.ends_with("parallel-agents skill uninstall --workspace")));
+fn what_a_death_left_is_told_with_what_removes_it() {
+    let line = skill(Some(&Looked { copies: Ok(Vec::new()), left: vec!["/0/parallel-agents".into()] }));
+    assert!(line.found.ends_with("a call that died has left something beside /0/parallel-agents"), "{}", line.found);
+    assert!(line.fix.is_some_and(|fix| fix.ends_with("parallel-agents doctor --fix")));
 }

@@ -7,15 +7,14 @@ use serde_json::Value;
 use super::Line;
 use super::gateway::{Seen, answered};
 use crate::core::check::Check;
-use crate::core::settings::RunSettings;
 
 /// How many children a session may have where nothing is configured.
 const CHILDREN_DEFAULT: u64 = 5;
 /// How many models are named as the ones to use instead.
 const MODELS_SHOWN: usize = 3;
 
-/// `limits`: how many agents run at once.
-pub fn limits(seen: &Seen) -> Line {
+/// `limits`: how many agents run at once, and whether a run that starts `wanted` has room.
+pub fn limits(seen: &Seen, wanted: usize) -> Line {
     const CHECK: Check = Check::Limits;
     let said = match seen.said() {
         Ok(said) => said,
@@ -29,7 +28,7 @@ pub fn limits(seen: &Seen) -> Line {
         |name: &str| lanes?.iter().find(|lane| lane["lane"] == name)?.get("maxConcurrent").and_then(Value::as_u64);
     let children = said.setting("/agents/defaults/subagents/maxChildrenPerAgent").and_then(Value::as_u64);
     let children = children.unwrap_or(CHILDREN_DEFAULT);
-    let wanted = RunSettings::default().concurrency_max as u64;
+    let wanted = wanted as u64;
     let mut findings = Vec::new();
     match lane("subagent") {
         Some(count) if count < wanted => {

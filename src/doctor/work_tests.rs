@@ -9,11 +9,15 @@ fn tiers(names: &[&str]) -> Vec<String> {
 }
 
 fn limited(subagent: u64, children: Option<u64>) -> Line {
+    limited_for(5, subagent, children)
+}
+
+fn limited_for(wanted: usize, subagent: u64, children: Option<u64>) -> Line {
     let lanes = json!({"lanes": [
         {"lane": "main", "maxConcurrent": 8}, {"lane": "subagent", "maxConcurrent": subagent},
     ]});
     let config = json!({"config": {"agents": {"defaults": {"subagents": {"maxChildrenPerAgent": children}}}}});
-    limits(&seen(Ok(Said { lanes: Ok(lanes), config: Ok(config), ..said() })))
+    limits(&seen(Ok(Said { lanes: Ok(lanes), config: Ok(config), ..said() })), wanted)
 }
 
 #[test]
@@ -35,6 +39,7 @@ fn limits_below_what_a_run_starts_are_yellow_each_with_its_setting() {
         )
     );
     assert!(limited(3, None).found.starts_with("only 3 agents at once"));
+    assert!(limited_for(9, 8, Some(20)).found.starts_with("only 8 agents at once, and a run starts 9; the rest wait"));
 }
 
 fn judged(names: &[&str], listed: Value, credentials: &Value) -> Line {

@@ -20,6 +20,7 @@ use super::registry::agent_types;
 use super::results::Results;
 use super::tools::{ToolRun, Toolbox};
 use super::{bridge, errors, lock};
+use crate::core::shell::shell_word;
 use crate::core::strategy::Word;
 use crate::core::task::TaskDraft;
 use crate::driver::Wish;
@@ -101,7 +102,13 @@ impl Engine {
             None => (Origin::New(None), None),
             Some(journal) => {
                 let id = run_id();
-                let keeping = Keeping { journal, id: id.clone(), options: source.take() };
+                let kept_in = journal.path().display().to_string();
+                let resume = if self.toolbox.is_some() {
+                    format!("Orchestrator.resume(\"{id}\", \"{kept_in}\", tools=...)")
+                } else {
+                    format!("parallel-agents resume --journal {} {id}", shell_word(&kept_in))
+                };
+                let keeping = Keeping { journal, id: id.clone(), options: source.take(), resume };
                 (Origin::New(Some(Box::new(keeping))), Some(id))
             }
         };

@@ -30,9 +30,10 @@ pub use package::{Package, package};
 pub use place::{Here, Place};
 pub use record::Record;
 pub use sight::{Sight, ask_gateway};
+pub use site::{leftovers, tidy};
 pub use uninstall::{Removal, uninstall};
 pub use upgrade::{Upgrade, upgrade};
-pub use verify::{Colour, Line, Verified, verify};
+pub use verify::{Colour, Line, Verified, look, verify};
 
 /// What the folder is called, and the skill in it.
 pub const NAME: &str = "parallel-agents";

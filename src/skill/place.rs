@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::NAME;
 use super::error::SkillError;
 use super::site::write_error;
+use crate::core::shell::shell_word;
 use crate::runtime::gateway::Surroundings;
 
 /// Which folder is meant.
@@ -59,16 +60,20 @@ impl Here {
         self.state.join(NAME)
     }
 
-    /// Where the skill may be installed, those that come before others first.
-    pub fn known(&self) -> Vec<PathBuf> {
+    /// Where the skill may be installed, those that come before others first, each with how it is named.
+    pub fn known(&self) -> Vec<(PathBuf, Place)> {
         let workspace = self.workspace.as_ref().ok();
+        let further = |around: &Path| {
+            let folder = around.join(".agents").join("skills").join(NAME);
+            (folder.clone(), Place::To(folder))
+        };
         let places = [
-            workspace.map(|workspace| workspace.join("skills")),
-            workspace.map(|workspace| workspace.join(".agents").join("skills")),
-            self.home.as_ref().map(|home| home.join(".agents").join("skills")),
-            Some(self.state.join("skills")),
+            workspace.map(|workspace| (workspace.join("skills").join(NAME), Place::Workspace)),
+            workspace.map(|workspace| further(workspace)),
+            self.home.as_deref().map(further),
+            Some((self.state.join("skills").join(NAME), Place::Global)),
         ];
-        places.into_iter().flatten().map(|skills| skills.join(NAME)).collect()
+        places.into_iter().flatten().collect()
     }
 }
 
@@ -107,7 +112,7 @@ impl Place {
         match self {
             Self::Workspace => String::new(),
             Self::Global => " --global".to_owned(),
-            Self::To(folder) => format!(" --to {}", folder.display()),
+            Self::To(folder) => format!(" --to {}", shell_word(&folder.display().to_string())),
         }
     }
 }

@@ -13,9 +13,12 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::content::Content;
 use super::error::SkillError;
+use super::place::Here;
 use super::record::Record;
 use super::{NAME, RECORD};
 
+const STAGE: &str = "stage";
+const ASIDE: &str = "aside";
 const FILE_MODE: u32 = 0o644;
 const PRIVATE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o755;
@@ -35,6 +38,11 @@ pub(super) fn write_error(path: &Path) -> impl FnOnce(io::Error) -> SkillError {
     move |source| SkillError::Write { path: path.to_owned(), source }
 }
 
+/// The same path for the same folder, as far as that can be told.
+pub(super) fn canonical(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
 /// Whether something stands there, a link that leads nowhere included.
 pub(super) fn exists(path: &Path) -> Result<bool, SkillError> {
     match fs::symlink_metadata(path) {
@@ -42,6 +50,34 @@ pub(super) fn exists(path: &Path) -> Result<bool, SkillError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(source) => Err(SkillError::Read { path: path.to_owned(), source }),
     }
+}
+
+/// What may stand beside a folder while it is changed.
+fn hidden(folder: &Path, what: &str) -> PathBuf {
+    folder.with_file_name(format!(".{NAME}.{what}"))
+}
+
+/// Where the skill may be installed and a call that died has left something beside the place.
+pub fn leftovers(here: &Here) -> Vec<PathBuf> {
+    let places = here.known().into_iter().filter_map(|(_, place)| place.folder(here).ok());
+    let is_left = |folder: &PathBuf| {
+        let stands = |what: &str| fs::symlink_metadata(hidden(folder, what)).is_ok();
+        // A call that is alive has the lock.
+        (stands(STAGE) || stands(ASIDE))
+            && folder
+                .parent()
+                .and_then(|around| File::open(around).ok())
+                .is_some_and(|around| around.try_lock().is_ok())
+    };
+    places.filter(is_left).collect()
+}
+
+/// Puts back what a call that died had set aside beside `folder`, and removes what it was making, as the next call would.
+///
+/// # Errors
+/// Where that cannot be done, or another call works there.
+pub fn tidy(folder: &Path) -> Result<(), SkillError> {
+    Site::take(folder).map(drop)
 }
 
 impl Site {
@@ -54,8 +90,8 @@ impl Site {
             Err(TryLockError::WouldBlock) => return Err(SkillError::Busy { folder: around.to_owned() }),
             Err(TryLockError::Error(source)) => return Err(write_error(around)(source)),
         }
-        let hidden = |what: &str| around.join(format!(".{NAME}.{what}"));
-        let site = Self { folder: folder.to_owned(), stage: hidden("stage"), aside: hidden("aside"), parent };
+        let (stage, aside) = (hidden(folder, STAGE), hidden(folder, ASIDE));
+        let site = Self { folder: folder.to_owned(), stage, aside, parent };
         site.clear()?;
         Ok(site)
     }

@@ -6,11 +6,13 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::error::SkillError;
+use super::place::{Here, Place};
 use super::record::Record;
-use super::sight::Sight;
-use super::site::exists;
+use super::sight::{Sight, row};
+use super::site::{canonical, exists};
 use super::tree::{Found, is_bookkeeping, scan};
 use super::{RECORD, VERSION, old};
+use crate::core::shell::shell_word;
 
 /// How a line is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +43,20 @@ pub struct Line {
     pub id: &'static str,
     /// How it is.
     pub colour: Colour,
-    /// In words, with what to do about it.
-    pub text: String,
+    /// In words.
+    pub found: String,
+    /// What to do about it: a command, with what comes before it.
+    pub fix: Option<String>,
+}
+
+impl Line {
+    /// What was found, with what to do about it.
+    pub fn text(&self) -> String {
+        match &self.fix {
+            Some(fix) => format!("{}; to put it right: {fix}", self.found),
+            None => self.found.clone(),
+        }
+    }
 }
 
 /// What was found in one folder.
@@ -62,10 +76,26 @@ impl Verified {
 
     /// For `--json`.
     pub fn fields(&self) -> Value {
-        let line = |line: &Line| json!({"id": line.id, "colour": line.colour.name(), "text": line.text});
+        let line = |line: &Line| json!({"id": line.id, "colour": line.colour.name(), "text": line.text()});
         let lines = self.lines.iter().map(line).collect::<Vec<_>>();
         json!({"folder": self.folder, "ok": self.is_well(), "lines": lines})
     }
+}
+
+/// Looks at every folder where the skill is: those that agents read it from, and the one that the gateway names. `status` is
+/// what the gateway answered to `skills.status`.
+pub fn look(here: &Here, status: Option<&Value>) -> Result<Vec<Verified>, SkillError> {
+    let mut places = here.known();
+    let named = row(status).and_then(|row| row.get("baseDir")?.as_str()).map(PathBuf::from);
+    places.extend(named.map(|folder| (folder.clone(), Place::To(folder))));
+    let mut found: Vec<Verified> = Vec::new();
+    for (folder, place) in places {
+        let is_known = found.iter().any(|known| canonical(&known.folder) == canonical(&folder));
+        if !is_known && exists(&folder)? {
+            found.push(verify(&folder, &place.flags(), status)?);
+        }
+    }
+    Ok(found)
 }
 
 /// Looks at `folder`. `status` is what the gateway answered to `skills.status`; `flags` name the folder in advice.
@@ -75,78 +105,77 @@ pub fn verify(folder: &Path, flags: &str, status: Option<&Value>) -> Result<Veri
         return Err(missing());
     }
     let mut lines = Vec::new();
-    let mut say = |id, colour, text: String| lines.push(Line { id, colour, text });
+    let mut say = |id, colour, found: String, fix: Option<String>| lines.push(Line { id, colour, found, fix });
+    let upgrade = format!("parallel-agents skill upgrade{flags}");
     let Some(record) = Record::read(folder)? else {
-        let text = match old::version(folder) {
-            Some(version) => format!(
-                "release {version} of the skill; bring it to this version: parallel-agents skill upgrade{flags}"
-            ),
-            None => format!(
-                "there is no {RECORD}: not a folder of this skill; move it away and run: parallel-agents skill install{flags}"
+        let (found, fix) = match old::version(folder) {
+            Some(version) => (format!("release {version} of the skill"), upgrade),
+            None => (
+                format!("there is no {RECORD}: not a folder of this skill"),
+                format!("move it away, then: parallel-agents skill install{flags}"),
             ),
         };
-        say("files", Colour::Red, text);
+        say("files", Colour::Red, found, Some(fix));
         return Ok(Verified { folder: folder.to_owned(), lines });
     };
     let tree = scan(folder)?;
     let mut is_whole = true;
     for (name, digest) in &record.files {
-        let difference = match tree.get(name) {
+        let (difference, fix) = match tree.get(name) {
             Some(found) if found.is(digest) => continue,
-            Some(Found::File(_)) => "was edited; to have the original back, move it away and run",
-            Some(Found::Other) => "is no regular file; move it away and run",
-            None => "is missing; to have it back run",
+            Some(Found::File(_)) => ("was edited", format!("move it away, then: {upgrade}")),
+            Some(Found::Other) => ("is no regular file", format!("move it away, then: {upgrade}")),
+            None => ("is missing", upgrade.clone()),
         };
         is_whole = false;
-        say("files", Colour::Red, format!("{name} {difference}: parallel-agents skill upgrade{flags}"));
+        say("files", Colour::Red, format!("{name} {difference}"), Some(fix));
     }
     if is_whole {
-        say("files", Colour::Green, format!("{} files, complete and unmodified", record.files.len()));
+        say("files", Colour::Green, format!("{} files, complete and unmodified", record.files.len()), None);
     }
     let is_foreign = |name: &&String| *name != RECORD && !record.files.contains_key(*name) && !is_bookkeeping(name);
     let foreign: Vec<&str> = tree.keys().filter(is_foreign).map(String::as_str).collect();
     if !foreign.is_empty() {
-        say("files", Colour::Yellow, format!("not of the skill, left alone: {}", foreign.join(", ")));
+        say("files", Colour::Yellow, format!("not of the skill, left alone: {}", foreign.join(", ")), None);
     }
     if record.version == VERSION {
-        say("version", Colour::Green, format!("{VERSION}, as the package"));
+        say("version", Colour::Green, format!("{VERSION}, as the package"), None);
     } else {
-        let text =
-            format!("{}, and the package is {VERSION}; run: parallel-agents skill upgrade{flags}", record.version);
-        say("version", Colour::Red, text);
+        say("version", Colour::Red, format!("{}, and the package is {VERSION}", record.version), Some(upgrade));
     }
     // A file that somebody edited is not run.
     let is_launcher_ours =
         record.files.get("launch.py").is_some_and(|digest| tree.get("launch.py").is_some_and(|found| found.is(digest)));
-    let (colour, text) = python(&record, folder, is_launcher_ours, flags);
-    say("python", colour, text);
-    let (colour, text) = match Sight::of(status, folder) {
-        Sight::Seen => (Colour::Green, "the agent sees it".to_owned()),
-        Sight::Unseen(reason) => (Colour::Red, format!("the agent does not see it: {reason}")),
-        Sight::NotChecked => (Colour::Yellow, "not checked: no gateway".to_owned()),
+    let (colour, found, fix) = python(&record, folder, is_launcher_ours, flags);
+    say("python", colour, found, fix);
+    let (colour, found, fix) = match Sight::of(status, folder, flags) {
+        Sight::Seen => (Colour::Green, "the agent sees it".to_owned(), None),
+        Sight::Unseen { why, fix } => (Colour::Red, format!("the agent does not see it: {why}"), Some(fix)),
+        Sight::NotChecked => (Colour::Yellow, "not checked: no gateway".to_owned(), None),
     };
-    say("agent", colour, text);
+    say("agent", colour, found, fix);
     Ok(Verified { folder: folder.to_owned(), lines })
 }
 
 /// Whether the package is found from the folder: by the Python of its record, or as an agent would start it.
-fn python(record: &Record, folder: &Path, is_launcher_ours: bool, flags: &str) -> (Colour, String) {
+fn python(record: &Record, folder: &Path, is_launcher_ours: bool, flags: &str) -> (Colour, String, Option<String>) {
     let expected = format!("parallel-agents {}", record.version);
     let judged = |python: &str, said: Result<String, String>, fix: String| match said {
-        Ok(version) if version == expected => (Colour::Green, format!("{python} has the package")),
-        Ok(version) => (Colour::Red, format!("{python} has `{version}`, expected `{expected}`; {fix}")),
-        Err(reason) => (Colour::Red, format!("{python} has no package any more ({reason}); {fix}")),
+        Ok(version) if version == expected => (Colour::Green, format!("{python} has the package"), None),
+        Ok(version) => (Colour::Red, format!("{python} has `{version}`, expected `{expected}`"), Some(fix)),
+        Err(reason) => (Colour::Red, format!("{python} has no package any more ({reason})"), Some(fix)),
     };
     if let Some(python) = &record.python {
         let code = "from parallel_agents.__main__ import main; raise SystemExit(main())";
-        let fix = format!("run with a Python that has it: parallel-agents skill upgrade{flags}");
+        let fix = format!("with a Python that has it: parallel-agents skill upgrade{flags}");
         return judged(python, answer(Command::new(python).args(["-c", code, "--version"])), fix);
     }
     if !is_launcher_ours {
-        return (Colour::Yellow, "not checked: the record names no Python, and launch.py is not ours".to_owned());
+        let found = "not checked: the record names no Python, and launch.py is not ours";
+        return (Colour::Yellow, found.to_owned(), None);
     }
     let launcher = folder.join("launch.py");
-    let fix = format!("run: python3 {} setup --wheel FILE", launcher.display());
+    let fix = format!("python3 {} setup --wheel FILE", shell_word(&launcher.display().to_string()));
     judged("python3", answer(Command::new("python3").arg(&launcher).arg("--version")), fix)
 }
 

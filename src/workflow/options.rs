@@ -22,6 +22,22 @@ const CONCURRENCY_MAX: u64 = 10_000;
 /// The longest answer that may be asked for, in bytes: what one frame of the gateway can bring.
 const OUTPUT_BYTES_MAX: u64 = 24 * 1024 * 1024;
 
+/// The options of a run.
+pub(super) const OPTIONS: [&str; 12] = [
+    "max_concurrent",
+    "model",
+    "models",
+    "gateway",
+    "rehearsal",
+    "cleanup",
+    "retry",
+    "deadline_seconds",
+    "idle_seconds",
+    "output_bytes_max",
+    "budget",
+    "breaker",
+];
+
 /// All that a run needs beside its tasks.
 #[derive(Debug, Clone)]
 pub struct RunOptions {
@@ -83,20 +99,7 @@ impl RunOptions {
             (Some(rehearsal), None) => RuntimeChoice::Rehearsal(rehearsal_model(rehearsal)?),
             (None, gateway) => RuntimeChoice::Gateway(gateway_config(gateway.unwrap_or_default())?),
         };
-        reader.done(&[
-            "max_concurrent",
-            "model",
-            "models",
-            "gateway",
-            "rehearsal",
-            "cleanup",
-            "retry",
-            "deadline_seconds",
-            "idle_seconds",
-            "output_bytes_max",
-            "budget",
-            "breaker",
-        ])?;
+        reader.done(&OPTIONS)?;
         Ok(Self { settings, hierarchy, runtime, strategy: None })
     }
 

@@ -186,6 +186,8 @@ pub struct Keeping {
     pub id: Arc<str>,
     /// The options it was started with, as [`RunOptions::from_stored`](super::RunOptions::from_stored) takes them.
     pub options: Value,
+    /// What goes on with it if it is cut short.
+    pub resume: String,
 }
 
 /// A run of an earlier process.
@@ -332,16 +334,11 @@ fn begin(
             let log = match keeping {
                 None => None,
                 Some(keeping) => {
-                    let Keeping { journal, id, options } = *keeping;
+                    let Keeping { journal, id, options, resume } = *keeping;
                     settings.journaled = true;
                     let run = NewRun { id: &id, options: &options, plan: &plan, runtime, started: now };
-                    let kept_in = journal.path().display().to_string();
                     let log = journal.create(run)?;
-                    let how = match runtime {
-                        TOOLS => format!("Orchestrator.resume(\"{id}\", \"{kept_in}\", tools=...)"),
-                        _ => format!("parallel-agents resume {id} --journal {kept_in}"),
-                    };
-                    let text = format!("{}; if it is cut short: {how}", kept_line(&id));
+                    let text = format!("{}; if it is cut short: {resume}", kept_line(&id));
                     tell(RunEvent::Notice { level: Level::Info, text });
                     Some(log)
                 }

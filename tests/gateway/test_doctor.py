@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shlex
@@ -14,10 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import parallel_agents
 import pytest
 from parallel_agents import Gateway as GatewayOptions
 from parallel_agents import GatewayError, ModelError, Orchestrator
+from python.skills import told
+
+from python import child
 
 from .apart import COMMAND
 from .case import Case
@@ -30,11 +31,11 @@ SPAWN = GatewayOptions(path="spawn")
 APPLIED_SECONDS_MAX = 30
 
 
-def lines(*arguments: str, code: int = 0, errors: str = "") -> dict[str, dict[str, Any]]:
+def lines(*arguments: str, code: int | None = 0, errors: str = "") -> dict[str, dict[str, Any]]:
     """The doctor's lines, by their names."""
     command = [COMMAND, "doctor", "--json", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stderr) == (code, errors)
+    assert (done.returncode if code is None else code, errors) == (done.returncode, done.stderr)
     return {line["id"]: line for line in json.loads(done.stdout)["lines"]}
 
 
@@ -46,14 +47,8 @@ def expect(line: dict[str, Any], level: str, found: str, fix: str | None = None)
 
 @contextmanager
 def skill_in(folder: Path) -> Iterator[Path]:
-    """The skill as it is installed: its SKILL.md and its record."""
-    skill = folder / "skills" / "parallel-agents"
-    skill.mkdir(parents=True)
-    text = "---\nname: parallel-agents\ndescription: Run teams of agents in parallel.\n---\nRun it.\n"
-    (skill / "SKILL.md").write_text(text)
-    files = {"SKILL.md": hashlib.sha256(text.encode()).hexdigest()}
-    record = {"format": 1, "version": parallel_agents.__version__, "files": files}
-    (skill / "parallel-agents.json").write_text(json.dumps(record))
+    """The skill, installed there."""
+    skill = Path(told("install", "--to", str(folder / "skills"))["folder"])
     try:
         yield skill
     finally:
@@ -78,7 +73,7 @@ def apply(gateway: Gateway, command: str) -> None:
 def wait_until_green(name: str) -> dict[str, Any]:
     """The line once the gateway has taken its new setting up."""
     deadline = time.monotonic() + APPLIED_SECONDS_MAX
-    while (line := lines()[name])["level"] != "green" and time.monotonic() < deadline:
+    while (line := lines(code=None)[name])["level"] != "green" and time.monotonic() < deadline:
         time.sleep(0.2)
     assert line["level"] == "green", line
     return line
@@ -96,7 +91,9 @@ def test_a_healthy_gateway_is_green_all_over_and_notices_nothing(gateway: Gatewa
     expect(found["path_spawn"], "green", "`sessions_spawn` is allowed; its children have no `exec`, `apply_patch`")
     expect(found["limits"], "green", "64 agents at once; 20 children of one session (path spawn); 64 conversations")
     expect(found["models"], "green", f"`{HAIKU.name}` is available; `{K2P5.name}` is available")
-    expect(found["skill"], "green", f"{skill} is {parallel_agents.__version__}, complete; agents see it")
+    expect(found["skill"], "green", f"{skill}: ")
+    assert "complete and unmodified, " in found["skill"]["found"]
+    assert found["skill"]["found"].endswith("the agent sees it")
     assert gateway.token not in json.dumps(found)
     assert (gateway.sessions() - sessions, len(provider.log) - calls) == (set(), 0)
 
@@ -179,15 +176,16 @@ def test_the_commands_of_the_lines_put_them_right(own_gateway: OwnGateway, case:
     disabled = {"skills": {"entries": {"parallel-agents": {"enabled": False}}}}
     gateway = own_gateway(Options(allow_tools=("cron",), subagents_concurrent=1, extra=disabled))
     with skill_in(gateway.workspace):
-        found = lines()
+        found = lines(code=1)
         command = """openclaw config set gateway.tools.allow '["cron","sessions_spawn"]'"""
         expect(found["path_spawn"], "yellow", "`sessions_spawn` is denied to clients", command)
-        expect(found["skill"], "yellow", "it is disabled in the gateway's configuration")
+        expect(found["skill"], "red", "the agent does not see it: it is disabled")
+        assert child.run(COMMAND, "skill", "verify").returncode == 1
         expect(found["limits"], "yellow", "only one agent at a time, and a run starts 5")
         for name in ("path_spawn", "skill", "limits"):
             apply(gateway, found[name]["fix"])
         expect(wait_until_green("path_spawn"), "green", "`sessions_spawn` is allowed")
-        expect(wait_until_green("skill"), "green", "agents see it")
+        expect(wait_until_green("skill"), "green", "the agent sees it")
         expect(wait_until_green("limits"), "green", "8 agents at once")
     # What its provider refuses, the gateway remembers: no gateway that others use is told so.
     refused = Orchestrator(model=HAIKU.name).run_parallel([post(case, "t0", "[[http=401]]")])["t0"]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import shlex
+import re
 import shutil
 import subprocess
 import sys
-import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from python.skills import NAME, VERSION, files, make_old_layout, make_older, tol
 
 from .case import Case
 from .openclaw import HAIKU, Gateway
+from .test_agent_exec import document, shown
 
 ENDED_SECONDS_MAX = 120
 
@@ -25,6 +25,8 @@ ENDED_SECONDS_MAX = 120
 @pytest.fixture
 def gateway(gateway: Gateway) -> Iterator[Gateway]:
     """The usual gateway, left as it was."""
+    # OpenClaw starts no agent in a workspace that held something, such as a skill, and is empty later.
+    (gateway.workspace / "memory").mkdir(exist_ok=True)
     yield gateway
     for folder in (gateway.workspace / "skills", gateway.state / "skills", gateway.state / NAME):
         shutil.rmtree(folder, ignore_errors=True)
@@ -121,40 +123,39 @@ def test_of_two_folders_the_one_that_is_passed_over_is_named(gateway: Gateway) -
     assert f"`{gateway.workspace}/skills/{NAME}` comes before it" in line["text"]
 
 
-def turn(gateway: Gateway, case: Case, command: str) -> str:
-    """What an agent answers whose model runs a command with `exec` and gives its output back."""
-    run = str(uuid.uuid4())
-    params = {
-        "message": f"[[case={case.name}-outer]] [[exec={command}]]",
-        "sessionKey": f"agent:main:subagent:{run}",
-        "idempotencyKey": run,
-        "model": HAIKU.name,
-        "timeout": ENDED_SECONDS_MAX,
-        "deliver": False,
-        "lane": "subagent",
-    }
-    with gateway.client() as client:
-        frame = client.answer(client.send("agent", params), final=True, seconds=2 * ENDED_SECONDS_MAX)
-    return str(frame["payload"]["result"]["payloads"][0]["text"])
+def block(folder: Path, section: str, case: Case) -> str:
+    """The first command of a section of the installed SKILL.md, for tasks that belong to this case."""
+    text = (folder / "SKILL.md").read_text(encoding="utf-8").split(f"\n## {section}\n")[1]
+    command = text.split("```sh\n")[1].split("```")[0].strip()
+    count = iter(range(100))
+    # As JSON writes them, so that they are not taken for tokens of the prompt that holds the command.
+    token = case.token.replace("[[", "\\u005b[").replace("]]", "\\u005d]")
+
+    def marked(found: re.Match[str]) -> str:
+        return f"{found[0]}{token} \\u005b[task=t{next(count)}\\u005d] "
+
+    return re.sub(r'"task_description": "', marked, command).replace("{baseDir}", str(folder))
 
 
-def test_an_agent_runs_a_team_by_the_launcher_and_reads_its_results(
-    gateway: Gateway, case: Case, tmp_path: Path
-) -> None:
+def test_an_agent_runs_the_commands_of_skill_md_as_they_stand_there(gateway: Gateway, case: Case) -> None:
     folder = Path(told("install", "--workspace")["folder"])
-    tasks = [
-        {"agent_type": "content_writer_funny", "task_description": f"Write. {case} [[task=t{n}]]", "task_id": f"t{n}"}
-        for n in range(3)
-    ]
-    (tmp_path / "plan.json").write_text(json.dumps(tasks), encoding="utf-8")
-    launch = shlex.join([str(folder / "launch.py"), "run", str(tmp_path / "plan.json")])
     # Whatever Python the agent's PATH has: the record names the one with the package.
-    answer = turn(gateway, case, f"python3 {launch} 2>{tmp_path}/err")
-    document = json.loads(answer)
-    assert [(each["task_id"], each["status"]) for each in document["results"]] == [
-        (f"t{n}", "completed") for n in range(3)
-    ]
-    assert {call.task for call in case.calls()} == {"t0", "t1", "t2"}
+    team = document(shown(gateway, case, block(folder, "Run a team", case)))
+    assert team["status"] == "completed"
+    assert [each["task_id"] for each in team["results"]] == ["pros", "cons", "advice"]
+    for index, each in enumerate(team["results"]):
+        (call,) = case.calls(task=f"t{index}")
+        assert (each["status"], each["model_used"]) == ("completed", call.model)
+        assert each["session_key"].startswith("agent:main:")
+        assert each["output"]
+    assert team["totals"]["cost"] > 0
+
+    later = Case(case.provider, f"{case.name}-later")
+    begun = document(shown(gateway, later, block(folder, "When the run takes longer than a call may", later)))
+    assert begun["wait"].startswith(f"python3 {folder}/launch.py wait ")
+    ended = document(shown(gateway, later, begun["wait"]))
+    assert (ended["run_id"], ended["status"]) == (begun["run_id"], "completed")
+    assert len(later.calls(task="t0")) == 1
 
 
 def test_an_upgrade_keeps_a_custom_agent_and_a_changed_setting(gateway: Gateway, case: Case) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import fcntl
 import json
 import os
 import pickle
@@ -32,6 +32,8 @@ from parallel_agents import (
 from websockets.sync.server import ServerConnection, serve
 
 from . import child
+from .skills import make_older
+from .skills import told as told_skill
 
 LINES = [
     *("python", "package", "runtime", "gateway", "version", "token", "scopes", "path_agent", "path_spawn", "limits"),
@@ -464,36 +466,98 @@ def test_fix_removes_what_dead_processes_half_wrote_and_nothing_else(state: Path
     assert sorted(folder.iterdir()) == sorted(kept)
 
 
-def install_skill(folder: Path, version: str = parallel_agents.__version__) -> Path:
-    """A folder with a record, as `skill install` leaves one."""
-    skill = folder / "skills" / "parallel-agents"
-    skill.mkdir(parents=True)
-    files = {"SKILL.md": "---\nname: parallel-agents\ndescription: Teams\n---\n", "launch.py": "print()\n"}
-    for name, text in files.items():
-        (skill / name).write_text(text)
-    record = {
-        "format": 1,
-        "version": version,
-        "files": {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()},
-    }
-    (skill / "parallel-agents.json").write_text(json.dumps(record))
-    return skill
+STATES: dict[str, Callable[[Path], object]] = {
+    "whole": lambda skill: None,
+    "edited": lambda skill: (skill / "SKILL.md").write_text("mine"),
+    "missing": lambda skill: (skill / "launch.py").unlink(),
+    "a folder in a file's place": lambda skill: put_folder_at(skill / "SKILL.md"),
+    "with a file of its own": lambda skill: (skill / "notes.txt").write_text("mine"),
+    "older": make_older,
+    "no record": lambda skill: (skill / "parallel-agents.json").unlink(),
+    "a record that is none": lambda skill: (skill / "parallel-agents.json").write_text("{"),
+    "no Python": lambda skill: edit_record(skill, python="/no/such/python"),
+    "a second one": lambda skill: told_skill("install", "--workspace"),
+}
 
 
-def test_an_installed_skill_is_judged_by_its_record(state: Path) -> None:
-    skill = install_skill(state)
-    doctor().expect("skill", "green", f"{skill} is {parallel_agents.__version__}, complete")
-    (skill / "SKILL.md").write_text("mine")
-    doctor().expect("skill", "yellow", "was changed: SKILL.md", "parallel-agents skill verify --global")
-    (skill / "launch.py").unlink()
-    doctor().expect("skill", "red", "lacks launch.py", "parallel-agents skill upgrade --global")
+def put_folder_at(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
 
 
-def test_an_older_skill_is_to_be_upgraded(state: Path) -> None:
-    skill = install_skill(state / "workspace", version="0.0.1")
-    doctor().expect("skill", "yellow", f"{skill} is of 0.0.1", "parallel-agents skill upgrade --workspace")
-    (skill / "parallel-agents.json").unlink()
-    doctor().expect("skill", "yellow", "has no `parallel-agents.json`", "parallel-agents skill upgrade --workspace")
+def edit_record(skill: Path, **fields: object) -> None:
+    path = skill / "parallel-agents.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+@pytest.mark.parametrize("change", STATES)
+def test_the_line_of_the_skill_says_what_verify_says(change: str, state: Path) -> None:
+    skill = Path(told_skill("install", "--global")["folder"])
+    STATES[change](skill)
+    done = child.run(child.COMMAND, "skill", "verify", "--json")
+    report = doctor()
+    line = report.lines["skill"]
+    assert line["level"] == ("green" if done.returncode == 0 else "red"), line
+    if done.returncode == 2:
+        assert line["found"] in done.stderr
+        return
+    differences = [
+        line for copy in json.loads(done.stdout)["copies"] for line in copy["lines"] if line["colour"] == "red"
+    ]
+    assert bool(differences) == (line["level"] == "red")
+    for each in differences:
+        found, _, fix = each["text"].partition("; to put it right: ")
+        assert found in line["found"]
+        assert fix in line["fix"]
+
+
+def test_what_an_install_that_died_left_is_removed_by_fix_alone(state: Path) -> None:
+    skill = Path(told_skill("install", "--global")["folder"])
+    (state / "parallel-agents").mkdir(mode=0o700)
+    stage = skill.with_name(".parallel-agents.stage")
+    stage.mkdir()
+    (stage / "SKILL.md").write_text("half")
+    foreign = skill.with_name(".mine.stage")
+    foreign.mkdir()
+    doctor().expect("skill", "yellow", f"a call that died has left something beside {skill}", "doctor --fix")
+    around = os.open(skill.parent, os.O_RDONLY)
+    # As a call that is alive does.
+    fcntl.flock(around, fcntl.LOCK_EX)
+    assert doctor("--fix").document["fixed"] == []
+    assert stage.exists()
+    os.close(around)
+    report = doctor("--fix")
+    assert report.document["fixed"] == [f"removed what a call that died had left beside {skill}"]
+    report.expect("skill", "green", "complete and unmodified")
+    assert (stage.exists(), foreign.exists()) == (False, True)
+    # The folder itself, set aside by a call that died before it gave the new one its name.
+    skill.rename(skill.with_name(".parallel-agents.aside"))
+    doctor("--fix").expect("skill", "green", "complete and unmodified")
+
+
+def test_settings_are_judged_with_the_file_and_the_field(state: Path) -> None:
+    doctor().expect("models", "skipped", "gateway")
+    path = state / "parallel-agents" / "settings.json"
+    path.parent.mkdir(mode=0o700)
+    path.write_text('{"max_concurrent": 8}')
+    doctor().expect("state", "green", "settings: max_concurrent")
+    path.write_text('{"max_concurent": 8}')
+    doctor().expect(
+        "state", "red", f"`{path}`: unknown setting `max_concurent`", f"take `max_concurent` out of `{path}`"
+    )
+    path.write_text('{"max_concurrent": 0}')
+    doctor().expect("state", "red", f"`{path}`: `max_concurrent` is `0`", f"correct `{path}`")
+    path.write_text("{")
+    doctor().expect("state", "red", f"`{path}` are not valid JSON", f"correct {path}")
+    path.unlink()
+    config = state / "openclaw.json"
+    entry = {"config": {"retry": {"attempts_max": "many"}}}
+    config.write_text(json.dumps({"skills": {"entries": {"parallel-agents": entry}}}))
+    place = f"`skills.entries.parallel-agents.config` in `{config}`"
+    doctor().expect("state", "red", f"{place}: `retry.attempts_max` is", f"correct {place}")
+    done = child.run(child.COMMAND, "run", "-", "--rehearsal", stdin="[]")
+    assert done.returncode == 2
+    assert "(see line `state` of `parallel-agents doctor`)" in done.stderr
 
 
 def in_python(change: str) -> Report:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import zipfile
@@ -16,6 +17,8 @@ import pytest
 
 from . import child, skills
 from .skills import NAME, VERSION, files, make_old_layout, make_older, refused, stamps, state, told
+from .test_command_json import kept_run
+from .test_stuck import asking, first_run
 
 
 @pytest.fixture
@@ -313,6 +316,40 @@ def test_an_old_release_is_backed_up_and_its_configuration_carried_over() -> Non
     assert told("verify", "--global")["ok"]
 
 
+def test_a_setting_that_was_changed_in_an_old_release_is_what_the_next_run_uses(tmp_path: Path) -> None:
+    folder = state() / "workspace" / "skills" / NAME
+    make_old_layout(folder)
+    for name, old, new in (
+        ("ai_orchestrator.py", "DEFAULT_MAX_CONCURRENT = 3", "DEFAULT_MAX_CONCURRENT = 8"),
+        ("helpers.py", '"anthropic/claude-haiku-4-5", "own/model"', '"own/cheap", "own/costly"'),
+    ):
+        text = (folder / name).read_text("utf-8")
+        assert old in text
+        (folder / name).write_text(text.replace(old, new), "utf-8")
+    told("upgrade")
+
+    def models(*flags: str, count: int = 20, **plan: object) -> tuple[set[str], int]:
+        """The models that a team of the custom type used, and how many of its agents ran at once."""
+        tasks = [{"agent_type": "haiku_writer", "task_description": "Write one."}] * count
+        journal = str(tmp_path / "journal.sqlite")
+        arguments = ("run", "-", "--json", "--rehearsal", "--journal", journal, *flags)
+        done = child.run(child.COMMAND, *arguments, stdin=json.dumps({"tasks": tasks, **plan}))
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert [each["status"] for each in document["results"]] == ["completed"] * count
+        with sqlite3.connect(journal) as database:
+            (options,) = database.execute("SELECT options FROM runs WHERE id = ?", (document["run_id"],)).fetchone()
+        return {each["model_used"] for each in document["results"]}, json.loads(options)["max_concurrent"]
+
+    assert models() == ({"own/cheap"}, 8)
+    config = {"skills": {"entries": {NAME: {"config": {"max_concurrent": 6, "models": ["config/model"]}}}}}
+    (state() / "openclaw.json").write_text(json.dumps(config), "utf-8")
+    assert models() == ({"config/model"}, 6)
+    assert models(models=["plan/model"], max_concurrent=4) == ({"plan/model"}, 4)
+    flags = ("--model", "flag/model", "--max-concurrent", "2")
+    assert models(*flags, models=["plan/model"], max_concurrent=4) == ({"flag/model"}, 2)
+
+
 @pytest.mark.parametrize("text", ["def broken(:\n", "\x00", "AGENT_PROMPTS = " + "(" * 5000])
 def test_an_old_release_that_cannot_be_read_is_upgraded_all_the_same(text: str) -> None:
     folder = state() / "skills" / NAME
@@ -562,3 +599,54 @@ def test_nothing_of_the_folder_is_what_a_scan_flags(folder: Path) -> None:
             assert flagged not in text, name
         if name.endswith(".py"):
             assert "pip install" not in text
+
+
+def test_every_command_that_is_named_can_be_typed_where_the_command_is_on_no_path(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "python3").symlink_to("/usr/bin/python3")
+    monkeypatch.setenv("PATH", str(programs))
+    launch = f"python3 {folder / 'launch.py'}"
+
+    def shell(command: str, stdin: str = "", code: int = 0) -> subprocess.CompletedProcess[str]:
+        assert command.startswith(f"{launch} "), command
+        done = child.run("/bin/sh", "-c", command, stdin=stdin)
+        assert done.returncode == code, done.stderr
+        return done
+
+    plan = json.dumps([{"agent_type": "plain", "task_description": "x", "output_format": "text", "task_id": "t"}])
+    answer = json.loads(shell(f"{launch} run --detach --rehearsal -", plan).stdout)
+    assert json.loads(shell(answer["wait"]).stdout)["status"] == "completed"
+    assert "rehearsal" in shell(answer["output"].replace("TASK", "t")).stdout
+    assert "is over" in shell(answer["stop"]).stderr
+    told_of = Path(answer["log"]).read_text("utf-8")
+    run = answer["run_id"]
+    assert f"run {run} is kept; if it is cut short: {launch} resume {run}\n" in told_of
+    kept = shell(f"{launch} run --rehearsal -", plan).stderr
+    (line,) = [line for line in kept.splitlines() if " is kept" in line]
+    assert "--journal" not in line
+    assert shell(line.partition("cut short: ")[2]).returncode == 0
+
+    journal = tmp_path / "the runs.sqlite"
+    outputs = {f"t{index}": f"{index} " * 3_000 for index in range(20)}
+    run = kept_run(journal, outputs)
+    named = f"--journal '{journal}'"
+    document = json.loads(shell(f"{launch} wait {named} {run} --output-bytes 5000").stdout)
+    for each in document["results"]:
+        assert shell(each["rest"]).stdout == outputs[each["task_id"]].strip() + "\n"
+    assert len(shell(document["omitted"]["list"]).stdout.splitlines()) == len(outputs)
+    run, _ = first_run(asking(), journal)
+    (question,) = json.loads(shell(f"{launch} wait {named} {run}", code=1).stdout)["questions"]
+    # Its tools are in Python; it found the run and the journal.
+    assert f'Orchestrator.resume("{run}"' in shell(question["answer"], code=2).stderr
+
+    assert f"`{launch} runs`" in shell(f"{launch} wait none", code=2).stderr
+    (state() / "parallel-agents" / "settings.json").write_text("{", "utf-8")
+    assert f"of `{launch} doctor`)" in shell(f"{launch} run --rehearsal -", plan, code=2).stderr
+    (folder / "SKILL.md").unlink()
+    lines = {line["id"]: line for line in json.loads(shell(f"{launch} doctor --json", code=1).stdout)["lines"]}
+    assert lines["skill"]["fix"] == f"{launch} skill upgrade --global"
+    shell(lines["skill"]["fix"])
+    assert "is missing" not in shell(f"{launch} skill verify --global").stdout

@@ -8,7 +8,6 @@
 mod adopt;
 #[cfg(test)]
 mod adopt_tests;
-mod ask;
 mod attempt;
 mod collect;
 pub mod config;
@@ -48,7 +47,6 @@ use crate::core::time::Time;
 use crate::runtime::Runtime;
 
 use adopt::Adopted;
-pub use ask::ask;
 use attempt::{Anchor, Attempt, Control, Stop};
 pub use config::{Endpoint, GatewayConfig, Path, Secret, Surroundings};
 pub use error::GatewayError;
