@@ -344,7 +344,18 @@ class TestDetached:
         assert [each["task_id"] for each in document["results"]] == ["review", "docs"]
         log = Path(answer["log"])
         assert log.parent == Path(os.environ["OPENCLAW_STATE_DIR"]) / "parallel-agents"
-        assert "[2/2] completed docs" in log.read_text(encoding="utf-8")
+        deadline = time.monotonic() + 10
+        while log.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not log.exists()
+
+    def test_that_has_not_ended_well_keeps_its_log_for_its_user_alone(self, tmp_path: Path) -> None:
+        plan = str(write(tmp_path, {"tasks": [FAILS, *TASKS]}))
+        answer, _ = told("run", "--detach", plan, "--rehearsal")
+        told("wait", answer["run_id"], "--timeout", "30", code=1)
+        log = Path(answer["log"])
+        time.sleep(0.5)
+        assert "[3/3]" in log.read_text(encoding="utf-8")
         assert log.stat().st_mode & 0o077 == 0
 
     @pytest.mark.parametrize(("end", "code"), [("closed pipe", 141), ("full disk", 4)])
