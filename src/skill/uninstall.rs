@@ -73,7 +73,20 @@ fn left(here: &Here) -> Vec<(PathBuf, &'static str)> {
         ("venv", "the private environment that `launch.py setup` made"),
     ];
     let known = known.into_iter().map(|(name, what)| (here.own().join(name), what));
-    known.filter(|(path, _)| path.exists()).collect()
+    let logs = logs(here).into_iter().map(|path| (path, "the log of a detached run"));
+    known.filter(|(path, _)| path.exists()).chain(logs).collect()
+}
+
+/// The logs of detached runs, which stand beside the journal.
+fn logs(here: &Here) -> Vec<PathBuf> {
+    let is_log = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.strip_suffix(".log").is_some_and(|name| name.starts_with("journal.sqlite-"))
+    };
+    let entries = std::fs::read_dir(here.own()).into_iter().flatten().flatten();
+    let mut logs: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_log).collect();
+    logs.sort();
+    logs
 }
 
 impl Removal {

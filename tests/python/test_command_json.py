@@ -360,8 +360,42 @@ class TestDetached:
         assert [each["task_id"] for each in document["results"]] == ["review", "docs"]
         log = Path(answer["log"])
         assert log.parent == Path(os.environ["OPENCLAW_STATE_DIR"]) / "parallel-agents"
-        assert "[2/2] completed docs" in log.read_text(encoding="utf-8")
+        deadline = time.monotonic() + 10
+        while log.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not log.exists()
+
+    def test_that_has_not_ended_well_keeps_its_log_for_its_user_alone(self, tmp_path: Path) -> None:
+        plan = str(write(tmp_path, {"tasks": [FAILS, *TASKS]}))
+        answer, _ = told("run", "--detach", plan, "--rehearsal")
+        told("wait", answer["run_id"], "--timeout", "30", code=1)
+        log = Path(answer["log"])
+        time.sleep(0.5)
+        assert "[3/3]" in log.read_text(encoding="utf-8")
         assert log.stat().st_mode & 0o077 == 0
+
+    @pytest.mark.parametrize(("end", "code"), [("closed pipe", 141), ("full disk", 4)])
+    def test_an_answer_that_nobody_takes_stands_on_standard_error(
+        self, end: str, code: int, tmp_path: Path, default: Path
+    ) -> None:
+        if end == "closed pipe":
+            reader, writer = os.pipe()
+            os.close(reader)
+        elif Path("/dev/full").exists():
+            writer = os.open("/dev/full", os.O_WRONLY)
+        else:
+            pytest.skip("this system has no /dev/full")
+        command = [child.COMMAND, "run", "--detach", str(write(tmp_path, TASKS)), "--rehearsal"]
+        try:
+            done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=child.SECONDS_MAX)
+        finally:
+            os.close(writer)
+        run = journal_runs(default)[0]["run_id"]
+        assert done.returncode == code, done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert done.stderr.endswith(f"run {run} goes on: parallel-agents wait {run}\n"), done.stderr
+        document, _ = told("wait", run, "--timeout", "30")
+        assert document["status"] == "completed"
 
     def test_outlives_whoever_started_it(self, slow_plan: str) -> None:
         command = f"{child.COMMAND} run --detach {slow_plan}; sleep 600"

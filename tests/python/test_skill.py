@@ -398,10 +398,12 @@ def test_what_was_edited_or_added_goes_into_a_backup_and_what_is_the_persons_sta
     (folder / "notes" / "own.txt").write_text("own", "utf-8")
     agents = state() / "parallel-agents" / "agents"
     agents.mkdir(parents=True)
+    log = agents.with_name("journal.sqlite-20261122-032054-30a49f.log")
+    log.touch()
     removed = told("uninstall", "--global")
     assert removed["moved"] == ["README.md", "notes/own.txt"]
     assert files(Path(removed["backup"])) == {"README.md": "mine", "notes/own.txt": "own"}
-    assert [left["path"] for left in removed["left"]] == [str(agents), str(agents.parent / "backups")]
+    assert [left["path"] for left in removed["left"]] == [str(agents), str(agents.parent / "backups"), str(log)]
     assert list(folder.parent.iterdir()) == []
 
 
