@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from . import child, skills
-from .skills import NAME, VERSION, files, make_old_layout, make_older, refused, stamps, state, told
+from .skills import NAME, VERSION, fake_wheel, files, make_old_layout, make_older, refused, stamps, state, told
 
 
 @pytest.fixture
@@ -431,22 +431,6 @@ def test_the_packaged_folder_is_a_valid_skill(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def fake_wheel(folder: Path, version: str = VERSION, tag: str = "py3-none-any") -> Path:
-    """A wheel of our name whose package says which arguments it was given."""
-    path = folder / f"openclaw_parallel_agents-{version}-{tag}.whl"
-    main = "import sys\ndef main():\n    print('fake', sys.argv[1:])\n    return 7\n"
-    info = f"openclaw_parallel_agents-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr("parallel_agents/__init__.py", "")
-        wheel.writestr("parallel_agents/__main__.py", main)
-        wheel.writestr(
-            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: openclaw-parallel-agents\nVersion: {version}\n"
-        )
-        wheel.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
-        wheel.writestr(f"{info}/RECORD", "")
-    return path
-
-
 def test_a_wheel_goes_with_the_skill_if_it_is_ours_and_of_this_version(tmp_path: Path) -> None:
     wheel = fake_wheel(tmp_path)
     installed = Path(told("install", "--global", "--wheel", str(wheel))["folder"])
@@ -465,14 +449,6 @@ def test_a_wheel_goes_with_the_skill_if_it_is_ours_and_of_this_version(tmp_path:
 
 
 # launch.py, ai_orchestrator.py and helpers.py
-
-
-@pytest.fixture(scope="session")
-def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A Python that has nothing installed."""
-    folder = tmp_path_factory.mktemp("bare") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    return str(folder / "bin" / "python")
 
 
 def test_launching_runs_the_command_and_passes_its_exit_code(folder: Path, bare_python: str) -> None:
