@@ -15,6 +15,7 @@ use super::share::{beginning, json_bytes, shares};
 use crate::core::fact::End;
 use crate::core::output::abridged;
 use crate::core::report::TaskReport;
+use crate::core::shell::shell_word;
 use crate::core::usage::Tokens;
 use crate::workflow::summary_fields;
 
@@ -397,16 +398,6 @@ pub(super) fn command(name: &str, words: &[&str], journal: &JournalFlag) -> Stri
 /// What is typed to run this command, where it is not on the path: who starts it by another name says so here.
 const COMMAND_VARIABLE: &str = "PARALLEL_AGENTS_COMMAND";
 
-/// A word as a shell takes it, whatever it holds.
-pub(super) fn shell_word(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_@%+=:,./-".contains(&byte);
-    if !word.is_empty() && word.bytes().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
-}
-
 impl Kept {
     /// The command that does `name` to `words`, of the same journal.
     pub(super) fn command(&self, name: &str, words: &[&str]) -> String {
@@ -523,20 +514,5 @@ mod tests {
         assert_eq!(read["status"], "failed");
         let read: Value = serde_json::from_str(&document(&finished(ends(), Some(&far), None), 40_000)).expect("JSON");
         assert_eq!(read["results"][0]["error"], "why ".repeat(1_000));
-    }
-
-    #[test]
-    fn a_word_is_one_word_for_a_shell() {
-        for (word, expected) in [
-            ("20261122-032054-30a49f", "20261122-032054-30a49f"),
-            ("/a/b.c", "/a/b.c"),
-            ("", "''"),
-            ("two words", "'two words'"),
-            ("it's", "'it'\\''s'"),
-            ("$HOME;`x`", "'$HOME;`x`'"),
-            ("ä", "'ä'"),
-        ] {
-            assert_eq!(shell_word(word), expected);
-        }
     }
 }

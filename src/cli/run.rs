@@ -8,7 +8,7 @@ use clap::Args;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::error::TryRecvError;
 
-use super::bounded::{self, shell_word};
+use super::bounded;
 use super::journal::JournalFlag;
 use super::{CliError, print, say};
 use crate::agents::registry;
@@ -17,6 +17,7 @@ use crate::core::fact::End;
 use crate::core::output::abridged;
 use crate::core::plan::Plan;
 use crate::core::report::TaskReport;
+use crate::core::shell::shell_word;
 use crate::core::strategy::Word;
 use crate::core::task::TaskDraft;
 use crate::driver::Wish;

@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{CliError, print, say};
+use crate::core::shell::shell_path;
 use crate::runtime::gateway::Surroundings;
 use crate::skill::{self, Caller, Content, Here, NAME, Place, ReadOld, SkillError, Upgrade, Verified, ask_gateway};
 use crate::workflow::{RunOptions, with_causes};
@@ -182,7 +183,7 @@ fn install(place: &Place, content: &Content, caller: &Caller<'_>, as_json: bool)
     let mut lines = vec![
         format!("installed: version {} ({} files) in {folder}", installed.version, installed.files),
         "an agent sees it in a new session".to_owned(),
-        format!("to try it, with no AI: python3 {} demo", launch.display()),
+        format!("to try it, with no AI: python3 {} demo", shell_path(&launch)),
         format!("to check it: parallel-agents skill verify{}", place.flags()),
     ];
     if let Place::To(named) = place
@@ -209,8 +210,8 @@ fn verify(place: &PlaceFlags, as_json: bool) -> Result<i32, CliError> {
         found.push(skill::verify(&place.folder(&here)?, &place.flags(), status.as_ref())?);
     } else {
         for folder in here.known().iter().filter(|folder| folder.exists()) {
-            let around = folder.parent().map(|around| around.display().to_string()).unwrap_or_default();
-            found.push(skill::verify(folder, &format!(" --to {around}"), status.as_ref())?);
+            let around = folder.parent().unwrap_or(folder).to_owned();
+            found.push(skill::verify(folder, &Place::To(around).flags(), status.as_ref())?);
         }
     }
     if found.is_empty() {

@@ -28,6 +28,7 @@ pub mod retry;
 pub mod run;
 pub mod sessions;
 pub mod settings;
+pub mod shell;
 pub mod strategy;
 pub mod task;
 pub mod time;

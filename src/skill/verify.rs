@@ -11,6 +11,7 @@ use super::sight::Sight;
 use super::site::exists;
 use super::tree::{Found, is_bookkeeping, scan};
 use super::{RECORD, VERSION, old};
+use crate::core::shell::shell_path;
 
 /// How a line is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +77,7 @@ pub fn verify(folder: &Path, flags: &str, status: Option<&Value>) -> Result<Veri
     }
     let mut lines = Vec::new();
     let mut say = |id, colour, text: String| lines.push(Line { id, colour, text });
-    let Some(record) = Record::read(folder)? else {
+    let Some(record) = Record::read(folder, flags)? else {
         let text = match old::version(folder) {
             Some(version) => format!(
                 "release {version} of the skill; bring it to this version: parallel-agents skill upgrade{flags}"
@@ -88,7 +89,7 @@ pub fn verify(folder: &Path, flags: &str, status: Option<&Value>) -> Result<Veri
         say("files", Colour::Red, text);
         return Ok(Verified { folder: folder.to_owned(), lines });
     };
-    let tree = scan(folder)?;
+    let tree = scan(folder)?.files;
     let mut is_whole = true;
     for (name, digest) in &record.files {
         let difference = match tree.get(name) {
@@ -146,7 +147,7 @@ fn python(record: &Record, folder: &Path, is_launcher_ours: bool, flags: &str) -
         return (Colour::Yellow, "not checked: the record names no Python, and launch.py is not ours".to_owned());
     }
     let launcher = folder.join("launch.py");
-    let fix = format!("run: python3 {} setup --wheel FILE", launcher.display());
+    let fix = format!("run: python3 {} setup --wheel FILE", shell_path(&launcher));
     judged("python3", answer(Command::new("python3").arg(&launcher).arg("--version")), fix)
 }
 
