@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::program::{typed, typed_in};
 use super::{CliError, print, say};
+use crate::core::shell::shell_path;
 use crate::runtime::gateway::Surroundings;
 use crate::skill::{self, Caller, Content, Here, NAME, Place, ReadOld, SkillError, Upgrade, Verified, ask_gateway};
 use crate::workflow::{RunOptions, with_causes};
@@ -216,7 +217,7 @@ fn install(place: &Place, content: &Content, caller: &Caller<'_>, as_json: bool)
     let mut lines = vec![
         format!("installed: version {} ({} files) in {folder}", installed.version, installed.files),
         seen_when(place, &here).to_owned(),
-        format!("to try it, with no AI: python3 {} demo", launch.display()),
+        format!("to try it, with no AI: python3 {} demo", shell_path(&launch)),
         format!("to check it: parallel-agents skill verify{}", place.flags()),
     ];
     if let Place::To(named) = place

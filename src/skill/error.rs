@@ -110,12 +110,14 @@ pub enum SkillError {
         what: &'static str,
     },
     /// A record that cannot be used.
-    #[error("the record `{}` cannot be used ({reason}); move the folder away, then: parallel-agents skill install", path.display())]
+    #[error("the record `{}` cannot be used ({reason}); move the folder away, then: parallel-agents skill install{flags}", path.display())]
     Record {
         /// The record.
         path: PathBuf,
         /// Why not.
         reason: String,
+        /// The flags that name the folder's place.
+        flags: String,
     },
     /// Not our wheel.
     #[error("the wheel `{}` cannot go with the skill: {reason}", path.display())]
@@ -210,7 +212,12 @@ mod tests {
                 "`/s/parallel-agents` is a link that leads out of `/s`; name where it leads with --to DIR",
             ),
             (
-                SkillError::Newer { folder: folder.clone(), installed: version, ours: "0.1.0".to_owned(), flags },
+                SkillError::Newer {
+                    folder: folder.clone(),
+                    installed: version,
+                    ours: "0.1.0".to_owned(),
+                    flags: flags.clone(),
+                },
                 "`/s/parallel-agents` holds version 3.2.0, and this program brings 0.1.0; to go back to it: \
                  parallel-agents skill upgrade --downgrade --global",
             ),
@@ -228,9 +235,9 @@ mod tests {
                  away",
             ),
             (
-                SkillError::Record { path: path.clone(), reason: reason.clone() },
+                SkillError::Record { path: path.clone(), reason: reason.clone(), flags: flags.clone() },
                 "the record `/s/parallel-agents/SKILL.md` cannot be used (why); move the folder away, then: \
-                 parallel-agents skill install",
+                 parallel-agents skill install --global",
             ),
             (
                 SkillError::Wheel { path: path.clone(), reason: reason.clone() },
