@@ -1,7 +1,5 @@
 """The module `ai_orchestrator` of the skill: `parallel_agents.ai_orchestrator` under its old name."""
 
-from __future__ import annotations
-
 import importlib
 import runpy
 import sys

@@ -1,7 +1,5 @@
 """The module `helpers` of the skill: `parallel_agents.helpers` under its old name."""
 
-from __future__ import annotations
-
 import importlib
 import runpy
 import sys

@@ -26,7 +26,8 @@ def run_detached(order: str, arguments: list[str], log: str, answer: str) -> int
         answer: What is printed once the journal has the run.
 
     Returns:
-        0, or the exit code of a process that ended before; 2 if none can be started, 130 after Ctrl-C.
+        0, or the exit code of a process that ended before; 2 if none can be started, 130 after Ctrl-C; 141 if
+        nobody reads the answer, 4 if it cannot be written, and then the run goes on.
     """
     if not sys.executable:
         print("parallel-agents: this Python does not know its own interpreter; run without --detach", file=sys.stderr)
@@ -46,8 +47,7 @@ def run_detached(order: str, arguments: list[str], log: str, answer: str) -> int
     if told:
         # Nobody waits for it any more, which Python would warn of.
         process.returncode = 0
-        print(answer, flush=True)
-        return 0
+        return _tell(answer)
     code = process.wait()
     _relay(log)
     # One that a signal ended has told nothing.
@@ -90,6 +90,24 @@ def _hand_over(process: Popen[bytes], order: str) -> bool:
         return False
     with process.stdout as told:
         return bool(told.readline())
+
+
+def _tell(answer: str) -> int:
+    """Prints the answer. Where nobody takes it, standard error names the run, which goes on and costs."""
+    try:
+        # Past Python's own stream, which would try once more at the end of the process, and complain.
+        with open(1, "wb", closefd=False) as output:
+            output.write(f"{answer}\n".encode())
+    except OSError as error:
+        import json
+        from contextlib import suppress
+
+        fields = json.loads(answer)
+        told = f"parallel-agents: cannot write the answer: {error}; run {fields['run_id']} goes on: {fields['wait']}"
+        with suppress(OSError):
+            print(told, file=sys.stderr)
+        return 141 if isinstance(error, BrokenPipeError) else 4
+    return 0
 
 
 def _stop(process: Popen[bytes]) -> None:

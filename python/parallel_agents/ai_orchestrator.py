@@ -1,6 +1,7 @@
 """The module `ai_orchestrator` of the old skill: its names, parameters and defaults, on this package's engine.
 
-New programs import the same from `parallel_agents` and use `Orchestrator`.
+New programs import the same from `parallel_agents` and use `Orchestrator`. What people changed in the old module was in
+its constants; here the constants take what the settings of the command say, and the defaults where they say nothing.
 """
 
 from __future__ import annotations
@@ -8,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from . import _task
 from ._agents import AGENT_PROMPTS, get_agent_prompt, list_available_agents, validate_agent_type
 from ._errors import GatewayError, ModelError, OptionError, ParallelAgentsError
 from ._orchestrator import Orchestrator
 from ._refinement import ITERATIONS_MAX, TARGET, Refinement, RefinementRound, not_run
 from ._session import RunResults, call
+from ._settings import standing
 from ._task import (
     DEFAULT_AGENT_TIMEOUT,
-    DEFAULT_MAX_CONCURRENT,
     AgentResult,
     AgentStatus,
     AgentTask,
@@ -61,8 +63,11 @@ __all__ = [
     "validate_agent_type",
 ]
 
-DEFAULT_MODEL = "kimi-coding/k2p5"
-"""What `RealAIParallelOrchestrator.model` reads where no model was named. It does not pin that model."""
+_SETTINGS = standing()
+DEFAULT_MAX_CONCURRENT: int = _SETTINGS.get("max_concurrent", _task.DEFAULT_MAX_CONCURRENT)
+"""Agents at once: what the settings say, or 5."""
+DEFAULT_MODEL: str = _SETTINGS.get("model", "kimi-coding/k2p5")
+"""What `RealAIParallelOrchestrator.model` reads where no model was named. Only one that the settings name is pinned."""
 
 
 class _Unsaid(str):
@@ -80,8 +85,8 @@ class RealAIParallelOrchestrator(Orchestrator):
     Without a runtime `run_parallel` does not raise: every task gets a `FAILED` result that says what is missing.
 
     Args:
-        max_concurrent: Agents at once, from 1 to 10000.
-        model: The one model to use. Not passed: a hierarchy from cheap to costly.
+        max_concurrent: Agents at once, from 1 to 10000. Default: what the settings say, or 5.
+        model: The one model to use. Not passed: that of the settings, or a hierarchy from cheap to costly.
         results_dir: Where `save_results` writes. Default `~/.openclaw/agent_results`.
         options: Any other option of `Orchestrator`, by keyword.
 
@@ -104,23 +109,32 @@ class RealAIParallelOrchestrator(Orchestrator):
 
     def __init__(
         self,
-        max_concurrent: int = 5,
+        max_concurrent: int = DEFAULT_MAX_CONCURRENT,
         model: str | None = _UNSAID,
         results_dir: str | PathLike[str] | None = None,
         **options: Any,
     ) -> None:
         self._other_options = options
         self._model = model
-        super().__init__(max_concurrent, model=self._pinned(), results_dir=results_dir, **options)
+        super().__init__(max_concurrent, results_dir=results_dir, **self._chosen())
 
     def _pinned(self) -> str | None:
         return None if self._model is _UNSAID else self._model
+
+    def _chosen(self) -> dict[str, Any]:
+        """The options, with the models that are meant."""
+        pinned, options = self._pinned(), self._other_options
+        if pinned is not None or options.get("models") is not None:
+            return {**options, "model": pinned}
+        if self._model is _UNSAID and "model" in _SETTINGS:
+            return {**options, "model": DEFAULT_MODEL}
+        return {**options, "models": _SETTINGS.get("models")}
 
     def _set(self, max_concurrent: int, model: str | None) -> None:
         # A run that goes on keeps the engine it was started with.
         before, self._model = self._model, model
         try:
-            fresh = Orchestrator(max_concurrent, model=self._pinned(), **self._other_options)
+            fresh = Orchestrator(max_concurrent, **self._chosen())
         except ParallelAgentsError:
             self._model = before
             raise

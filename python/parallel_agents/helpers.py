@@ -11,12 +11,12 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from . import _answers
+from . import _answers, _task
 from ._errors import GatewayError, ModelError, PlanError, SpawnError
 from ._options import RetryPolicy
 from ._orchestrator import Orchestrator
 from ._research import research_task
-from ._task import DEFAULT_MAX_CONCURRENT, MODEL_HIERARCHY
+from ._settings import standing
 from ._tools import importable, is_async
 from ._watch import Watch
 
@@ -34,8 +34,11 @@ __all__ = [
     "spawn_with_retry",
 ]
 
-MAX_CONCURRENT = DEFAULT_MAX_CONCURRENT
-"""Agents at once in `spawn_parallel_with_retry` and `parallel_spawn`."""
+_SETTINGS = standing()
+MODEL_HIERARCHY: list[Any] = _SETTINGS.get("models", _task.MODEL_HIERARCHY)
+"""The models that are tried where none are named, cheapest first: those of the settings, or the package's own."""
+MAX_CONCURRENT: int = _SETTINGS.get("max_concurrent", _task.DEFAULT_MAX_CONCURRENT)
+"""Agents at once in `spawn_parallel_with_retry` and `parallel_spawn`: what the settings say, or 5."""
 
 _TEXTS_MAX = 1_000
 # The latest texts of sessions that were run here. The sessions are deleted, and programs ask for them by key.
@@ -161,6 +164,8 @@ def parallel_spawn(entries: Iterable[Mapping[str, Any]], **options: Any) -> list
         [True, True]
     """
     tasks = [_entry_task(index, entry) for index, entry in enumerate(_listed("entries", entries))]
+    if "models" in _SETTINGS and not options.keys() & {"model", "models"}:
+        options["models"] = MODEL_HIERARCHY
     orchestrator = _orchestrator(**{"max_concurrent": MAX_CONCURRENT, **options})
     return list(orchestrator.run_parallel(tasks).values())
 

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
@@ -133,13 +134,27 @@ fn totals(finished: &Finished) -> Value {
         "tasks": take("tasks"),
         "attempts": take("attempts"),
         "retries": take("retries"),
-        "cost": take("cost"),
+        "cost": take("cost").as_f64().map(shown_cost),
         "currency": take("currency"),
         "tokens": tokens.map(|tokens| tokens.total),
         "budget": budget,
         "sessions_left": {"count": left.len(), "session_keys": keys},
-        "execution_time": rounded(finished.summary.execution_time.as_secs_f64()),
+        "execution_time": rounded(elapsed(&finished.reports).as_secs_f64()),
+        "agent_seconds": rounded(finished.summary.execution_time.as_secs_f64()),
     })
+}
+
+/// From the first agent's order to the last one's end.
+fn elapsed(reports: &[Arc<TaskReport>]) -> Duration {
+    let attempts = || reports.iter().flat_map(|report| &report.attempts);
+    let first = attempts().map(|attempt| attempt.ordered).min();
+    let last = attempts().filter_map(|attempt| attempt.ended).max();
+    first.zip(last).map_or(Duration::ZERO, |(first, last)| last.since(first))
+}
+
+/// Without what adding fractions of dollars leaves behind.
+fn shown_cost(dollars: f64) -> f64 {
+    (dollars * 1e9).round() / 1e9
 }
 
 fn rounded(seconds: f64) -> f64 {
@@ -221,7 +236,7 @@ impl<'a> Entry<'a> {
             "status": report.end.status().name(),
             "output": null,
             "error": null,
-            "cost": report.cost(),
+            "cost": report.cost().map(shown_cost),
             "model_used": last.and_then(|attempt| attempt.model_used.as_deref()).map(word),
             "session_key": last.and_then(|attempt| attempt.session.as_ref()).map(|session| word(&session.key)),
             "attempts": report.attempts.len(),

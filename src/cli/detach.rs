@@ -4,6 +4,7 @@
 //! token must stand on no command line. The second says on its standard output that the journal has the run, and nothing else.
 
 use std::cell::Cell;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,7 @@ pub(super) fn run(interrupted: &dyn Fn() -> bool) -> Result<i32, CliError> {
     load_agents(&order.agents)?;
     let checked = RunOptions::from_stored(order.options.clone())?;
     let keep = KeepFlags { journal: JournalFlag::of(order.journal), no_journal: false, durability: order.durability };
+    let log = log_path(&keep.journal.path(), &order.id);
     let (origin, kept) = keep.origin_of(&order.options, &order.id.as_str().into())?;
     let job = job(order.tasks, &checked)?.from(origin);
     if matches!(checked.runtime, RuntimeChoice::Rehearsal(_)) {
@@ -102,5 +104,18 @@ pub(super) fn run(interrupted: &dyn Fn() -> bool) -> Result<i32, CliError> {
     };
     let finished = play(job, checked.runtime, Some(kept), interrupted, &nobody, &tell)?;
     say(&finished.totals());
-    Ok(finished.exit_code())
+    let code = finished.exit_code();
+    if let (0, Some(log)) = (code, log) {
+        drop_log(&log);
+    }
+    Ok(code)
+}
+
+/// Removes the log of a run that has ended well, unless something in it is still to be read.
+fn drop_log(log: &Path) {
+    let is_needed = |text: String| text.lines().any(|line| line.starts_with("warning") || line.contains("Error"));
+    if fs::read_to_string(log).is_ok_and(|text| !is_needed(text)) {
+        // One that stays does no harm.
+        let _ = fs::remove_file(log);
+    }
 }

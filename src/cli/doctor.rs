@@ -8,7 +8,7 @@ use clap::Args;
 use super::journal::JournalFlag;
 use super::program::{typed, typed_in};
 use super::{CliError, print, say};
-use crate::doctor::{Level, Line, Observed, Python, Wishes, document, is_ok, judge, observe, put_right};
+use crate::doctor::{Level, Line, Observed, Python, Repairs, Wishes, document, is_ok, judge, observe, put_right};
 use crate::runtime::gateway::GatewayConfig;
 
 /// What is to be looked at.
@@ -57,8 +57,8 @@ pub(super) fn doctor(doctor: &Doctor, python: Option<Python>, interrupted: &dyn 
         say("each provider of the models is asked for one small answer, which costs");
     }
     let Some(mut observed) = observe(&wishes, interrupted)? else { return Ok(130) };
-    let fixed = if doctor.fix { put_right(&observed, &wishes) } else { Vec::new() };
-    if !fixed.is_empty() {
+    let repairs = if doctor.fix { put_right(&observed, &wishes) } else { Repairs::default() };
+    if !repairs.is_empty() {
         // What was tried is not paid for again.
         wishes.try_models = false;
         let probes = std::mem::take(&mut observed.gateway.probes);
@@ -66,15 +66,15 @@ pub(super) fn doctor(doctor: &Doctor, python: Option<Python>, interrupted: &dyn 
         observed = again;
         observed.gateway.probes = probes;
     }
-    tell(doctor, &observed, &fixed)
+    tell(doctor, &observed, &repairs)
 }
 
-fn tell(doctor: &Doctor, observed: &Observed, fixed: &[String]) -> Result<i32, CliError> {
+fn tell(doctor: &Doctor, observed: &Observed, repairs: &Repairs) -> Result<i32, CliError> {
     let lines = judge(observed);
     if doctor.json {
-        print(&format!("{:#}", typed_in(document(&lines, fixed))))?;
+        print(&format!("{:#}", typed_in(document(&lines, repairs))))?;
     } else {
-        print(&typed(&shown(&lines, fixed, is_colourful())))?;
+        print(&typed(&shown(&lines, repairs, is_colourful())))?;
     }
     Ok(i32::from(!is_ok(&lines)))
 }
@@ -86,8 +86,9 @@ fn is_colourful() -> bool {
 }
 
 /// The report for people.
-fn shown(lines: &[Line], fixed: &[String], is_colourful: bool) -> String {
-    let mut rows: Vec<String> = fixed.iter().map(|line| format!("fixed: {line}")).collect();
+fn shown(lines: &[Line], repairs: &Repairs, is_colourful: bool) -> String {
+    let mut rows: Vec<String> = repairs.fixed.iter().map(|line| format!("fixed: {line}")).collect();
+    rows.extend(repairs.not_fixed.iter().map(|line| format!("not fixed: {line}")));
     for line in lines {
         let name = format!("{:8}", line.level.name());
         let name = if is_colourful { format!("\x1b[{}m{name}\x1b[0m", colour(line.level)) } else { name };
@@ -131,16 +132,18 @@ mod tests {
             line(Check::Gateway, Level::Red, Some("start it")),
             line(Check::Token, Level::Skipped(Check::Gateway), None),
         ];
-        let plain = shown(&lines, &["made it".to_owned()], false);
+        let repairs = Repairs { fixed: vec!["made it".to_owned()], not_fixed: vec!["could not close it".to_owned()] };
+        let plain = shown(&lines, &repairs, false);
         assert_eq!(
             plain,
             "fixed: made it\n\
+             not fixed: could not close it\n\
              green    python      it is\n\
              red      gateway     it is\n                     -> start it\n\
              skipped  token       it is\n\
              1 green, 1 red, 1 skipped"
         );
-        let colourful = shown(&lines, &[], true);
+        let colourful = shown(&lines, &Repairs::default(), true);
         assert!(colourful.contains("\x1b[31mred     \x1b[0m gateway"), "{colourful}");
         assert!(!plain.contains('\x1b'));
     }

@@ -94,6 +94,7 @@ impl CliError {
             Self::Agent(error) => (2, error.check()),
             Self::Resume(error) => (2, error.check()),
             Self::Journal(error) => (2, error.check()),
+            Self::Settings(SettingsError::Config(_)) => (2, Some(Check::Runtime)),
             Self::Settings(_) => (2, Some(Check::State)),
             Self::Skill(_) => (2, Some(Check::Skill)),
             Self::Unanswered { .. } => (1, None),

@@ -112,10 +112,12 @@ pub(super) fn runs(journal: &JournalFlag, as_json: bool) -> Result<i32, CliError
         say("no run is kept yet");
     }
     for row in &rows {
-        let RunRow { id, tasks, done, completed, .. } = row;
+        let RunRow { id, tasks, done, completed, runtime, .. } = row;
         let fields = run_fields(row);
         let (state, latest) = (text(&fields, "state"), text(&fields, "latest"));
-        print(&format!("{id:22} {state:8} {done}/{tasks} done, {completed} completed  {latest}"))?;
+        // Its clock runs ahead of ours.
+        let mark = if runtime == "rehearsal" { "  rehearsal, on its own clock" } else { "" };
+        print(&format!("{id:22} {state:8} {done}/{tasks} done, {completed} completed  {latest}{mark}"))?;
     }
     Ok(0)
 }

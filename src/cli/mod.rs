@@ -120,7 +120,8 @@ enum Command {
         keep: KeepFlags,
         #[command(flatten)]
         json: JsonFlags,
-        /// Print the id of the run at once, and let it go on in a process of its own: `wait` collects its results
+        /// Print the id of the run at once, and let it go on in a process of its own: `wait` collects its results. Its
+        /// log beside the journal is removed when every task has completed, unless it holds a warning
         #[arg(long, conflicts_with = "no_journal")]
         detach: bool,
     },

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::program::{typed, typed_in};
 use super::{CliError, print, say};
+use crate::core::shell::shell_path;
 use crate::runtime::gateway::Surroundings;
 use crate::skill::{self, Caller, Content, Here, NAME, Place, ReadOld, SkillError, Upgrade, Verified, ask_gateway};
 use crate::workflow::{RunOptions, with_causes};
@@ -18,6 +19,9 @@ pub(super) const EXIT_CODES: &str = "Exit codes:
   2    refused, or the command line is wrong; nothing was changed
   4    a defect of this program
   141  nobody reads standard output";
+
+/// Set by `launch.py`: the folder that it lies in.
+const LAUNCHED_VARIABLE: &str = "PARALLEL_AGENTS_SKILL";
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SkillCommand {
@@ -89,7 +93,7 @@ pub(super) enum SkillCommand {
 /// Which folder is meant.
 #[derive(Debug, Args)]
 pub(super) struct PlaceFlags {
-    /// The workspace of the agent, for it alone [default]
+    /// The workspace of the agent, for it alone [default; for what is installed: the only copy there is]
     #[arg(long, conflicts_with_all = ["global", "to"])]
     workspace: bool,
     /// OpenClaw's state folder, for all agents
@@ -141,14 +145,14 @@ pub(super) fn run(command: &SkillCommand, python: Option<PathBuf>, read_old: Rea
         }
         SkillCommand::Upgrade { place, wheel, dry_run, downgrade, json } => {
             let content = wheel.content()?;
-            let place = place.place();
-            let done = skill::upgrade(&place, &here(&place)?, &content, &caller, (*dry_run, *downgrade))?;
+            let (place, here) = meant(place)?;
+            let done = skill::upgrade(&place, &here, &content, &caller, (*dry_run, *downgrade))?;
             tell_upgrade(&done, *json)
         }
         SkillCommand::Verify { place, json } => verify(place, *json),
         SkillCommand::Uninstall { place, json } => {
-            let place = place.place();
-            let removal = skill::uninstall(&place, &here(&place)?, &caller)?;
+            let (place, here) = meant(place)?;
+            let removal = skill::uninstall(&place, &here, &caller)?;
             told(*json, &removal.fields(), &removal.lines())
         }
         SkillCommand::Package { to, wheel, json } => {
@@ -171,19 +175,49 @@ fn here(place: &Place) -> Result<Here, SkillError> {
     Here::find(&Surroundings::real(), status.as_ref())
 }
 
+/// The copy that is meant: the one that is named, the one whose `launch.py` runs this, or the only one there is.
+fn meant(flags: &PlaceFlags) -> Result<(Place, Here), SkillError> {
+    if flags.is_named() {
+        let place = flags.place();
+        let here = here(&place)?;
+        return Ok((place, here));
+    }
+    let here = here(&Place::Workspace)?;
+    if let Some(folder) = launched_from() {
+        return Ok((Place::To(folder), here));
+    }
+    let found: Vec<Place> =
+        here.known().into_iter().filter(|(folder, _)| folder.is_dir()).map(|(_, place)| place).collect();
+    if found.len() > 1 {
+        let flags = |place: &Place| if *place == Place::Workspace { " --workspace".to_owned() } else { place.flags() };
+        return Err(SkillError::Several {
+            flags: found.iter().map(|place| format!("`{}`", flags(place).trim())).collect(),
+        });
+    }
+    // Without any, the usual place is where it is missed.
+    Ok((found.into_iter().next().unwrap_or(Place::Workspace), here))
+}
+
+/// The folder of the skill whose `launch.py` runs this command.
+fn launched_from() -> Option<PathBuf> {
+    let folder = PathBuf::from((Surroundings::real().variable)(LAUNCHED_VARIABLE)?);
+    (folder.is_absolute() && folder.file_name().is_some_and(|name| name == NAME)).then_some(folder)
+}
+
 fn told(as_json: bool, fields: &Value, lines: &[String]) -> Result<i32, CliError> {
     print(&if as_json { format!("{:#}", typed_in(fields.clone())) } else { typed(&lines.join("\n")).into_owned() })?;
     Ok(0)
 }
 
 fn install(place: &Place, content: &Content, caller: &Caller<'_>, as_json: bool) -> Result<i32, CliError> {
-    let installed = skill::install(place, &here(place)?, content, caller)?;
+    let here = here(place)?;
+    let installed = skill::install(place, &here, content, caller)?;
     let folder = installed.folder.display();
     let launch = installed.folder.join("launch.py");
     let mut lines = vec![
         format!("installed: version {} ({} files) in {folder}", installed.version, installed.files),
-        "an agent sees it in a new session".to_owned(),
-        format!("to try it, with no AI: python3 {} demo", launch.display()),
+        seen_when(place, &here).to_owned(),
+        format!("to try it, with no AI: python3 {} demo", shell_path(&launch)),
         format!("to check it: parallel-agents skill verify{}", place.flags()),
     ];
     if let Place::To(named) = place
@@ -192,6 +226,16 @@ fn install(place: &Place, content: &Content, caller: &Caller<'_>, as_json: bool)
         lines.insert(1, format!("`{}` is the skill's folder itself, being called {NAME}", named.display()));
     }
     told(as_json, &installed.fields(), &lines)
+}
+
+/// When an agent sees what was installed.
+fn seen_when(place: &Place, here: &Here) -> &'static str {
+    let is_there = Surroundings::real().config_path().is_file() || here.state.join("agents").is_dir();
+    match place {
+        Place::Workspace | Place::Global if is_there => "an agent sees it in a new session",
+        Place::Workspace | Place::Global => "no OpenClaw was found here: an agent sees it once there is one",
+        Place::To(_) => "an agent sees it in a new session, if OpenClaw reads skills from there",
+    }
 }
 
 fn tell_upgrade(upgrade: &Upgrade, as_json: bool) -> Result<i32, CliError> {
@@ -205,8 +249,8 @@ fn verify(place: &PlaceFlags, as_json: bool) -> Result<i32, CliError> {
     let status = ask_gateway();
     let here = Here::find(&Surroundings::real(), status.as_ref())?;
     let mut found: Vec<Verified> = Vec::new();
-    if place.is_named() {
-        let place = place.place();
+    let named = if place.is_named() { Some(place.place()) } else { launched_from().map(Place::To) };
+    if let Some(place) = named {
         found.push(skill::verify(&place.folder(&here)?, &place.flags(), status.as_ref())?);
     } else {
         found = skill::look(&here, status.as_ref())?;

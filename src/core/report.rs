@@ -74,7 +74,8 @@ impl TaskReport {
 
     /// The sum over all attempts; `None` as soon as one of them is not known.
     pub fn cost(&self) -> Option<f64> {
-        self.attempts.iter().map(|attempt| attempt.cost).sum()
+        // The library's own sum of none is minus zero.
+        self.attempts.iter().try_fold(0.0, |sum, attempt| Some(sum + attempt.cost?))
     }
 }
 

@@ -1,4 +1,6 @@
-//! Words of a command, as a shell takes them.
+//! Commands that somebody may type, as text.
+
+use std::path::Path;
 
 /// A word as a shell takes it, whatever it holds.
 pub fn shell_word(word: &str) -> String {
@@ -6,8 +8,13 @@ pub fn shell_word(word: &str) -> String {
     if !word.is_empty() && word.bytes().all(is_plain) {
         word.to_owned()
     } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+        format!("'{}'", word.replace('\'', "'\\''"))
     }
+}
+
+/// The same of a path.
+pub fn shell_path(path: &Path) -> String {
+    shell_word(&path.display().to_string())
 }
 
 #[cfg(test)]
@@ -15,10 +22,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_into_a_command_can_be_pasted() {
-        assert_eq!(shell_word("/a/c-1.d"), "/a/c-1.d");
-        assert_eq!(shell_word("/a b/c"), "'/a b/c'");
-        assert_eq!(shell_word(r#"["it's"]"#), r#"'["it'\''s"]'"#);
-        assert_eq!(shell_word(""), "''");
+    fn a_word_is_one_word_for_a_shell() {
+        for (word, expected) in [
+            ("20261122-032054-30a49f", "20261122-032054-30a49f"),
+            ("/a/b.c", "/a/b.c"),
+            ("", "''"),
+            ("two words", "'two words'"),
+            ("it's", "'it'\\''s'"),
+            ("$HOME;`x`", "'$HOME;`x`'"),
+            ("ä", "'ä'"),
+        ] {
+            assert_eq!(shell_word(word), expected);
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The settings that every run has beneath it, as the lines `state`, `models` and `limits` use them.
 
-use super::{Line, Wishes, shell};
+use super::{Line, Wishes, gateway, shell, taken};
 use crate::core::check::Check;
 use crate::core::hierarchy::DEFAULT_MODELS;
 use crate::core::settings::RunSettings;
@@ -47,6 +47,14 @@ impl Defaults {
         Self { settings, models, concurrency, gateway }
     }
 
+    /// The line `runtime` where OpenClaw's configuration cannot be read, which may hold settings: no command runs then.
+    pub fn unreadable(&self) -> Option<Line> {
+        match &self.settings {
+            Err(SettingsError::Config(error)) => Some(gateway::unusable(error)),
+            Ok(_) | Err(_) => None,
+        }
+    }
+
     /// What is said of the settings, if there are any.
     pub fn line(&self) -> Option<Line> {
         const CHECK: Check = Check::State;
@@ -64,7 +72,7 @@ impl Defaults {
 fn fix(error: &SettingsError) -> String {
     match error {
         SettingsError::Config(_) => "see line `runtime`".to_owned(),
-        SettingsError::Read { path, .. } => format!("chown $(id -u) {path}; chmod 600 {path}", path = shell(path)),
+        SettingsError::Read { path, .. } => taken(path, "600"),
         SettingsError::Json { path, .. } => format!("correct {path}", path = shell(path)),
         SettingsError::Secret { place, field } | SettingsError::Unknown { place, field, .. } => {
             format!("take `{field}` out of {place}")
@@ -121,7 +129,7 @@ pub(super) mod tests {
         assert_eq!(line.fix.as_deref(), Some(fix));
         let source = std::io::ErrorKind::PermissionDenied.into();
         let line = unusable(SettingsError::Read { path: "/a b".into(), source }).line().expect("a line");
-        assert_eq!(line.fix.as_deref(), Some("chown $(id -u) '/a b'; chmod 600 '/a b'"));
+        assert_eq!(line.fix.as_deref(), Some("sudo chown \"$(id -u)\" '/a b' && chmod 600 '/a b'"));
         assert_eq!(defaults(None, json!({})).line(), None);
         let told = defaults(None, json!({"model": "a/b"})).line().expect("a line");
         assert_eq!((told.level, told.found.as_str()), (Level::Green, "settings: model"));

@@ -1,9 +1,9 @@
 //! What is on the disk: the state folder, the journal, the user's own agent types.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::defaults::Defaults;
-use super::{Line, shell};
+use super::{Line, shell, taken};
 use crate::agents::AgentError;
 use crate::core::check::Check;
 use crate::journal::{Examined, FORMAT, JournalError};
@@ -12,6 +12,8 @@ use crate::journal::{Examined, FORMAT, JournalError};
 const ROOM_MIN: u64 = 10 << 20;
 /// Less than this may not last.
 const ROOM_LOW: u64 = 200 << 20;
+/// Sets what nothing else is found without.
+const HOME_FIX: &str = "export HOME=\"$(python3 -c 'import os, pwd; print(pwd.getpwuid(os.getuid()).pw_dir)')\"";
 /// How many runs or files a line names.
 const NAMES_SHOWN: usize = 3;
 
@@ -26,6 +28,10 @@ pub struct Files {
     pub room: Option<u64>,
     /// The journal's path.
     pub journal_path: PathBuf,
+    /// Whether that is the one in our own folder.
+    pub is_own_journal: bool,
+    /// The folder that it is in.
+    pub journal_folder: Option<Folder>,
     /// What stands there; `None` if looking took too long.
     pub journal: Option<Result<Examined, JournalError>>,
     /// The user's own agent types: how many, and which files are passed over.
@@ -65,7 +71,7 @@ pub fn state(files: &Files, defaults: &Defaults) -> Line {
     const CHECK: Check = Check::State;
     let Some(state) = &files.state else {
         let found = "nothing says where it is: none of OPENCLAW_STATE_DIR, OPENCLAW_HOME and HOME is set";
-        return Line::red(CHECK, found, "export OPENCLAW_STATE_DIR=$HOME/.openclaw");
+        return Line::red(CHECK, found, HOME_FIX);
     };
     let mut findings: Vec<Line> = [Some((state, false)), files.own.as_ref().map(|own| (own, true))]
         .into_iter()
@@ -97,19 +103,48 @@ fn folder(folder: &Folder, is_own: bool) -> Line {
         }
         Standing::Missing { problem: None } => Line::green(CHECK, format!("{shown} is not there yet")),
         Standing::Missing { problem: Some(problem) } => {
-            Line::red(CHECK, format!("{shown} cannot be made ({problem})"), format!("mkdir -m 700 -p {path}"))
+            Line::red(CHECK, format!("{shown} cannot be made ({problem})"), made(&folder.path))
         }
         Standing::NoFolder => Line::red(CHECK, format!("{shown} is no folder"), format!("mv {path} {path}.old")),
-        Standing::There { problem: Some(problem), .. } => Line::red(
-            CHECK,
-            format!("{shown} cannot be written ({problem})"),
-            format!("chown $(id -u) {path}; chmod 700 {path}"),
-        ),
+        Standing::There { problem: Some(problem), .. } => {
+            Line::red(CHECK, format!("{shown} cannot be written ({problem})"), taken(&folder.path, "700"))
+        }
         Standing::There { problem: None, open_to_others: true } if is_own => {
             Line::yellow(CHECK, format!("{shown} is open to other users"), "parallel-agents doctor --fix")
         }
         Standing::There { problem: None, .. } => Line::green(CHECK, format!("{shown} is writable")),
     }
+}
+
+fn made(path: &Path) -> String {
+    let path = shell(path);
+    format!("sudo mkdir -m 700 -p {path} && sudo chown \"$(id -u)\" {path}")
+}
+
+/// Why the journal's folder takes no files, and the way out: a run writes more than the one file.
+fn closed(files: &Files) -> Option<(String, String)> {
+    let Folder { path, standing } = files.journal_folder.as_ref()?;
+    let shown = path.display();
+    match standing {
+        Standing::There { problem: Some(problem), .. } => {
+            Some((format!("{shown} cannot be written ({problem})"), taken(path, "u+rwx")))
+        }
+        Standing::Missing { problem: Some(problem) } => {
+            Some((format!("{shown} cannot be made ({problem})"), made(path)))
+        }
+        Standing::There { problem: None, .. } | Standing::Missing { problem: None } | Standing::NoFolder => None,
+    }
+}
+
+/// A command of ours about this journal.
+fn command(files: &Files, words: &str) -> String {
+    let named = if files.is_own_journal { String::new() } else { format!(" --journal {}", shell(&files.journal_path)) };
+    format!("parallel-agents {words}{named}")
+}
+
+fn damaged(files: &Files) -> String {
+    let (path, fix) = (shell(&files.journal_path), command(files, "doctor --fix"));
+    format!("save what `sqlite3 {path} .recover` still finds, then {fix}, which renames it")
 }
 
 fn megabytes(bytes: u64) -> String {
@@ -144,7 +179,7 @@ pub fn journal(files: &Files) -> Line {
         Some(problems) if problems.is_empty() => {}
         Some(problems) => {
             let first = problems.first().map(|problem| crate::core::output::abridged(problem, 200)).unwrap_or_default();
-            findings.push(Line::red(CHECK, format!("it is damaged: {first}"), DAMAGED));
+            findings.push(Line::red(CHECK, format!("it is damaged: {first}"), damaged(files)));
         }
         None => findings.push(Line::yellow(
             CHECK,
@@ -152,18 +187,20 @@ pub fn journal(files: &Files) -> Line {
             format!("sqlite3 {} 'PRAGMA quick_check'", shell(&files.journal_path)),
         )),
     }
+    findings.extend(closed(files).map(|(found, fix)| Line::red(CHECK, found, fix)));
     if examined.open_to_others {
-        findings.push(Line::yellow(CHECK, "other users may read it", "parallel-agents doctor --fix"));
+        findings.push(Line::yellow(CHECK, "other users may read it", command(files, "doctor --fix")));
     }
     for (id, error) in &examined.unreadable {
-        findings.push(Line::yellow(CHECK, crate::workflow::with_causes(error), format!("parallel-agents stop {id}")));
+        findings.push(Line::yellow(CHECK, crate::workflow::with_causes(error), command(files, &format!("stop {id}"))));
     }
     let open: Vec<&str> =
         examined.runs.iter().filter(|run| !run.ended && !run.running).map(|run| run.id.as_str()).collect();
     if let [latest, ..] = open[..] {
         let shown = open[..open.len().min(NAMES_SHOWN)].join(", ");
         let found = format!("{} that nobody runs any more ({shown})", counted(open.len(), "open run"));
-        let fix = format!("parallel-agents resume {latest}, or parallel-agents stop {latest}");
+        let fix =
+            [format!("resume {latest}"), format!("stop {latest}")].map(|words| command(files, &words)).join(", or ");
         findings.push(Line::yellow(CHECK, found, fix));
     }
     if examined.stale_locks > 0 {
@@ -173,20 +210,24 @@ pub fn journal(files: &Files) -> Line {
     Line::of_all(CHECK, findings)
 }
 
-const DAMAGED: &str =
-    "save what `sqlite3 FILE .recover` still finds, then parallel-agents doctor --fix, which renames it";
-
 fn broken(files: &Files, error: &JournalError) -> Line {
     const CHECK: Check = Check::Journal;
-    let path = shell(&files.journal_path);
     let elsewhere = "name another file with `--journal`";
     let fix = match error {
         JournalError::Missing { path } => {
-            return Line::green(CHECK, format!("none yet at {}; a run makes it", path.display()));
+            let none = format!("none yet at {}", path.display());
+            return match closed(files) {
+                None => Line::green(CHECK, format!("{none}; a run makes it")),
+                Some((found, fix)) => Line::red(CHECK, format!("{none}, and {found}"), fix),
+            };
         }
-        JournalError::NoDatabase { .. } | JournalError::Damaged { .. } => DAMAGED.to_owned(),
+        // What is no database says of itself that it is a journal only by its place.
+        JournalError::NoDatabase { .. } if !files.is_own_journal => elsewhere.to_owned(),
+        JournalError::NoDatabase { .. } | JournalError::Damaged { .. } => damaged(files),
         JournalError::Newer { .. } => "use the release that wrote it, or name another file with `--journal`".to_owned(),
-        JournalError::ReadOnly { .. } | JournalError::Open { .. } => format!("chown $(id -u) {path}; chmod 600 {path}"),
+        JournalError::ReadOnly { .. } | JournalError::Open { .. } => {
+            closed(files).map_or_else(|| taken(&files.journal_path, "600"), |(_, fix)| fix)
+        }
         JournalError::Full { .. } => "make room on its disk".to_owned(),
         JournalError::Busy { .. } => "parallel-agents runs shows which run writes; try again".to_owned(),
         JournalError::Sqlite { .. } | JournalError::Lock { .. } | JournalError::Record { .. } => {

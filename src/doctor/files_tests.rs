@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use super::super::Level;
 use super::super::defaults::tests::defaults;
 use super::*;
@@ -21,6 +19,8 @@ pub(in crate::doctor) fn files() -> Files {
         own: Some(there("/s/parallel-agents")),
         room: Some(1 << 40),
         journal_path: "/s/parallel-agents/journal.sqlite".into(),
+        is_own_journal: true,
+        journal_folder: Some(there("/s/parallel-agents")),
         journal: Some(Err(JournalError::Missing { path: "/s/parallel-agents/journal.sqlite".into() })),
         agents: Ok((0, Vec::new())),
     }
@@ -117,6 +117,37 @@ fn a_journal_that_cannot_be_opened_is_red_and_says_what_to_do() {
         judged(JournalError::Foreign { path: path(), application: 7 }).fix.is_some_and(|fix| fix.contains("--journal"))
     );
     assert!(judged(JournalError::ReadOnly { path: path() }).fix.is_some_and(|fix| fix.contains("chmod 600")));
+}
+
+#[test]
+fn a_journal_whose_folder_takes_no_files_is_red_with_what_opens_the_folder() {
+    let standing = Standing::There { problem: Some("Permission denied".to_owned()), open_to_others: false };
+    let closed = || Some(Folder { path: "/the s".into(), standing: standing.clone() });
+    let fix = "sudo chown \"$(id -u)\" '/the s' && chmod u+rwx '/the s'";
+    let read_only = Err(JournalError::ReadOnly { path: "/the s/j".into() });
+    let missing = Err(JournalError::Missing { path: "/the s/j".into() });
+    for seen in [read_only, missing, Ok(examined())] {
+        let line = journal(&Files { journal: Some(seen), journal_folder: closed(), ..files() });
+        assert_eq!((line.level, line.fix.as_deref()), (Level::Red, Some(fix)), "{}", line.found);
+    }
+    let read_only = JournalError::ReadOnly { path: "/the s/j".into() };
+    let line = journal(&Files { journal: Some(Err(read_only)), journal_path: "/the s/j".into(), ..files() });
+    assert_eq!(line.fix.as_deref(), Some("sudo chown \"$(id -u)\" '/the s/j' && chmod 600 '/the s/j'"));
+}
+
+#[test]
+fn what_is_said_of_another_journal_can_be_done_to_it() {
+    let of = |journal_of| {
+        let files = Files { journal: Some(journal_of), journal_path: "/a b".into(), is_own_journal: false, ..files() };
+        journal(&files).fix.unwrap_or_default()
+    };
+    let letter = of(Err(JournalError::NoDatabase { path: "/a b".into() }));
+    assert_eq!(letter, "name another file with `--journal`");
+    let damaged = of(Ok(Examined { problems: Some(vec!["torn".to_owned()]), ..examined() }));
+    assert!(damaged.contains("sqlite3 '/a b' .recover"), "{damaged}");
+    assert!(damaged.contains("parallel-agents doctor --fix --journal '/a b'"), "{damaged}");
+    let open = of(Ok(Examined { runs: vec![run("a", false, false)], ..examined() }));
+    assert_eq!(open, "parallel-agents resume a --journal '/a b', or parallel-agents stop a --journal '/a b'");
 }
 
 #[test]

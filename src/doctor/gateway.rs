@@ -129,8 +129,17 @@ pub fn runtime(seen: &Seen) -> Line {
         }
         (Err(error), _) | (Ok(_), Err(error)) => error,
     };
-    let fix = match unreadable {
-        GatewayError::Config { path, .. } => format!("correct {} (openclaw config validate), or set OPENCLAW_GATEWAY_URL and OPENCLAW_GATEWAY_TOKEN", path.display()),
+    unusable(unreadable)
+}
+
+/// The line of an address or a configuration that is of no use.
+pub fn unusable(error: &GatewayError) -> Line {
+    const CHECK: Check = Check::Runtime;
+    let fix = match error {
+        // The settings of each run stand there too: an address from elsewhere is not enough.
+        GatewayError::Config { path, .. } => {
+            format!("correct {}: openclaw config validate shows what is wrong", path.display())
+        }
         GatewayError::Insecure { .. } => {
             "a tunnel (ssh -N -L 18789:127.0.0.1:18789 HOST) with OPENCLAW_GATEWAY_URL=ws://127.0.0.1:18789, or a wss:// \
              address"
@@ -138,7 +147,7 @@ pub fn runtime(seen: &Seen) -> Line {
         }
         _ => "export OPENCLAW_GATEWAY_URL=ws://127.0.0.1:18789, or unset what names another".to_owned(),
     };
-    let found = match unreadable {
+    let found = match error {
         GatewayError::Config { path, reason } => format!("cannot read {}: {reason}", path.display()),
         GatewayError::Insecure { url } => format!("`{url}` would send the token unencrypted to another machine"),
         GatewayError::Url { url, problem } => format!("`{url}` is no address of a gateway: {problem}"),

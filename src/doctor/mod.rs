@@ -24,7 +24,7 @@ mod work;
 
 pub use observe::{Observed, observe};
 pub use package::Python;
-pub use put_right::put_right;
+pub use put_right::{Repairs, put_right};
 
 /// The release of `OpenClaw` that this one is built for.
 pub const BUILT_FOR: &str = "2026.9.6";
@@ -131,7 +131,7 @@ fn line(check: Check, observed: &Observed) -> Line {
     match check {
         Check::Python => package::python(observed.python.as_ref()),
         Check::Package => package::package(observed.python.as_ref()),
-        Check::Runtime => gateway::runtime(seen),
+        Check::Runtime => observed.defaults.unreadable().unwrap_or_else(|| gateway::runtime(seen)),
         Check::Gateway => gateway::gateway(seen),
         Check::Version => gateway::version(seen),
         Check::Token => gateway::token(seen),
@@ -153,7 +153,7 @@ pub fn is_ok(lines: &[Line]) -> bool {
 }
 
 /// The lines as one JSON document.
-pub fn document(lines: &[Line], fixed: &[String]) -> Value {
+pub fn document(lines: &[Line], repairs: &Repairs) -> Value {
     let line = |line: &Line| {
         let because = match line.level {
             Level::Skipped(because) => Some(because.id()),
@@ -168,13 +168,20 @@ pub fn document(lines: &[Line], fixed: &[String]) -> Value {
         "version": env!("CARGO_PKG_VERSION"),
         "built_for": BUILT_FOR,
         "lines": lines.iter().map(line).collect::<Vec<_>>(),
-        "fixed": fixed,
+        "fixed": repairs.fixed,
+        "not_fixed": repairs.not_fixed,
     })
 }
 
 /// A path as a shell takes it.
 fn shell(path: &std::path::Path) -> String {
     shell_word(&path.display().to_string())
+}
+
+/// The command that gives a file or folder of another user to this one, with rights `mode`.
+fn taken(path: &std::path::Path, mode: &str) -> String {
+    let path = shell(path);
+    format!("sudo chown \"$(id -u)\" {path} && chmod {mode} {path}")
 }
 
 #[cfg(test)]
@@ -194,7 +201,7 @@ mod tests {
     #[test]
     fn the_document_says_why_a_line_was_skipped() {
         let lines = [Line::skipped(Check::Token, Check::Gateway), Line::red(Check::Gateway, "silent", "start it")];
-        let document = document(&lines, &[]);
+        let document = document(&lines, &Repairs::default());
         assert_eq!(document["ok"], false);
         assert_eq!(document["lines"][0]["because"], "gateway");
         assert_eq!(document["lines"][1]["because"], Value::Null);

@@ -200,6 +200,8 @@ fn files(wishes: &Wishes) -> Files {
         state: state.as_deref().map(folder),
         room,
         journal_path: wishes.journal.clone(),
+        is_own_journal: wishes.is_own_journal,
+        journal_folder: std::path::absolute(&wishes.journal).ok().as_deref().and_then(Path::parent).map(folder),
         journal: None,
         agents: agents(own.as_deref(), &wishes.agents),
     }
@@ -231,6 +233,8 @@ fn unseen(wishes: &Wishes) -> Files {
         own: None,
         room: None,
         journal_path: wishes.journal.clone(),
+        is_own_journal: wishes.is_own_journal,
+        journal_folder: None,
         journal: None,
         agents: Ok((0, Vec::new())),
     }

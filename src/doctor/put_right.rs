@@ -11,26 +11,58 @@ use crate::agents::sweep as sweep_agents;
 use crate::journal::{Examined, JournalError, set_aside, sweep, tighten};
 use crate::skill::tidy;
 
-/// Does it, and says what was done, or why it could not be.
-pub fn put_right(observed: &Observed, wishes: &Wishes) -> Vec<String> {
-    let mut told = Vec::new();
+/// What was tried.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Repairs {
+    /// What was done.
+    pub fixed: Vec<String>,
+    /// What could not be, each with why.
+    pub not_fixed: Vec<String>,
+}
+
+impl Repairs {
+    /// Whether there was nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.fixed.is_empty() && self.not_fixed.is_empty()
+    }
+}
+
+impl FromIterator<Repair> for Repairs {
+    fn from_iter<I: IntoIterator<Item = Repair>>(repairs: I) -> Self {
+        let mut all = Self::default();
+        for repair in repairs {
+            match repair {
+                Ok(done) => all.fixed.push(done),
+                Err(why) => all.not_fixed.push(why),
+            }
+        }
+        all
+    }
+}
+
+/// What was done, or what could not be and why.
+type Repair = Result<String, String>;
+
+/// Does it, and says what was done, and what could not be.
+pub fn put_right(observed: &Observed, wishes: &Wishes) -> Repairs {
+    let mut told: Vec<Repair> = Vec::new();
     if let Some(own) = &observed.files.own {
         told.extend(folder(own));
         told.extend(half_written(own));
     }
     told.extend(observed.skill.iter().flat_map(|looked| &looked.left).map(|folder| match tidy(folder) {
-        Ok(()) => format!("removed what a call that died had left beside {}", folder.display()),
-        Err(error) => format!("could not tidy up: {}", crate::workflow::with_causes(&error)),
+        Ok(()) => Ok(format!("removed what a call that died had left beside {}", folder.display())),
+        Err(error) => Err(format!("could not tidy up: {}", crate::workflow::with_causes(&error))),
     }));
     match &observed.files.journal {
         Some(Ok(examined)) => told.extend(journal(examined, wishes)),
         Some(Err(JournalError::Damaged { .. } | JournalError::NoDatabase { .. })) => told.push(renamed(wishes)),
         Some(Err(_)) | None => {}
     }
-    told
+    told.into_iter().collect()
 }
 
-fn folder(own: &Folder) -> Option<String> {
+fn folder(own: &Folder) -> Option<Repair> {
     let path = own.path.display();
     match &own.standing {
         Standing::Missing { problem: None } => {
@@ -45,17 +77,17 @@ fn folder(own: &Folder) -> Option<String> {
     }
 }
 
-fn half_written(own: &Folder) -> Option<String> {
+fn half_written(own: &Folder) -> Option<Repair> {
     let Standing::There { problem: None, .. } = own.standing else { return None };
     let agents = own.path.join("agents");
     match sweep_agents(&agents) {
         Ok(0) => None,
-        Ok(count) => Some(format!("removed {count} half-written files of dead processes in {}", agents.display())),
-        Err(error) => Some(format!("could not tidy {}: {error}", agents.display())),
+        Ok(count) => Some(Ok(format!("removed {count} half-written files of dead processes in {}", agents.display()))),
+        Err(error) => Some(Err(format!("could not tidy {}: {error}", agents.display()))),
     }
 }
 
-fn journal(examined: &Examined, wishes: &Wishes) -> Vec<String> {
+fn journal(examined: &Examined, wishes: &Wishes) -> Vec<Repair> {
     let path = wishes.journal.display();
     if examined.problems.as_ref().is_some_and(|problems| !problems.is_empty()) {
         return vec![renamed(wishes)];
@@ -67,21 +99,21 @@ fn journal(examined: &Examined, wishes: &Wishes) -> Vec<String> {
     }
     if examined.stale_locks > 0 {
         told.push(match sweep(&wishes.journal) {
-            Ok(count) => format!("removed {count} lock files of dead processes beside {path}"),
-            Err(error) => format!("could not remove lock files: {}", crate::workflow::with_causes(&error)),
+            Ok(count) => Ok(format!("removed {count} lock files of dead processes beside {path}")),
+            Err(error) => Err(format!("could not remove lock files: {}", crate::workflow::with_causes(&error))),
         });
     }
     told
 }
 
-fn renamed(wishes: &Wishes) -> String {
+fn renamed(wishes: &Wishes) -> Repair {
     let path = wishes.journal.display();
     match set_aside(&wishes.journal, wishes.is_own_journal) {
-        Ok(name) => format!("renamed the damaged journal {path} to {}", name.display()),
-        Err(error) => format!("could not set {path} aside: {error}"),
+        Ok(name) => Ok(format!("renamed the damaged journal {path} to {}", name.display())),
+        Err(error) => Err(format!("could not set {path} aside: {error}")),
     }
 }
 
-fn done(result: io::Result<()>, told: String, what: impl Fn() -> String) -> String {
-    result.map_or_else(|error| format!("could not {}: {error}", what()), |()| told)
+fn done(result: io::Result<()>, told: String, what: impl Fn() -> String) -> Repair {
+    result.map(|()| told).map_err(|error| format!("could not {}: {error}", what()))
 }

@@ -42,7 +42,7 @@ fn without_a_folder_it_is_to_be_installed() {
     assert_eq!(skill(None).level, Level::Yellow);
     let nowhere = Looked { copies: Err(SkillError::NoState), left: Vec::new() };
     assert_eq!(skill(Some(&nowhere)).level, Level::Skipped(Check::State));
-    let unusable = SkillError::Record { path: "/0".into(), reason: "why".to_owned() };
+    let unusable = SkillError::Record { path: "/0".into(), reason: "why".to_owned(), flags: String::new() };
     assert_eq!(skill(Some(&Looked { copies: Err(unusable), left: Vec::new() })).level, Level::Red);
 }
 

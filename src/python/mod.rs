@@ -41,6 +41,7 @@ fn live_sessions<'py>(py: Python<'py>, plan: &Plan, live: &LiveSessions) -> PyRe
 mod _core {
     use std::path::{Path, PathBuf};
 
+    use pyo3::exceptions::PyValueError;
     use pyo3::prelude::*;
     use pyo3::types::PyDict;
     use serde_json::{Value, json};
@@ -54,7 +55,7 @@ mod _core {
     use crate::core::hierarchy::DEFAULT_MODELS;
     use crate::core::task::TaskDraft;
     use crate::journal::Journal;
-    use crate::workflow::{InputError, run_fields};
+    use crate::workflow::{InputError, Settings, run_fields, with_causes};
 
     #[pymodule_export]
     use super::children::Children;
@@ -106,6 +107,14 @@ mod _core {
     fn stored_runs(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyAny>> {
         let runs = py.detach(|| Journal::open_read(&path)?.runs()).map_err(|error| errors::journal(py, &error))?;
         to_py(py, &runs.iter().map(run_fields).collect())
+    }
+
+    /// The standing options of runs, of this user. A `ValueError` names the file and the field that cannot be used.
+    #[pyfunction]
+    fn settings(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+        let found = py.detach(Settings::find);
+        let found = found.map_err(|error| PyValueError::new_err(with_causes(&error)))?;
+        to_py(py, &Value::Object(found.fields))
     }
 
     /// What people configured in an old folder of the skill, by Python's own reader of Python.

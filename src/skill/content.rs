@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::error::SkillError;
 use super::record::Record;
-use super::tree::{Found, sha256};
+use super::tree::{Tree, sha256};
 use super::zip::is_wheel_of;
 use super::{RECORD, VERSION};
 
@@ -95,10 +95,12 @@ impl Content {
     }
 
     /// Where something stands in a tree that one of these files needs for itself.
-    pub(super) fn in_the_way(&self, tree: &BTreeMap<String, Found>) -> Option<String> {
+    pub(super) fn in_the_way(&self, tree: &Tree) -> Option<String> {
         let is_folder_of =
             |outer: &str, inner: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'));
         let names = || self.files.keys().map(String::as_str).chain([RECORD]);
-        tree.keys().find(|found| names().any(|name| is_folder_of(found, name) || is_folder_of(name, found))).cloned()
+        let mut files = tree.files.keys();
+        let file = files.find(|found| names().any(|name| is_folder_of(found, name) || is_folder_of(name, found)));
+        file.or_else(|| tree.folders.keys().find(|folder| names().any(|name| name == *folder))).cloned()
     }
 }

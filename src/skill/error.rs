@@ -37,6 +37,12 @@ pub enum SkillError {
         /// The flags that name its place.
         flags: String,
     },
+    /// There are several, and none was named.
+    #[error("the skill is installed in several places; name one of {}", flags.join(", "))]
+    Several {
+        /// What names each of them.
+        flags: Vec<String>,
+    },
     /// The skill is nowhere.
     #[error("the skill is not installed; looked in {looked}; install it: parallel-agents skill install")]
     Nowhere {
@@ -104,12 +110,14 @@ pub enum SkillError {
         what: &'static str,
     },
     /// A record that cannot be used.
-    #[error("the record `{}` cannot be used ({reason}); move the folder away, then: parallel-agents skill install", path.display())]
+    #[error("the record `{}` cannot be used ({reason}); move the folder away, then: parallel-agents skill install{flags}", path.display())]
     Record {
         /// The record.
         path: PathBuf,
         /// Why not.
         reason: String,
+        /// The flags that name the folder's place.
+        flags: String,
     },
     /// Not our wheel.
     #[error("the wheel `{}` cannot go with the skill: {reason}", path.display())]
@@ -182,6 +190,10 @@ mod tests {
                 "the skill is not installed in `/s/parallel-agents`; install it: parallel-agents skill install --global",
             ),
             (
+                SkillError::Several { flags: vec!["`--workspace`".to_owned(), "`--global`".to_owned()] },
+                "the skill is installed in several places; name one of `--workspace`, `--global`",
+            ),
+            (
                 SkillError::Nowhere { looked: "`/s`".to_owned() },
                 "the skill is not installed; looked in `/s`; install it: parallel-agents skill install",
             ),
@@ -200,7 +212,12 @@ mod tests {
                 "`/s/parallel-agents` is a link that leads out of `/s`; name where it leads with --to DIR",
             ),
             (
-                SkillError::Newer { folder: folder.clone(), installed: version, ours: "0.1.0".to_owned(), flags },
+                SkillError::Newer {
+                    folder: folder.clone(),
+                    installed: version,
+                    ours: "0.1.0".to_owned(),
+                    flags: flags.clone(),
+                },
                 "`/s/parallel-agents` holds version 3.2.0, and this program brings 0.1.0; to go back to it: \
                  parallel-agents skill upgrade --downgrade --global",
             ),
@@ -218,9 +235,9 @@ mod tests {
                  away",
             ),
             (
-                SkillError::Record { path: path.clone(), reason: reason.clone() },
+                SkillError::Record { path: path.clone(), reason: reason.clone(), flags: flags.clone() },
                 "the record `/s/parallel-agents/SKILL.md` cannot be used (why); move the folder away, then: \
-                 parallel-agents skill install",
+                 parallel-agents skill install --global",
             ),
             (
                 SkillError::Wheel { path: path.clone(), reason: reason.clone() },

@@ -1,5 +1,6 @@
 //! A new folder: whole, or none.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -45,9 +46,10 @@ pub fn install(place: &Place, here: &Here, content: &Content, caller: &Caller<'_
     let site = Site::take(&folder)?;
     refuse_what_is_there(&folder, place)?;
     let record = content.record(python_of(caller));
-    site.stage(content, &record, &[])?;
+    site.stage(content, &record, &[], &BTreeMap::new())?;
     site.swap()?;
-    site.discard()?;
+    // It is installed. What stood there had nothing in it, and the next call removes it.
+    let _ = site.discard();
     Ok(Installed { folder, version: record.version, files: record.files.len(), python: record.python })
 }
 
@@ -64,7 +66,7 @@ fn refuse_what_is_there(folder: &Path, place: &Place) -> Result<(), SkillError> 
     if !folder.is_dir() {
         return Err(SkillError::InTheWay { path: folder.to_owned() });
     }
-    if Record::read(folder)?.is_some() || old::version(folder).is_some() {
+    if Record::read(folder, &flags)?.is_some() || old::version(folder).is_some() {
         return Err(SkillError::Exists { folder: folder.to_owned(), flags });
     }
     if scan(folder)?.is_empty() {

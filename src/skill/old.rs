@@ -12,7 +12,7 @@ use super::place::Here;
 use super::{NAME, ReadOld, settings};
 use crate::agents::{AgentError, Registry, check_prompt, type_name};
 
-/// The most of a SKILL.md that is looked at, in bytes.
+/// The most of a file that is looked at, in bytes.
 const HEAD_BYTES: usize = 64 * 1024;
 
 /// Something that a person configured and that has no place in this release.
@@ -35,25 +35,44 @@ pub(super) struct Carried {
     pub missed: Vec<NotCarried>,
 }
 
-/// The release of the old skill in `folder`, if it is one.
+/// The release of the old skill in `folder`, if it is one. Its modules are enough to know it, where its SKILL.md says
+/// nothing any more.
 pub(super) fn version(folder: &Path) -> Option<String> {
-    if !folder.join("ai_orchestrator.py").is_file() {
+    let orchestrator = folder.join("ai_orchestrator.py");
+    if !orchestrator.is_file() {
         return None;
     }
-    let text = fs::read(folder.join("SKILL.md")).ok()?;
-    let text = String::from_utf8_lossy(&text[..text.len().min(HEAD_BYTES)]).replace("\r\n", "\n");
-    let front = text.trim_start_matches('\u{feff}').strip_prefix("---\n")?.split("\n---").next()?.to_owned();
-    let value = |field: &str| {
-        let line = front.lines().find_map(|line| line.trim_start().strip_prefix(field)?.strip_prefix(':'));
-        line.map(|value| value.trim().trim_matches(['"', '\'']).to_owned()).filter(|value| !value.is_empty())
+    let said = match front_matter(folder) {
+        Some(front) if field(&front, "name").is_some_and(|name| name != NAME) => return None,
+        Some(front) if field(&front, "name").is_some() => field(&front, "version"),
+        _ => {
+            let has_prompts = || head(&orchestrator).is_some_and(|text| text.contains("AGENT_PROMPTS"));
+            if !folder.join("helpers.py").is_file() && !has_prompts() {
+                return None;
+            }
+            None
+        }
     };
-    if value("name")? != NAME {
-        return None;
-    }
-    let version = value("version").or_else(|| version_of_meta(folder)).unwrap_or_default();
+    let version = said.or_else(|| version_of_meta(folder)).unwrap_or_default();
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '.' | '-' | '+');
     let is_version = !version.is_empty() && version.len() <= 40 && version.chars().all(is_plain);
     Some(if is_version { version } else { "unknown".to_owned() })
+}
+
+/// The beginning of a file.
+fn head(path: &Path) -> Option<String> {
+    let bytes = fs::read(path).ok()?;
+    Some(String::from_utf8_lossy(&bytes[..bytes.len().min(HEAD_BYTES)]).replace("\r\n", "\n"))
+}
+
+fn front_matter(folder: &Path) -> Option<String> {
+    let text = head(&folder.join("SKILL.md"))?;
+    text.trim_start_matches('\u{feff}').strip_prefix("---\n")?.split("\n---").next().map(str::to_owned)
+}
+
+fn field(front: &str, name: &str) -> Option<String> {
+    let line = front.lines().find_map(|line| line.trim_start().strip_prefix(name)?.strip_prefix(':'));
+    line.map(|value| value.trim().trim_matches(['"', '\'']).to_owned()).filter(|value| !value.is_empty())
 }
 
 /// What a registry's client wrote beside the skill.

@@ -10,7 +10,7 @@ use super::content::Content;
 use super::error::SkillError;
 use super::record::Record;
 use super::site::{Site, exists, write_error, write_over};
-use super::tree::{scan, sha256};
+use super::tree::{folders_of, scan, sha256};
 use super::{NAME, RECORD, zip};
 
 /// What registries take at the most, in bytes.
@@ -46,7 +46,7 @@ pub fn package(to: &Path, content: &Content) -> Result<Package, SkillError> {
     }
     let site = Site::take(&folder)?;
     refuse_what_is_not_packaged(&folder)?;
-    site.stage(content, &record, &[])?;
+    site.stage(content, &record, &[], &BTreeMap::new())?;
     site.swap()?;
     site.discard()?;
     write_over(&path, &archive, false)?;
@@ -61,11 +61,14 @@ fn refuse_what_is_not_packaged(folder: &Path) -> Result<(), SkillError> {
         return Ok(());
     }
     let in_the_way = || SkillError::InTheWay { path: folder.to_owned() };
-    let record = if folder.is_dir() { Record::read(folder)? } else { None }.ok_or_else(in_the_way)?;
+    let record = if folder.is_dir() { Record::read(folder, "")? } else { None }.ok_or_else(in_the_way)?;
     let mut tree = scan(folder)?;
-    tree.remove(RECORD);
+    let whole = RECORD.to_owned();
+    tree.files.remove(RECORD);
+    let ours = folders_of(record.files.keys().chain([&whole]));
     let is_untouched = record.python.is_none()
-        && tree.iter().all(|(name, found)| record.files.get(name).is_some_and(|digest| found.is(digest)));
+        && tree.folders.keys().all(|name| ours.contains(name.as_str()))
+        && tree.files.iter().all(|(name, found)| record.files.get(name).is_some_and(|digest| found.is(digest)));
     if is_untouched { Ok(()) } else { Err(in_the_way()) }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::NAME;
 use super::error::SkillError;
 use super::site::write_error;
-use crate::core::shell::shell_word;
+use crate::core::shell::shell_path;
 use crate::runtime::gateway::Surroundings;
 
 /// Which folder is meant.
@@ -112,7 +112,7 @@ impl Place {
         match self {
             Self::Workspace => String::new(),
             Self::Global => " --global".to_owned(),
-            Self::To(folder) => format!(" --to {}", shell_word(&folder.display().to_string())),
+            Self::To(folder) => format!(" --to {}", shell_path(folder)),
         }
     }
 }

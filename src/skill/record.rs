@@ -25,10 +25,10 @@ pub struct Record {
 }
 
 impl Record {
-    /// The record of `folder`; none if there is none.
-    pub fn read(folder: &Path) -> Result<Option<Self>, SkillError> {
+    /// The record of `folder`; none if there is none. `flags` name the folder's place in advice.
+    pub fn read(folder: &Path, flags: &str) -> Result<Option<Self>, SkillError> {
         let path = folder.join(RECORD);
-        let unusable = |reason: String| SkillError::Record { path: path.clone(), reason };
+        let unusable = |reason: String| SkillError::Record { path: path.clone(), reason, flags: flags.to_owned() };
         let read_error = |source| SkillError::Read { path: path.clone(), source };
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

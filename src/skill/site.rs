@@ -4,6 +4,7 @@
 //! held, a stage that is found is that of a call that died. All that is in it is in the folder or in a backup as well, so it
 //! can go.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
@@ -16,12 +17,14 @@ use super::error::SkillError;
 use super::place::Here;
 use super::record::Record;
 use super::{NAME, RECORD};
+use crate::core::shell::shell_path;
 
 const STAGE: &str = "stage";
 const ASIDE: &str = "aside";
 const FILE_MODE: u32 = 0o644;
 const PRIVATE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o755;
+const OPEN_MODE: u32 = 0o700;
 
 /// A place that is ours alone until this is dropped.
 #[derive(Debug)]
@@ -109,10 +112,17 @@ impl Site {
     }
 
     /// Makes the new folder, whole and on the disk, beside the place. `keep` are files of the folder that stay, by name
-    /// there and name in the new one.
-    pub fn stage(&self, content: &Content, record: &Record, keep: &[(String, String)]) -> Result<(), SkillError> {
+    /// there and name in the new one; `folders` are to be there in any case.
+    pub fn stage(
+        &self,
+        content: &Content,
+        record: &Record,
+        keep: &[(String, String)],
+        folders: &BTreeMap<String, u32>,
+    ) -> Result<(), SkillError> {
         self.discard()?;
         make_folder(&self.stage)?;
+        make_folders(&self.stage, folders)?;
         let is_kept = |name: &str| keep.iter().any(|(_, kept)| kept == name);
         for (name, bytes) in content.files.iter().filter(|(name, _)| !is_kept(name)) {
             write_new(&self.stage.join(name), bytes)?;
@@ -127,6 +137,11 @@ impl Site {
     /// Writes one more file into the new folder.
     pub fn stage_file(&self, name: &str, bytes: &[u8]) -> Result<(), SkillError> {
         write_new(&self.stage.join(name), bytes)
+    }
+
+    /// Gives those of these folders that are in the new one their modes: the last of its making.
+    pub fn stage_modes(&self, folders: &BTreeMap<String, u32>) -> Result<(), SkillError> {
+        set_modes(&self.stage, folders)
     }
 
     /// Gives the new folder its name. What stood there is then where the new one was made.
@@ -156,6 +171,12 @@ impl Site {
     pub fn discard(&self) -> Result<(), SkillError> {
         remove(&self.stage)
     }
+
+    /// What to tell when that failed and all else is done.
+    pub fn rests(&self, error: &SkillError) -> String {
+        let why = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+        format!("rests of the old folder stay: {error}{why}; remove them: rm -r {}", shell_path(&self.stage))
+    }
 }
 
 /// Removes a folder with all that is in it, following no link.
@@ -163,9 +184,49 @@ pub(super) fn remove(path: &Path) -> Result<(), SkillError> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(SkillError::Read { path: path.to_owned(), source }),
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path).map_err(write_error(path)),
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path).or_else(|_| remove_closed(path)),
         Ok(_) => fs::remove_file(path).map_err(write_error(path)),
     }
+}
+
+/// The same where a folder in it may be closed to changes. An error names what stays.
+fn remove_closed(folder: &Path) -> Result<(), SkillError> {
+    // Whether that was allowed shows below.
+    let _ = fs::set_permissions(folder, Permissions::from_mode(OPEN_MODE));
+    let read_error = |source| SkillError::Read { path: folder.to_owned(), source };
+    for entry in fs::read_dir(folder).map_err(read_error)? {
+        let entry = entry.map_err(read_error)?;
+        if entry.file_type().map_err(read_error)?.is_dir() {
+            remove_closed(&entry.path())?;
+        } else {
+            fs::remove_file(entry.path()).map_err(write_error(&entry.path()))?;
+        }
+    }
+    fs::remove_dir(folder).map_err(write_error(folder))
+}
+
+/// Makes these folders, each after those around it. What they may be used for is set when all is in them.
+pub(super) fn make_folders(within: &Path, folders: &BTreeMap<String, u32>) -> Result<(), SkillError> {
+    for name in folders.keys().filter(|name| !name.is_empty()) {
+        make_folders_of(&within.join(name).join("inner"))?;
+    }
+    Ok(())
+}
+
+/// Gives those of these folders that are there their modes, each before those around it.
+pub(super) fn set_modes(within: &Path, folders: &BTreeMap<String, u32>) -> Result<(), SkillError> {
+    for (name, mode) in folders.iter().rev() {
+        let path = if name.is_empty() { within.to_owned() } else { within.join(name) };
+        if !exists(&path)? {
+            continue;
+        }
+        let set = File::open(&path).and_then(|folder| {
+            folder.set_permissions(Permissions::from_mode(*mode))?;
+            folder.sync_all()
+        });
+        set.map_err(write_error(&path))?;
+    }
+    Ok(())
 }
 
 /// A folder that is new, with those around it in the same tree. Modes do not depend on the process's mask.
@@ -199,8 +260,17 @@ fn write_as(path: &Path, bytes: &[u8], mode: u32) -> Result<(), SkillError> {
     written.map_err(write_error(path))
 }
 
-/// Writes a file whole or not at all, in the place of one that is there. A private one is its owner's alone.
+/// Writes a file whole or not at all, in the place of one that is there, or to which a link there leads. A private one
+/// is its owner's alone.
 pub(super) fn write_over(path: &Path, bytes: &[u8], is_private: bool) -> Result<(), SkillError> {
+    let path = &match path.canonicalize() {
+        Ok(path) => path,
+        // One that leads nowhere yet.
+        Err(_) => match fs::read_link(path) {
+            Ok(aim) => path.parent().map_or(aim.clone(), |folder| folder.join(aim)),
+            Err(_) => path.to_owned(),
+        },
+    };
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let writing = path.with_file_name(format!(".{name}.{}", std::process::id()));
     remove(&writing)?;
@@ -239,6 +309,11 @@ pub(super) fn copy(from: &Path, to: &Path) -> Result<(), SkillError> {
         file.sync_all()
     });
     copied.map_err(write_error(to))
+}
+
+/// Waits until the names in `folder` are on the disk.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), SkillError> {
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(write_error(folder))
 }
 
 /// Waits until the names in `folder` and in the folders in it are on the disk.

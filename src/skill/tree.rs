@@ -1,9 +1,10 @@
-//! What stands in a folder: every file with its digest, links as links.
+//! What stands in a folder: every file with its digest, links as links, and the folders with their modes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use ring::digest::{Context, SHA256, digest};
@@ -60,15 +61,69 @@ fn file_sha256(path: &Path) -> std::io::Result<String> {
     }
 }
 
-/// All that stands in `folder`, by its name in it, without what Python compiled.
-pub(super) fn scan(folder: &Path) -> Result<BTreeMap<String, Found>, SkillError> {
-    let mut found = BTreeMap::new();
+/// All that stands in a folder, by its name in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Tree {
+    pub files: BTreeMap<String, Found>,
+    /// The mode of each folder. That of the whole is under the empty name.
+    pub folders: BTreeMap<String, u32>,
+}
+
+/// The folders around a name, the nearest first, and last the whole.
+fn around(name: &str) -> impl Iterator<Item = &str> {
+    std::iter::successors(Some(name), |name| {
+        if name.is_empty() { None } else { Some(name.rsplit_once('/').map_or("", |(folder, _)| folder)) }
+    })
+    .skip(1)
+}
+
+/// The folders that stand around some files.
+pub(super) fn folders_of<'a>(names: impl Iterator<Item = &'a String>) -> BTreeSet<&'a str> {
+    names.flat_map(|name| around(name)).collect()
+}
+
+impl Tree {
+    /// Some of it, with the folders around.
+    pub fn part(&self, has_file: impl Fn(&str) -> bool, has_folder: impl Fn(&str) -> bool) -> Self {
+        let is_in = |(name, _): &(&String, &Found)| has_file(name);
+        let files: BTreeMap<String, Found> =
+            self.files.iter().filter(is_in).map(|(name, found)| (name.clone(), found.clone())).collect();
+        let mut wanted = folders_of(files.keys());
+        for name in self.folders.keys().filter(|name| has_folder(name)) {
+            wanted.extend(std::iter::once(name.as_str()).chain(around(name)));
+        }
+        let folders = self.folders.iter().filter(|(name, _)| name.is_empty() || wanted.contains(name.as_str()));
+        let folders = folders.map(|(name, mode)| (name.clone(), *mode)).collect();
+        Self { files, folders }
+    }
+
+    /// Its files, and the folders in which nothing is, with a slash behind them.
+    pub fn names(&self) -> Vec<String> {
+        let filled = folders_of(self.files.keys().chain(self.folders.keys()));
+        let empty = self.folders.keys().filter(|name| !name.is_empty() && !filled.contains(name.as_str()));
+        let mut names: Vec<String> = self.files.keys().cloned().chain(empty.map(|name| format!("{name}/"))).collect();
+        names.sort();
+        names
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty() && self.folders.keys().all(String::is_empty)
+    }
+}
+
+/// All that stands in `folder`, without what Python compiled.
+pub(super) fn scan(folder: &Path) -> Result<Tree, SkillError> {
+    let mut found = Tree::default();
     walk(folder, "", 0, &mut found)?;
     Ok(found)
 }
 
-fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut BTreeMap<String, Found>) -> Result<(), SkillError> {
+fn walk(folder: &Path, name: &str, depth: usize, found: &mut Tree) -> Result<(), SkillError> {
     let read_error = |source| SkillError::Read { path: folder.to_owned(), source };
+    let mode = fs::metadata(folder).map_err(read_error)?.permissions().mode() & 0o7777;
+    found.folders.insert(name.to_owned(), mode);
+    let prefix = if name.is_empty() { String::new() } else { format!("{name}/") };
     for entry in fs::read_dir(folder).map_err(read_error)? {
         let entry = entry.map_err(read_error)?;
         let path = entry.path();
@@ -83,14 +138,14 @@ fn walk(folder: &Path, prefix: &str, depth: usize, found: &mut BTreeMap<String, 
             if depth == DEPTH_MAX {
                 return Err(SkillError::Odd { path, what: "folders nested that deep" });
             }
-            walk(&path, &format!("{name}/"), depth + 1, found)?;
+            walk(&path, &name, depth + 1, found)?;
         } else if kind.is_file() {
             let digest = file_sha256(&path).map_err(|source| SkillError::Read { path, source })?;
-            found.insert(name, Found::File(digest));
+            found.files.insert(name, Found::File(digest));
         } else {
-            found.insert(name, Found::Other);
+            found.files.insert(name, Found::Other);
         }
-        if found.len() > FILES_MAX {
+        if found.files.len() + found.folders.len() > FILES_MAX {
             return Err(SkillError::Odd { path: folder.to_owned(), what: "more than 20000 files" });
         }
     }

@@ -9,8 +9,9 @@ use super::error::SkillError;
 use super::place::{Here, Place};
 use super::record::Record;
 use super::site::{Site, exists};
-use super::tree::{is_bookkeeping, scan};
+use super::tree::{folders_of, is_bookkeeping, scan};
 use super::{Caller, RECORD, old};
+use crate::core::shell::shell_path;
 
 /// What was removed.
 #[derive(Debug, Clone)]
@@ -21,10 +22,12 @@ pub struct Removal {
     pub version: String,
     /// How many of its files were removed for good.
     pub removed: usize,
-    /// Files that were edited or not ours, by name.
+    /// Files that were edited or not ours, by name; and folders that were empty, with a slash behind them.
     pub moved: Vec<String>,
     /// Where those are now.
     pub backup: Option<PathBuf>,
+    /// What did not work and is no reason to undo it.
+    pub warnings: Vec<String>,
     /// What stays in the state folder, being the person's: each path and what it is.
     pub left: Vec<(PathBuf, &'static str)>,
 }
@@ -40,7 +43,7 @@ pub fn uninstall(place: &Place, here: &Here, caller: &Caller<'_>) -> Result<Remo
     if !exists(&folder)? {
         return Err(missing());
     }
-    let Some(record) = Record::read(&folder)? else {
+    let Some(record) = Record::read(&folder, &place.flags())? else {
         let flags = place.flags();
         return Err(match old::version(&folder) {
             Some(version) => SkillError::Old { folder, version, flags },
@@ -48,19 +51,24 @@ pub fn uninstall(place: &Place, here: &Here, caller: &Caller<'_>) -> Result<Remo
         });
     };
     let tree = scan(&folder)?;
-    let is_ours = |name: &str| record.files.get(name).is_some_and(|digest| tree[name].is(digest));
-    let (ours, moved): (Vec<String>, Vec<String>) =
-        tree.keys().filter(|name| *name != RECORD && !is_bookkeeping(name)).cloned().partition(|name| is_ours(name));
-    let mut backup = None;
-    if !moved.is_empty() {
+    let is_ours = |name: &str| record.files.get(name).is_some_and(|digest| tree.files[name].is(digest));
+    let is_told = |name: &str| name != RECORD && !is_bookkeeping(name);
+    let removed = tree.files.keys().filter(|name| is_told(name) && is_ours(name)).count() + 1;
+    let around_ours = folders_of(record.files.keys());
+    let rest = tree.part(
+        |name| is_told(name) && !is_ours(name),
+        |name| is_told(&format!("{name}/")) && !around_ours.contains(name),
+    );
+    let (moved, mut backup) = (rest.names(), None);
+    if !rest.is_empty() {
         let label = format!("{}-{}", caller.today, record.version);
-        let planned = Backup::plan(&folder, moved.clone(), &here.own().join("backups"), &label)?;
+        let planned = Backup::plan(rest, &here.own().join("backups"), &label)?;
         planned.make(&folder)?;
         backup = Some(planned.path);
     }
     site.vanish()?;
-    site.discard()?;
-    Ok(Removal { folder, version: record.version, removed: ours.len() + 1, moved, backup, left: left(here) })
+    let warnings = site.discard().err().map(|error| site.rests(&error)).into_iter().collect();
+    Ok(Removal { folder, version: record.version, removed, moved, backup, warnings, left: left(here) })
 }
 
 /// What is in our folder of the state folder.
@@ -73,7 +81,20 @@ fn left(here: &Here) -> Vec<(PathBuf, &'static str)> {
         ("venv", "the private environment that `launch.py setup` made"),
     ];
     let known = known.into_iter().map(|(name, what)| (here.own().join(name), what));
-    known.filter(|(path, _)| path.exists()).collect()
+    let logs = logs(here).into_iter().map(|path| (path, "the log of a detached run"));
+    known.filter(|(path, _)| path.exists()).chain(logs).collect()
+}
+
+/// The logs of detached runs, which stand beside the journal.
+fn logs(here: &Here) -> Vec<PathBuf> {
+    let is_log = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.strip_suffix(".log").is_some_and(|name| name.starts_with("journal.sqlite-"))
+    };
+    let entries = std::fs::read_dir(here.own()).into_iter().flatten().flatten();
+    let mut logs: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_log).collect();
+    logs.sort();
+    logs
 }
 
 impl Removal {
@@ -83,6 +104,7 @@ impl Removal {
         json!({
             "action": "uninstall", "folder": self.folder, "version": self.version, "removed": self.removed,
             "moved": self.moved, "backup": self.backup, "left": left.collect::<Vec<_>>(),
+            "warnings": self.warnings,
         })
     }
 
@@ -95,9 +117,10 @@ impl Removal {
             lines.push(format!("edited or not ours ({count}): {names}; moved to {}", backup.display()));
         }
         for (path, what) in &self.left {
-            let path = path.display();
-            lines.push(format!("left, being yours: {path} ({what}); to delete it: rm -r {path}"));
+            let (path, word) = (path.display(), shell_path(path));
+            lines.push(format!("left, being yours: {path} ({what}); to delete it: rm -r {word}"));
         }
+        lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         lines
     }
 }

@@ -16,7 +16,7 @@ use super::old::{self, Carried, NotCarried};
 use super::place::{Here, Place};
 use super::record::{Record, is_after};
 use super::site::{Site, exists};
-use super::tree::{Found, is_bookkeeping, scan};
+use super::tree::{Tree, folders_of, is_bookkeeping, scan};
 use super::{Caller, RECORD, settings};
 use crate::agents::{AgentError, Registry};
 
@@ -64,6 +64,12 @@ pub struct Upgrade {
     pub(super) fates: BTreeMap<String, Fate>,
     pub(super) carried: Carried,
     pub(super) backup: Option<Backup>,
+    /// What did not work and is no reason to undo it.
+    pub(super) warnings: Vec<String>,
+    /// Folders that are not ours, empty ones too.
+    folders: BTreeMap<String, u32>,
+    /// The modes that folders have, ours as well.
+    modes: BTreeMap<String, u32>,
     content: Content,
     record: Record,
     is_record_new: bool,
@@ -86,10 +92,14 @@ pub fn upgrade(
     if !exists(&folder)? {
         return Err(missing());
     }
-    let upgrade = Upgrade::plan(place, here, content, caller, (dry_run, downgrade))?;
+    let mut upgrade = Upgrade::plan(place, here, content, caller, (dry_run, downgrade))?;
     if let Some(site) = site {
         for step in upgrade.steps() {
-            upgrade.carry_out(step, &site, here)?;
+            match upgrade.carry_out(step, &site, here) {
+                // The new folder is in its place.
+                Err(error) if step == Step::Discard => upgrade.warnings.push(site.rests(&error)),
+                done => done?,
+            }
         }
     }
     Ok(upgrade)
@@ -99,7 +109,7 @@ pub fn upgrade(
 pub(super) fn fates(
     content: &Content,
     before: &BTreeMap<String, String>,
-    tree: &BTreeMap<String, Found>,
+    tree: &Tree,
     is_same: bool,
 ) -> BTreeMap<String, Fate> {
     let after = content.record(None).files;
@@ -108,16 +118,16 @@ pub(super) fn fates(
             1 => format!("{name}.{ending}"),
             _ => format!("{name}.{ending}.{number}"),
         });
-        let mut names = names.filter(|name| {
-            let is_wanted = |found: &Found| wanted.is_some_and(|wanted| found.is(wanted));
-            tree.get(name).is_none_or(is_wanted)
+        let mut names = names.filter(|name| match tree.files.get(name) {
+            Some(found) => wanted.is_some_and(|wanted| found.is(wanted)),
+            None => !tree.folders.contains_key(name),
         });
         names.next().unwrap_or_default()
     };
     let mut fates = BTreeMap::new();
     for (name, new) in &after {
         let old = before.get(name);
-        let fate = match tree.get(name) {
+        let fate = match tree.files.get(name) {
             None => Fate::Added,
             Some(found) if found.is(new) => Fate::Unchanged,
             Some(found) if old.is_some_and(|old| found.is(old)) => Fate::Replaced,
@@ -128,7 +138,7 @@ pub(super) fn fates(
         };
         fates.insert(name.clone(), fate);
     }
-    for (name, found) in tree.iter().filter(|(name, _)| !after.contains_key(*name) && *name != RECORD) {
+    for (name, found) in tree.files.iter().filter(|(name, _)| !after.contains_key(*name) && *name != RECORD) {
         let fate = match before.get(name) {
             Some(old) if found.is(old) => Fate::Removed,
             Some(_) => Fate::Kept { ours_at: None },
@@ -148,7 +158,7 @@ impl Upgrade {
         (dry_run, downgrade): (bool, bool),
     ) -> Result<Self, SkillError> {
         let folder = place.folder(here)?;
-        let Some(before) = Record::read(&folder)? else {
+        let Some(before) = Record::read(&folder, &place.flags())? else {
             return Self::plan_old(place, here, content, caller, dry_run);
         };
         if is_after(&before.version, &content.version) && !downgrade {
@@ -168,6 +178,9 @@ impl Upgrade {
             backup: None,
             from: before.version.clone(),
             to: content.version.clone(),
+            warnings: Vec::new(),
+            folders: tree.part(|_| false, |name| !folders_of(before.files.keys()).contains(name)).folders,
+            modes: tree.folders,
             is_record_new: record != before,
             folder,
             dry_run,
@@ -189,9 +202,11 @@ impl Upgrade {
             let reason = "it has no record, and is no older release".to_owned();
             return Err(SkillError::Foreign { folder, reason, flags: place.flags() });
         };
-        let names: Vec<String> = scan(&folder)?.into_keys().collect();
+        let tree = scan(&folder)?;
+        // The whole keeps its mode; what is in it goes.
+        let modes = tree.part(|_| false, |_| false).folders;
         let label = format!("{}-{from}", caller.today);
-        let backup = Backup::plan(&folder, names, &here.own().join("backups"), &label)?;
+        let backup = Backup::plan(tree, &here.own().join("backups"), &label)?;
         let carried = old::read(&folder, here, caller.read_old)?;
         Ok(Self {
             fates: content.files.keys().map(|name| (name.clone(), Fate::Added)).collect(),
@@ -199,6 +214,9 @@ impl Upgrade {
             backup: Some(backup),
             from,
             to: content.version.clone(),
+            warnings: Vec::new(),
+            folders: BTreeMap::new(),
+            modes,
             is_record_new: true,
             folder,
             dry_run,
@@ -270,11 +288,11 @@ impl Upgrade {
                 Fate::Replaced | Fate::Added | Fate::Removed => {}
             }
         }
-        site.stage(&self.content, &self.record, &keep)?;
+        site.stage(&self.content, &self.record, &keep, &self.folders)?;
         for (at, name) in beside {
             site.stage_file(at, self.content.files.get(name).map_or(&[], Vec::as_slice))?;
         }
-        Ok(())
+        site.stage_modes(&self.modes)
     }
 
     fn named(&self, is: impl Fn(&Fate) -> bool) -> Vec<&str> {
@@ -305,7 +323,8 @@ impl Upgrade {
                 "settings": self.carried.settings,
             },
             "not_carried_over": self.carried.missed.iter().map(NotCarried::fields).collect::<Vec<_>>(),
-            "backup": self.backup.as_ref().map(|backup| json!({"folder": backup.path, "files": backup.names})),
+            "backup": self.backup.as_ref().map(|backup| json!({"folder": backup.path, "files": backup.tree.names()})),
+            "warnings": self.warnings,
         })
     }
 
@@ -337,8 +356,8 @@ impl Upgrade {
         });
         listed("kept, since you edited them", kept.collect());
         listed("not ours, and not touched", owned(self.named(|fate| *fate == Fate::Foreign)));
-        if let Some(Backup { path, names, .. }) = &self.backup {
-            lines.push(format!("the old folder ({} files) {would}kept in {}", names.len(), path.display()));
+        if let Some(Backup { path, tree, .. }) = &self.backup {
+            lines.push(format!("the old folder ({} files) {would}kept in {}", tree.files.len(), path.display()));
         }
         let setting = |(name, value): (&String, &Value)| format!("{name} = {value}");
         let agents = self.carried.agents.iter().map(|(name, _)| format!("agent type {name}"));
@@ -347,6 +366,7 @@ impl Upgrade {
             lines.push(format!("carried over ({}): {}", carried.len(), carried.join(", ")));
         }
         lines.extend(by_reason(&self.carried.missed));
+        lines.extend(self.warnings.iter().map(|warning| format!("warning: {warning}")));
         lines
     }
 

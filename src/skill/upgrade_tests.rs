@@ -1,13 +1,14 @@
 //! Upgrades: what becomes of each file, and a death after any step.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::json;
 
 use super::*;
-use crate::skill::install;
+use crate::skill::{install, uninstall};
 
 /// A machine of a test alone.
 struct Machine {
@@ -48,7 +49,7 @@ impl Machine {
     }
 
     /// All files of the place and of the state folder, with what is in them.
-    fn files(&self) -> BTreeMap<String, Found> {
+    fn files(&self) -> Tree {
         scan(&self.folder).expect("read")
     }
 }
@@ -125,7 +126,7 @@ fn assert_upgraded(machine: &Machine) {
     assert_eq!((text("helpers.py").as_deref(), text("helpers.py.mine").as_deref()), (Some("new"), Some("mine")));
     assert_eq!((text("examples/same.py").as_deref(), text("examples/same.py.new")), (Some("mine"), None));
     assert_eq!(text("notes/own.txt").as_deref(), Some("own"));
-    let record = Record::read(&machine.skill()).expect("read").expect("a record");
+    let record = Record::read(&machine.skill(), "").expect("read").expect("a record");
     assert_eq!((record.version.as_str(), record.python.as_deref()), ("0.1.0", Some("/usr/bin/python3")));
     let beside: Vec<_> = fs::read_dir(machine.folder.join("work/skills")).expect("read").collect();
     assert_eq!(beside.len(), 1, "{beside:?}");
@@ -290,4 +291,126 @@ fn a_link_in_the_place_of_a_file_is_kept_as_one() {
     assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
     assert_eq!(machine.read("notes/own.txt").as_deref(), Some("own"));
     assert_eq!(machine.read("SKILL.md.new").as_deref(), Some("new"));
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::symlink_metadata(path).expect("there").permissions().mode() & 0o7777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("set");
+}
+
+/// Folders of a person's, with modes of their own: empty, private, closed to changes.
+fn with_folders(machine: &Machine) {
+    machine.write("private/key", "own");
+    machine.write("data/own.txt", "own");
+    fs::create_dir_all(machine.skill().join("repository/refs/heads")).expect("a folder");
+    set_mode(&machine.skill().join("private"), 0o700);
+    set_mode(&machine.skill().join("examples"), 0o750);
+    set_mode(&machine.skill().join("data"), 0o555);
+    set_mode(&machine.skill(), 0o700);
+}
+
+fn assert_folders(skill: &Path) {
+    assert!(skill.join("repository/refs/heads").is_dir(), "an empty folder stays");
+    let modes = ["private", "data", "examples", ""].map(|name| mode(&skill.join(name)));
+    assert_eq!(modes, [0o700, 0o555, 0o750, 0o700]);
+    assert_eq!(fs::read_to_string(skill.join("data/own.txt")).expect("there"), "own");
+}
+
+#[test]
+fn folders_that_are_not_ours_stay_and_all_keep_their_modes() {
+    let machine = edited();
+    with_folders(&machine);
+    machine.upgrade(&newer());
+    assert_upgraded(&machine);
+    assert_folders(&machine.skill());
+    machine.upgrade(&older_again());
+    assert_folders(&machine.skill());
+}
+
+fn older_again() -> Content {
+    Content { version: "0.1.1".to_owned(), ..newer() }
+}
+
+#[test]
+fn a_folder_of_which_nothing_is_left_goes_if_it_was_ours() {
+    let machine = Machine::new();
+    let mut before = older();
+    before.files.insert("parts/one.py".to_owned(), b"old".to_vec());
+    install(&Place::Workspace, &machine.here, &before, &caller()).expect("installed");
+    fs::create_dir(machine.skill().join("empty")).expect("a folder");
+    machine.upgrade(&newer());
+    assert!(!machine.skill().join("parts").exists());
+    assert!(machine.skill().join("empty").is_dir());
+}
+
+#[test]
+fn a_backup_holds_the_folders_with_their_modes() {
+    let machine = old_layout();
+    with_folders(&machine);
+    let before = scan(&machine.skill()).expect("read");
+    machine.upgrade(&newer());
+    let backup = machine.folder.join("state/parallel-agents/backups/2026-11-22-3.2.0");
+    assert_folders(&backup);
+    assert_eq!(scan(&backup).expect("read"), before);
+    assert_eq!(mode(&machine.skill()), 0o700, "what was private is not opened");
+}
+
+#[test]
+fn an_empty_folder_is_not_uninstalled_without_a_word() {
+    let machine = edited();
+    with_folders(&machine);
+    let removal = uninstall(&Place::Workspace, &machine.here, &caller()).expect("uninstalled");
+    assert!(removal.moved.contains(&"repository/refs/heads/".to_owned()), "{:?}", removal.moved);
+    let backup = removal.backup.expect("a backup");
+    assert!(backup.join("repository/refs/heads").is_dir());
+    assert_eq!([mode(&backup), mode(&backup.join("data"))], [0o700, 0o555]);
+    assert!(!machine.skill().exists());
+}
+
+#[test]
+fn only_an_empty_folder_of_a_person_is_as_good_as_none() {
+    let machine = Machine::new();
+    fs::create_dir_all(machine.skill().join("mine")).expect("a folder");
+    let refused = install(&Place::Workspace, &machine.here, &newer(), &caller()).expect_err("a folder of a person");
+    assert!(matches!(refused, SkillError::Foreign { .. }), "{refused}");
+    fs::remove_dir(machine.skill().join("mine")).expect("removed");
+    install(&Place::Workspace, &machine.here, &newer(), &caller()).expect("installed");
+}
+
+#[test]
+fn an_empty_folder_where_a_file_of_ours_must_be_is_named() {
+    let machine = edited();
+    fs::create_dir(machine.skill().join("examples/b.py")).expect("a folder");
+    let refused = machine.plan(&newer()).expect_err("in the way").to_string();
+    assert!(refused.contains("examples/b.py"), "{refused}");
+}
+
+#[test]
+fn an_old_release_is_known_by_its_modules() {
+    let machine = old_layout();
+    machine.write("SKILL.md", "no front matter");
+    assert_eq!(machine.upgrade(&newer()).from, "unknown");
+    assert_eq!(machine.read("SKILL.md").as_deref(), Some("new"));
+    let alone = Machine::new();
+    alone.write("ai_orchestrator.py", "x = 1");
+    assert!(matches!(alone.plan(&newer()), Err(SkillError::Foreign { .. })));
+    alone.write("ai_orchestrator.py", "AGENT_PROMPTS = {}");
+    assert_eq!(alone.plan(&newer()).expect("a plan").from, "unknown");
+    alone.write("SKILL.md", "---\nname: another\n---\n");
+    assert!(matches!(alone.plan(&newer()), Err(SkillError::Foreign { .. })));
+}
+
+#[test]
+fn settings_behind_a_link_are_written_where_it_leads() {
+    let machine = old_layout();
+    let (own, aim) = (machine.here.own(), machine.folder.join("kept.json"));
+    fs::create_dir_all(&own).expect("a folder");
+    fs::write(&aim, "{}").expect("written");
+    std::os::unix::fs::symlink(&aim, own.join("settings.json")).expect("a link");
+    machine.upgrade(&newer());
+    assert!(fs::symlink_metadata(own.join("settings.json")).expect("there").is_symlink());
+    assert!(fs::read_to_string(aim).expect("there").contains("max_concurrent"));
 }

@@ -12,7 +12,7 @@ use super::sight::{Sight, row};
 use super::site::{canonical, exists};
 use super::tree::{Found, is_bookkeeping, scan};
 use super::{RECORD, VERSION, old};
-use crate::core::shell::shell_word;
+use crate::core::shell::shell_path;
 
 /// How a line is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,7 +107,7 @@ pub fn verify(folder: &Path, flags: &str, status: Option<&Value>) -> Result<Veri
     let mut lines = Vec::new();
     let mut say = |id, colour, found: String, fix: Option<String>| lines.push(Line { id, colour, found, fix });
     let upgrade = format!("parallel-agents skill upgrade{flags}");
-    let Some(record) = Record::read(folder)? else {
+    let Some(record) = Record::read(folder, flags)? else {
         let (found, fix) = match old::version(folder) {
             Some(version) => (format!("release {version} of the skill"), upgrade),
             None => (
@@ -118,7 +118,7 @@ pub fn verify(folder: &Path, flags: &str, status: Option<&Value>) -> Result<Veri
         say("files", Colour::Red, found, Some(fix));
         return Ok(Verified { folder: folder.to_owned(), lines });
     };
-    let tree = scan(folder)?;
+    let tree = scan(folder)?.files;
     let mut is_whole = true;
     for (name, digest) in &record.files {
         let (difference, fix) = match tree.get(name) {
@@ -175,7 +175,7 @@ fn python(record: &Record, folder: &Path, is_launcher_ours: bool, flags: &str) -
         return (Colour::Yellow, found.to_owned(), None);
     }
     let launcher = folder.join("launch.py");
-    let fix = format!("python3 {} setup --wheel FILE", shell_word(&launcher.display().to_string()));
+    let fix = format!("python3 {} setup --wheel FILE", shell_path(&launcher));
     judged("python3", answer(Command::new("python3").arg(&launcher).arg("--version")), fix)
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -112,3 +113,19 @@ def make_old_layout(folder: Path) -> None:
 
 def state() -> Path:
     return Path(os.environ["OPENCLAW_STATE_DIR"])
+
+
+def fake_wheel(folder: Path, version: str = VERSION, tag: str = "py3-none-any") -> Path:
+    """A wheel of our name whose package says which arguments it was given."""
+    path = folder / f"openclaw_parallel_agents-{version}-{tag}.whl"
+    main = "import sys\ndef main():\n    print('fake', sys.argv[1:])\n    return 7\n"
+    info = f"openclaw_parallel_agents-{version}.dist-info"
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr("parallel_agents/__init__.py", "")
+        wheel.writestr("parallel_agents/__main__.py", main)
+        wheel.writestr(
+            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: openclaw-parallel-agents\nVersion: {version}\n"
+        )
+        wheel.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    return path

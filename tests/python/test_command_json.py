@@ -48,6 +48,7 @@ TOTALS = [
     "budget",
     "sessions_left",
     "execution_time",
+    "agent_seconds",
 ]
 SLOW: dict[str, Any] = {"rehearsal": {"latency_seconds": 3, "speed": 2}}
 
@@ -123,6 +124,23 @@ def test_the_document_tells_of_each_task_and_of_all(tmp_path: Path) -> None:
     assert "2 of 2 tasks completed" in errors
 
 
+def test_the_time_of_a_run_is_not_the_sum_of_its_agents(tmp_path: Path) -> None:
+    apart = [{"agent_type": "code_reviewer", "task_description": "Review.", "task_id": name} for name in "ab"]
+    document, _ = told("run", "--json", str(write(tmp_path, apart)), "--rehearsal")
+    times = [each["execution_time"] for each in document["results"]]
+    assert document["totals"]["execution_time"] == pytest.approx(max(times), abs=0.01)
+    assert document["totals"]["agent_seconds"] == pytest.approx(sum(times), abs=0.01)
+    empty, _ = told("run", "--json", str(write(tmp_path, [])), "--rehearsal")
+    assert (empty["totals"]["execution_time"], empty["totals"]["agent_seconds"]) == (0, 0)
+
+
+def test_what_was_never_started_cost_nothing_and_not_less(tmp_path: Path) -> None:
+    tasks = [FAILS, {**TASKS[0], "task_id": "after", "dependencies": [FAILS["task_id"]]}]
+    document, _ = told("run", "--json", str(write(tmp_path, tasks)), "--rehearsal", code=1)
+    assert document["results"][1]["status"] == "skipped"
+    assert str(document["results"][1]["cost"]) == "0.0"
+
+
 def test_without_it_the_whole_document_is_printed(tmp_path: Path) -> None:
     document, _ = told("run", str(write(tmp_path, TASKS)), "--rehearsal")
     assert set(document) == {"results", "summary"}
@@ -145,8 +163,6 @@ def test_one_word_says_what_became_of_the_run(plan: object, status: str, code: i
     document, _ = told("run", "--json", str(write(tmp_path, plan)), *flags, code=code)
     assert document["status"] == status
     again, _ = told("wait", document["run_id"], code=code)
-    for each in (document, again):
-        each["totals"].pop("execution_time")
     assert again == document
     assert ("outcome" in document) is (status == "completed" and document["results"] != [])
 
@@ -344,8 +360,42 @@ class TestDetached:
         assert [each["task_id"] for each in document["results"]] == ["review", "docs"]
         log = Path(answer["log"])
         assert log.parent == Path(os.environ["OPENCLAW_STATE_DIR"]) / "parallel-agents"
-        assert "[2/2] completed docs" in log.read_text(encoding="utf-8")
+        deadline = time.monotonic() + 10
+        while log.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not log.exists()
+
+    def test_that_has_not_ended_well_keeps_its_log_for_its_user_alone(self, tmp_path: Path) -> None:
+        plan = str(write(tmp_path, {"tasks": [FAILS, *TASKS]}))
+        answer, _ = told("run", "--detach", plan, "--rehearsal")
+        told("wait", answer["run_id"], "--timeout", "30", code=1)
+        log = Path(answer["log"])
+        time.sleep(0.5)
+        assert "[3/3]" in log.read_text(encoding="utf-8")
         assert log.stat().st_mode & 0o077 == 0
+
+    @pytest.mark.parametrize(("end", "code"), [("closed pipe", 141), ("full disk", 4)])
+    def test_an_answer_that_nobody_takes_stands_on_standard_error(
+        self, end: str, code: int, tmp_path: Path, default: Path
+    ) -> None:
+        if end == "closed pipe":
+            reader, writer = os.pipe()
+            os.close(reader)
+        elif Path("/dev/full").exists():
+            writer = os.open("/dev/full", os.O_WRONLY)
+        else:
+            pytest.skip("this system has no /dev/full")
+        command = [child.COMMAND, "run", "--detach", str(write(tmp_path, TASKS)), "--rehearsal"]
+        try:
+            done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=child.SECONDS_MAX)
+        finally:
+            os.close(writer)
+        run = journal_runs(default)[0]["run_id"]
+        assert done.returncode == code, done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert done.stderr.endswith(f"run {run} goes on: parallel-agents wait {run}\n"), done.stderr
+        document, _ = told("wait", run, "--timeout", "30")
+        assert document["status"] == "completed"
 
     def test_outlives_whoever_started_it(self, slow_plan: str) -> None:
         command = f"{child.COMMAND} run --detach {slow_plan}; sleep 600"

@@ -306,6 +306,30 @@ def test_a_configuration_that_cannot_be_read_is_red(text: str, found: Callable[[
     assert report.lines["gateway"]["because"] == report.lines["models"]["because"] == "runtime"
 
 
+def test_a_configuration_that_no_run_can_read_is_red_wherever_the_gateway_is_known_from(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = state / "openclaw.json"
+    path.write_text("{gateway: {")
+    monkeypatch.setenv("OPENCLAW_GATEWAY_URL", "ws://127.0.0.1:1")
+    monkeypatch.setenv("OPENCLAW_GATEWAY_TOKEN", "t")
+    doctor().expect("runtime", "red", f"cannot read {path}", f"correct {path}: openclaw config validate")
+    plan = state / "plan.json"
+    plan.write_text(json.dumps([{"agent_type": "code_reviewer", "task_description": "Review."}]))
+    done = child.run(child.COMMAND, "run", str(plan))
+    assert done.returncode == 2
+    assert done.stderr.rstrip().endswith("(see line `runtime` of `parallel-agents doctor`)"), done.stderr
+
+
+def test_what_is_said_to_do_without_a_home_finds_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "OPENCLAW_HOME", "OPENCLAW_STATE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    report = doctor()
+    report.expect("state", "red", "nothing says where it is", "export HOME=")
+    done = child.run("/bin/sh", "-c", f'{report.lines["state"]["fix"]}; test -d "$HOME"')
+    assert done.returncode == 0, done.stderr
+
+
 def test_an_address_that_is_none_is_red(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENCLAW_GATEWAY_URL", "http://127.0.0.1:1")
     doctor().expect("runtime", "red", "is no address of a gateway", "OPENCLAW_GATEWAY_URL=ws://")
@@ -421,7 +445,9 @@ def test_a_journal_that_is_no_database_is_set_aside_only_where_all_is_ours(state
     other.write_text("Dear all, " * 1_000)
     report = doctor("--fix", "--journal", str(other))
     report.expect("journal", "red", "is no SQLite database")
-    assert "could not set" in report.document["fixed"][-1]
+    assert "could not set" in report.document["not_fixed"][-1]
+    assert not any("could not" in line for line in report.document["fixed"])
+    assert report.lines["journal"]["fix"] == "name another file with `--journal`"
     assert other.exists()
     ours = state / "parallel-agents" / "journal.sqlite"
     ours.write_text("Dear all, " * 1_000)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -262,3 +264,55 @@ def test_the_demonstration_is_a_rehearsal_without_a_runtime_and_says_so(capsys: 
     assert "[rehearsal, no AI]" in printed
     assert "5 of 5 completed" in printed
     assert create_content_team("x")[0].agent_type.removeprefix("content_writer_") in printed
+
+
+def settings(value: object) -> None:
+    path = Path(os.environ["OPENCLAW_STATE_DIR"]) / "parallel-agents" / "settings.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(value if isinstance(value, str) else json.dumps(value), encoding="utf-8")
+
+
+SETTINGS_PROGRAM = """
+from parallel_agents import ai_orchestrator, helpers
+made = ai_orchestrator.RealAIParallelOrchestrator
+task = {"agent_type": "code_reviewer", "task_description": "x", "task_id": "t", "timeout_seconds": 0.001}
+def models(orchestrator):
+    return [attempt["model"] for attempt in orchestrator.run_parallel([task])["t"].metadata["attempts"]]
+unsaid, said = made(rehearsal=True), made(7, "said/model", rehearsal=True)
+print(unsaid.max_concurrent, said.max_concurrent, unsaid.model, models(unsaid), models(said))
+print(models(made(rehearsal=True, models=["said/one"])), helpers.MAX_CONCURRENT, helpers.MODEL_HIERARCHY)
+unsaid.model = "later/model"
+print(models(unsaid))
+"""
+
+
+def test_the_constants_are_those_of_the_settings_and_what_a_program_says_goes_before() -> None:
+    settings({"max_concurrent": 2, "model": "own/model"})
+    assert child.run_python(SETTINGS_PROGRAM).splitlines() == [
+        "2 7 own/model ['own/model'] ['said/model']",
+        f"['said/one'] 2 {MODEL_HIERARCHY}",
+        "['later/model']",
+    ]
+    settings({"models": ["own/one", {"model": "own/two"}]})
+    assert child.run_python(SETTINGS_PROGRAM).splitlines() == [
+        "5 7 kimi-coding/k2p5 ['own/one', 'own/two'] ['said/model']",
+        "['said/one'] 5 ['own/one', {'model': 'own/two'}]",
+        "['later/model']",
+    ]
+
+
+@pytest.mark.parametrize("value", ["{", {"max_concurrent": 0}])
+def test_settings_that_cannot_be_used_are_a_warning(value: object) -> None:
+    settings(value)
+    program = "from parallel_agents import ai_orchestrator as old; print(old.DEFAULT_MAX_CONCURRENT)"
+    done = child.run(sys.executable, "-c", program)
+    assert (done.returncode, done.stdout) == (0, "5\n")
+    assert "settings.json" in done.stderr
+    assert "UserWarning" in done.stderr
+
+
+def test_who_does_not_import_the_old_modules_reads_no_settings() -> None:
+    settings("{")
+    program = "import sys, parallel_agents as ours; ours.Orchestrator(rehearsal=True); "
+    program += "print('parallel_agents._settings' in sys.modules)"
+    assert child.run_python(program) == "False\n"

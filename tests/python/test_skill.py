@@ -10,13 +10,17 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import parallel_agents
 import pytest
 
 from . import child, skills
-from .skills import NAME, VERSION, files, make_old_layout, make_older, refused, stamps, state, told
+from .skills import NAME, VERSION, fake_wheel, files, make_old_layout, make_older, refused, stamps, state, told
 from .test_command_json import kept_run
 from .test_stuck import asking, first_run
 
@@ -81,11 +85,20 @@ def test_a_few_lines_say_what_was_installed_and_what_to_try() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     first, *lines = done.stdout.splitlines()
     assert first.startswith(f"installed: version {VERSION} ")
-    assert "new session" in lines[0]
+    assert "an agent sees it once" in lines[0]
     command = next(line for line in lines if "launch.py demo" in line).split(": ")[1]
     tried = child.run("/bin/sh", "-c", command)
     assert tried.returncode == 0, tried.stderr
     assert "5 of 5 tasks completed" in tried.stdout
+
+
+def test_a_folder_with_a_space_is_quoted_in_every_command(tmp_path: Path) -> None:
+    to = tmp_path / "a folder"
+    done = child.run(child.COMMAND, "skill", "install", "--to", str(to))
+    for start in ("to try it", "to check it"):
+        command = next(line for line in done.stdout.splitlines() if line.startswith(start)).split(": ")[1]
+        assert f"'{to}" in command
+    assert f"parallel-agents skill upgrade --to '{to}'" in refused("install", "--to", str(to))
 
 
 def test_a_folder_that_is_there_is_refused_with_the_way_out(folder: Path, tmp_path: Path) -> None:
@@ -217,7 +230,9 @@ def test_a_record_that_cannot_be_used_is_named(folder: Path, text: str, part: st
     (folder / "parallel-agents.json").write_text(text, "utf-8")
     before = stamps(folder)
     for command in ("verify", "upgrade", "uninstall"):
-        assert part in refused(command, "--global")
+        told_why = refused(command, "--global")
+        assert part in told_why
+        assert "parallel-agents skill install --global" in told_why
     assert stamps(folder) == before
 
 
@@ -380,6 +395,78 @@ def test_a_death_in_an_upgrade_leaves_a_skill_and_loses_nothing() -> None:
     assert len(backups) == 1, "one that is the same is not made twice"
 
 
+USER = 65534 if os.geteuid() == 0 else os.geteuid()
+
+
+@pytest.fixture
+def users(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that this user can reach: those that pytest makes are root's alone."""
+    with tempfile.TemporaryDirectory() as place:
+        monkeypatch.setenv("OPENCLAW_STATE_DIR", str(Path(place) / "state"))
+        yield Path(place)
+
+
+def as_user(folder: Path, *arguments: str) -> Any:
+    """What `parallel-agents skill` says to a user whom the modes of folders bind."""
+    code = f"import os; os.geteuid() == {USER} or (os.setgroups([]), os.setuid({USER}))\n"
+    # Imported before, since only root may read where this Python is.
+    code = "import sys, parallel_agents.__main__ as command\n" + code
+    code += "sys.argv = ['parallel-agents', *sys.argv[1:]]\nsys.exit(command.main())"
+    done = child.run(sys.executable, "-c", code, "skill", *arguments, "--to", str(folder), "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_folder_that_is_closed_to_changes_is_no_trap(users: Path) -> None:
+    folder = Path(told("install", "--to", str(users))["folder"])
+    (folder / "data").mkdir()
+    (folder / "data" / "own.txt").write_text("mine", "utf-8")
+    make_older(folder)
+    (folder / "data").chmod(0o555)
+    for path in (users, *users.rglob("*")):
+        os.chown(path, USER, -1, follow_symlinks=False)
+    assert as_user(users, "upgrade")["to"] == VERSION
+    assert files(folder)["data/own.txt"] == "mine"
+    assert (folder / "data").stat().st_mode & 0o777 == 0o555
+    removed = as_user(users, "uninstall")
+    assert (removed["moved"], removed["warnings"]) == (["data/own.txt"], [])
+    assert [path.name for path in users.iterdir() if NAME in path.name] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files of others")
+def test_rests_that_cannot_be_removed_are_a_warning_that_names_them(users: Path) -> None:
+    folder = Path(told("install", "--to", str(users))["folder"])
+    make_older(folder)
+    for path in (users, *users.rglob("*")):
+        os.chown(path, USER, -1, follow_symlinks=False)
+    (folder / "theirs").mkdir()
+    (folder / "theirs" / "file").write_text("theirs", "utf-8")
+    upgraded = as_user(users, "upgrade")
+    rests = users / f".{NAME}.stage" / "theirs" / "file"
+    (warning,) = upgraded["warnings"]
+    assert f"cannot change `{rests}`" in warning
+    assert (upgraded["to"], files(folder)["theirs/file"]) == (VERSION, "theirs")
+
+
+def test_settings_that_are_carried_over_reach_programs_that_import_the_old_modules() -> None:
+    folder = state() / "skills" / NAME
+    make_old_layout(folder)
+    told("upgrade", "--global")
+    program = """
+import ai_orchestrator, helpers, parallel_agents
+print(ai_orchestrator.DEFAULT_MAX_CONCURRENT, helpers.MAX_CONCURRENT, helpers.MODEL_HIERARCHY)
+orchestrator = ai_orchestrator.RealAIParallelOrchestrator(rehearsal=True)
+task = {"agent_type": "code_reviewer", "task_description": "x", "task_id": "t", "timeout_seconds": 0.001}
+(result,) = orchestrator.run_parallel([task]).values()
+print(orchestrator.max_concurrent, [attempt["model"] for attempt in result.metadata["attempts"]])
+(result,) = parallel_agents.Orchestrator(rehearsal=True).run_parallel([task]).values()
+print(parallel_agents.DEFAULT_MAX_CONCURRENT, [attempt["model"] for attempt in result.metadata["attempts"]])
+"""
+    done = child.run(sys.executable, "-c", program, cwd=folder)
+    own = ["anthropic/claude-haiku-4-5", "own/model"]
+    assert done.stdout.splitlines() == [f"3 3 {own}", f"3 {own}", f"5 {parallel_agents.MODEL_HIERARCHY}"], done.stderr
+
+
 # Uninstalling
 
 
@@ -398,10 +485,12 @@ def test_what_was_edited_or_added_goes_into_a_backup_and_what_is_the_persons_sta
     (folder / "notes" / "own.txt").write_text("own", "utf-8")
     agents = state() / "parallel-agents" / "agents"
     agents.mkdir(parents=True)
+    log = agents.with_name("journal.sqlite-20261122-032054-30a49f.log")
+    log.touch()
     removed = told("uninstall", "--global")
     assert removed["moved"] == ["README.md", "notes/own.txt"]
     assert files(Path(removed["backup"])) == {"README.md": "mine", "notes/own.txt": "own"}
-    assert [left["path"] for left in removed["left"]] == [str(agents), str(agents.parent / "backups")]
+    assert [left["path"] for left in removed["left"]] == [str(agents), str(agents.parent / "backups"), str(log)]
     assert list(folder.parent.iterdir()) == []
 
 
@@ -410,8 +499,9 @@ def test_what_is_not_ours_is_not_uninstalled() -> None:
     make_old_layout(folder)
     before = stamps(folder)
     assert "skill upgrade" in refused("uninstall", "--global")
-    (folder / "SKILL.md").unlink()
-    before.pop(str(folder / "SKILL.md"))
+    for name in ("SKILL.md", "ai_orchestrator.py"):
+        (folder / name).unlink()
+        before.pop(str(folder / name))
     assert "not a folder of this skill" in refused("uninstall", "--global")
     assert {path: stamp[2] for path, stamp in stamps(folder).items()} == {
         path: stamp[2] for path, stamp in before.items()
@@ -468,22 +558,6 @@ def test_the_packaged_folder_is_a_valid_skill(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def fake_wheel(folder: Path, version: str = VERSION, tag: str = "py3-none-any") -> Path:
-    """A wheel of our name whose package says which arguments it was given."""
-    path = folder / f"openclaw_parallel_agents-{version}-{tag}.whl"
-    main = "import sys\ndef main():\n    print('fake', sys.argv[1:])\n    return 7\n"
-    info = f"openclaw_parallel_agents-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as wheel:
-        wheel.writestr("parallel_agents/__init__.py", "")
-        wheel.writestr("parallel_agents/__main__.py", main)
-        wheel.writestr(
-            f"{info}/METADATA", f"Metadata-Version: 2.1\nName: openclaw-parallel-agents\nVersion: {version}\n"
-        )
-        wheel.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
-        wheel.writestr(f"{info}/RECORD", "")
-    return path
-
-
 def test_a_wheel_goes_with_the_skill_if_it_is_ours_and_of_this_version(tmp_path: Path) -> None:
     wheel = fake_wheel(tmp_path)
     installed = Path(told("install", "--global", "--wheel", str(wheel))["folder"])
@@ -502,14 +576,6 @@ def test_a_wheel_goes_with_the_skill_if_it_is_ours_and_of_this_version(tmp_path:
 
 
 # launch.py, ai_orchestrator.py and helpers.py
-
-
-@pytest.fixture(scope="session")
-def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A Python that has nothing installed."""
-    folder = tmp_path_factory.mktemp("bare") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    return str(folder / "bin" / "python")
 
 
 def test_launching_runs_the_command_and_passes_its_exit_code(folder: Path, bare_python: str) -> None:
