@@ -163,7 +163,7 @@ def setup(arguments: "list[str]") -> int:
             return refuse(f"`{wheel}` is no wheel of this package, expected a file {WHEEL}", 2)
     place, old = environment(), aside()
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with alone(place.parent):
             recover(place, old)
             if os.path.lexists(str(place)):

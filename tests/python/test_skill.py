@@ -623,6 +623,7 @@ def test_setup_makes_an_environment_from_a_wheel_on_this_disk(tmp_path: Path, ba
     done = child.run(bare_python, launch, "setup")
     assert done.returncode == 0, done.stderr
     assert (state() / "parallel-agents" / "venv" / "bin" / "python").exists()
+    assert (state() / "parallel-agents").stat().st_mode & 0o777 == 0o700
     done = child.run(bare_python, launch, "run", "a b", "--json")
     assert (done.returncode, done.stdout) == (7, "fake ['run', 'a b', '--json']\n"), done.stderr
     (tmp_path / "other.whl").write_bytes(b"")
