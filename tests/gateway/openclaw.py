@@ -27,6 +27,8 @@ from .provider import Provider
 READY_SECONDS_MAX = 180
 # The gateway ends with us however we end: our end of the pipe closes, and its shell kills the group.
 LEASHED = '("$@" </dev/null; kill -9 0) & read -r _; kill -9 0'
+# In which the gateway's agent wakes up by itself, for example some time after a command of `exec` has ended.
+OWN_SESSION = "agent:main:main"
 KEPT_VARIABLES = ("PATH", "TMPDIR", "LANG", "LC_ALL", "LC_CTYPE", "SHELL", "USER")
 
 
@@ -186,17 +188,18 @@ class Gateway:
         return connect_when_ready(self.url, self.token, scopes=scopes)
 
     def sessions(self) -> set[str]:
-        """The keys of all sessions that the gateway stores."""
+        """The keys of all sessions that the gateway stores, but for its own."""
         with self.client() as client:
-            return {str(row["key"]) for row in _pages(client, {})}
+            return {str(row["key"]) for row in _pages(client, {})} - {OWN_SESSION}
 
     def live_sessions(self) -> set[str]:
-        """The keys of the sessions in which a run is going on or waits for its turn."""
+        """The keys of the sessions in which a run is going on or waits for its turn, but for the gateway's own."""
         with self.client() as client:
             active = {str(row["key"]) for row in _pages(client, {"activeOnly": True})}
             tasks = client.call("tasks.list", {"status": ["queued", "running"], "limit": 500})["tasks"]
         # A queued run is no active session for its first moments, but it has its task.
-        return active | {str(task["childSessionKey"]) for task in tasks if task.get("childSessionKey")}
+        waiting = {str(task["childSessionKey"]) for task in tasks if task.get("childSessionKey")}
+        return (active | waiting) - {OWN_SESSION}
 
     def wait_until_live(self, count: int, seconds: float = 120) -> None:
         """Waits until at least `count` sessions are live, running or queued."""
