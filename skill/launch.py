@@ -173,7 +173,10 @@ def setup(arguments: "list[str]") -> int:
             except BaseException:
                 undo(place, old)
                 raise
-            (undo if said else recover)(place, old)
+            if said is None:
+                discard(old)
+            else:
+                undo(place, old)
     except OSError as error:
         said = str(error)
     if said is not None:
@@ -198,14 +201,18 @@ def alone(folder: Path) -> "Iterator[None]":
 
 
 def recover(place: Path, old: Path) -> None:
-    """Decides between two environments: after a call that made a new one, and for one that died over it."""
+    """Decides between two environments for a call that died over them."""
     if os.path.lexists(str(old)):
         if works(place) is None:
-            # The new one is in its place: rests of the old one are no failure.
-            with contextlib.suppress(OSError):
-                remove(old)
+            discard(old)
         else:
             undo(place, old)
+
+
+def discard(old: Path) -> None:
+    # The new one is in its place: rests of the old one are no failure.
+    with contextlib.suppress(OSError):
+        remove(old)
 
 
 def undo(place: Path, old: Path) -> None:
