@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde_json::Value;
 
-use super::design::{self, Wishes};
+use super::design::{self, Draft, Wishes};
 use super::{AgentError, AgentType, Origin, PLAIN, Registry, builtin};
 
 /// How long the file of an agent type may be, in bytes.
@@ -149,11 +149,7 @@ impl Registry {
         if is_anothers {
             return Err(AgentError::FileTaken { path, name: name.into() });
         }
-        write_file(&path, &draft.markdown, replace).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => AgentError::FileTaken { path: path.clone(), name: name.into() },
-            _ => AgentError::Write { path: path.clone(), source },
-        })?;
-        self.add(draft.agent_type.with_origin(Origin::Kept(path)), true)
+        self.keep_as(path, draft, replace)
     }
 
     /// Keeps a prompt as an agent type, as a file of `folder`. A name that exists is refused.
@@ -168,12 +164,18 @@ impl Registry {
         if let Ok(other) = self.get(name) {
             return Err(AgentError::Taken { name: other.name.clone(), origin: other.origin.to_string() });
         }
-        let path = whole(folder).join(format!("{name}.md"));
-        write_file(&path, &draft.markdown, false).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => AgentError::FileTaken { path: path.clone(), name: name.into() },
+        self.keep_as(whole(folder).join(format!("{name}.md")), draft, false)
+    }
+
+    /// Writes the file of a type and adds it, in the place of any of its name. A file that is there is replaced only if
+    /// that is said.
+    fn keep_as(&mut self, path: PathBuf, draft: Draft, replace: bool) -> Result<Arc<AgentType>, AgentError> {
+        let Draft { agent_type, markdown } = draft;
+        write_file(&path, &markdown, replace).map_err(|source| match source.kind() {
+            io::ErrorKind::AlreadyExists => AgentError::FileTaken { path: path.clone(), name: agent_type.name.clone() },
             _ => AgentError::Write { path: path.clone(), source },
         })?;
-        self.add(draft.agent_type.with_origin(Origin::Kept(path)), false)
+        self.add(agent_type.with_origin(Origin::Kept(path)), true)
     }
 
     /// Takes a type out, and deletes its file if it is one of the user's own. What it had replaced is back.

@@ -58,9 +58,28 @@ impl JournalFlag {
     }
 
     pub(super) fn path(&self) -> PathBuf {
-        let default = || Surroundings::real().state_folder().join("parallel-agents").join("journal.sqlite");
+        let default = || Surroundings::real().own_folder().join("journal.sqlite");
         self.journal.clone().unwrap_or_else(default)
     }
+
+    /// Where the run with this whole id stands.
+    pub(super) fn state(&self, id: &str) -> Result<State, CliError> {
+        let rows = Journal::open_read(&self.path())?.runs()?;
+        Ok(match rows.iter().find(|row| row.id == id) {
+            Some(row) if row.running => State::Running,
+            Some(row) if !row.ended => State::Open,
+            Some(_) | None => State::Over,
+        })
+    }
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Running,
+    /// Nobody runs it, and something is left to do.
+    Open,
+    Over,
 }
 
 /// Whether and how a new run is kept.
@@ -186,7 +205,7 @@ pub(super) fn stop(
 ) -> Result<i32, CliError> {
     let path = journal.path();
     let (id, was_running) = match Journal::open_existing(&path, Durability::Process)?.request_stop(run, reason) {
-        Ok(()) => (Journal::open_read(&path)?.read(run)?.id, true),
+        Ok(()) => (Journal::open_read(&path)?.id_of(run)?, true),
         // Its agents may be alive all the same.
         Err(JournalError::NotRunning { id }) => (id, false),
         Err(error) => return Err(error.into()),
@@ -194,11 +213,10 @@ pub(super) fn stop(
     let (waiter, _waker) = wait_pair()?;
     let since = Stopwatch::start();
     loop {
-        let rows = Journal::open_read(&path)?.runs()?;
-        match rows.iter().find(|row| row.id == id) {
-            Some(row) if row.running => {}
-            Some(row) if !row.ended => break,
-            Some(_) | None => {
+        match journal.state(&id)? {
+            State::Running => {}
+            State::Open => break,
+            State::Over => {
                 say(&format!("run {id} is {}", if was_running { "stopped" } else { "over" }));
                 return Ok(0);
             }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::bounded;
 use super::detach::log_path;
-use super::journal::JournalFlag;
+use super::journal::{JournalFlag, State};
 use super::run::{Finished, SizeFlag};
 use super::{CliError, print, say};
 use crate::driver::Stopwatch;
@@ -20,15 +20,6 @@ const LOOKS_PAUSE: usize = 3;
 /// The longest wait that is really ended: a year.
 const TIMEOUT_MAX: Duration = Duration::from_secs(366 * 24 * 3_600);
 
-/// Where a run stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Running,
-    /// Nobody runs it, and something is left to do.
-    Open,
-    Over,
-}
-
 /// Waits until the run is over, or `timeout` passes.
 pub(super) fn wait(
     run: &str,
@@ -38,16 +29,16 @@ pub(super) fn wait(
     interrupted: &dyn Fn() -> bool,
 ) -> Result<i32, CliError> {
     let path = journal.path();
-    let id = Journal::open_read(&path)?.read(run)?.id;
+    let id = Journal::open_read(&path)?.id_of(run)?;
     let kept = journal.kept(&id);
     let timeout = timeout.map(seconds).transpose()?;
     let (waiter, _waker) = wait_pair()?;
     let since = Stopwatch::start();
     loop {
-        let mut state = state(journal, &id)?;
+        let mut state = journal.state(&id)?;
         if state == State::Open {
             // Its process may have ended it and gone between the two things that one look is made of.
-            state = self::state(journal, &id)?;
+            state = journal.state(&id)?;
         }
         if state != State::Running {
             let finished = Finished::of(&Journal::open_read(&path)?.read(&id)?, kept);
@@ -75,15 +66,6 @@ fn seconds(timeout: f64) -> Result<Duration, CliError> {
         return Ok(TIMEOUT_MAX);
     }
     Duration::try_from_secs_f64(timeout).map_err(|_| CliError::Timeout(timeout.to_string()))
-}
-
-fn state(journal: &JournalFlag, id: &str) -> Result<State, CliError> {
-    let rows = Journal::open_read(&journal.path())?.runs()?;
-    Ok(match rows.iter().find(|row| row.id == id) {
-        Some(row) if row.running => State::Running,
-        Some(row) if !row.ended => State::Open,
-        Some(_) | None => State::Over,
-    })
 }
 
 /// Where a run stands that goes on, and what can be done meanwhile.

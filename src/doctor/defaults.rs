@@ -1,9 +1,10 @@
 //! The settings that every run has beneath it, as the lines `state`, `models` and `limits` use them.
 
-use super::{Line, Wishes, gateway, shell, taken};
+use super::{Line, Wishes, gateway, taken};
 use crate::core::check::Check;
 use crate::core::hierarchy::DEFAULT_MODELS;
 use crate::core::settings::RunSettings;
+use crate::core::shell::shell_path;
 use crate::runtime::gateway::GatewayConfig;
 use crate::workflow::{RunOptions, RuntimeChoice, Settings, SettingsError, with_causes};
 
@@ -73,7 +74,7 @@ fn fix(error: &SettingsError) -> String {
     match error {
         SettingsError::Config(_) => "see line `runtime`".to_owned(),
         SettingsError::Read { path, .. } => taken(path, "600"),
-        SettingsError::Json { path, .. } => format!("correct {path}", path = shell(path)),
+        SettingsError::Json { path, .. } => format!("correct {path}", path = shell_path(path)),
         SettingsError::Secret { place, field } | SettingsError::Unknown { place, field, .. } => {
             format!("take `{field}` out of {place}")
         }

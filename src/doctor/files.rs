@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use super::defaults::Defaults;
-use super::{Line, shell, taken};
+use super::{Line, taken};
 use crate::agents::AgentError;
 use crate::core::check::Check;
+use crate::core::shell::shell_path;
 use crate::journal::{Examined, FORMAT, JournalError};
 
 /// Less free room than this, in bytes, keeps nothing.
@@ -96,7 +97,7 @@ pub fn state(files: &Files, defaults: &Defaults) -> Line {
 
 fn folder(folder: &Folder, is_own: bool) -> Line {
     const CHECK: Check = Check::State;
-    let (shown, path) = (folder.path.display(), shell(&folder.path));
+    let (shown, path) = (folder.path.display(), shell_path(&folder.path));
     match &folder.standing {
         Standing::Missing { problem: None } if is_own => {
             Line::green(CHECK, format!("{shown} is made by the first run"))
@@ -117,7 +118,7 @@ fn folder(folder: &Folder, is_own: bool) -> Line {
 }
 
 fn made(path: &Path) -> String {
-    let path = shell(path);
+    let path = shell_path(path);
     format!("sudo mkdir -m 700 -p {path} && sudo chown \"$(id -u)\" {path}")
 }
 
@@ -138,12 +139,13 @@ fn closed(files: &Files) -> Option<(String, String)> {
 
 /// A command of ours about this journal.
 fn command(files: &Files, words: &str) -> String {
-    let named = if files.is_own_journal { String::new() } else { format!(" --journal {}", shell(&files.journal_path)) };
+    let named =
+        if files.is_own_journal { String::new() } else { format!(" --journal {}", shell_path(&files.journal_path)) };
     format!("parallel-agents {words}{named}")
 }
 
 fn damaged(files: &Files) -> String {
-    let (path, fix) = (shell(&files.journal_path), command(files, "doctor --fix"));
+    let (path, fix) = (shell_path(&files.journal_path), command(files, "doctor --fix"));
     format!("save what `sqlite3 {path} .recover` still finds, then {fix}, which renames it")
 }
 
@@ -184,7 +186,7 @@ pub fn journal(files: &Files) -> Line {
         None => findings.push(Line::yellow(
             CHECK,
             "it is too large to be checked here",
-            format!("sqlite3 {} 'PRAGMA quick_check'", shell(&files.journal_path)),
+            format!("sqlite3 {} 'PRAGMA quick_check'", shell_path(&files.journal_path)),
         )),
     }
     findings.extend(closed(files).map(|(found, fix)| Line::red(CHECK, found, fix)));

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use crate::core::check::Check;
-use crate::core::shell::shell_word;
+use crate::core::shell::shell_path;
 use crate::runtime::gateway::GatewayConfig;
 
 mod defaults;
@@ -19,7 +19,6 @@ mod observe;
 mod package;
 mod put_right;
 mod skill;
-
 mod work;
 
 pub use observe::{Observed, observe};
@@ -173,14 +172,9 @@ pub fn document(lines: &[Line], repairs: &Repairs) -> Value {
     })
 }
 
-/// A path as a shell takes it.
-fn shell(path: &std::path::Path) -> String {
-    shell_word(&path.display().to_string())
-}
-
 /// The command that gives a file or folder of another user to this one, with rights `mode`.
 fn taken(path: &std::path::Path, mode: &str) -> String {
-    let path = shell(path);
+    let path = shell_path(path);
     format!("sudo chown \"$(id -u)\" {path} && chmod {mode} {path}")
 }
 

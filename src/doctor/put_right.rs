@@ -1,5 +1,6 @@
 //! Repairs, of what is ours alone: our folder's and our journal's rights, locks and half-written files that dead processes
-//! have left, what a call that died left beside the skill, and a damaged journal, which gets another name. Nothing is deleted that holds anything.
+//! have left, what a call that died left beside the skill, and a damaged journal, which gets another name. Nothing is
+//! deleted that holds anything.
 
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Line;
 use super::gateway::{Seen, answered};
 use crate::core::check::Check;
+use crate::runtime::gateway::{model_name, provider_of};
 
 /// How many children a session may have where nothing is configured.
 const CHILDREN_DEFAULT: u64 = 5;
@@ -90,10 +91,6 @@ pub fn models(seen: &Seen, tiers: &[String]) -> Line {
     line
 }
 
-fn provider_of(tier: &str) -> &str {
-    tier.split_once('/').map_or("", |(provider, _)| provider)
-}
-
 /// What trying a tier's provider came to; `None` if it was not tried.
 fn probed(seen: &Seen, tier: &str) -> Option<Result<(), String>> {
     let (_, answer) = seen.probes.iter().find(|(provider, _)| provider == provider_of(tier))?;
@@ -112,7 +109,8 @@ fn probed(seen: &Seen, tier: &str) -> Option<Result<(), String>> {
 fn model(listed: &Value, tier: &str, credentials: Option<&str>, is_tried: bool) -> Line {
     const CHECK: Check = Check::Models;
     let rows = listed.pointer("/models").and_then(Value::as_array);
-    let row = rows.into_iter().flatten().find(|row| name_of(row).is_some_and(|name| name.eq_ignore_ascii_case(tier)));
+    let row =
+        rows.into_iter().flatten().find(|row| model_name(row).is_some_and(|name| name.eq_ignore_ascii_case(tier)));
     let provider = provider_of(tier);
     let login = || format!("openclaw models auth login --provider {provider}");
     let pending = listed.pointer("/pendingProviders").and_then(Value::as_array);
@@ -146,14 +144,10 @@ fn model(listed: &Value, tier: &str, credentials: Option<&str>, is_tried: bool) 
     }
 }
 
-fn name_of(row: &Value) -> Option<String> {
-    Some(format!("{}/{}", row["provider"].as_str()?, row["id"].as_str()?))
-}
-
 /// Models that are there instead of `tiers`.
 fn instead(listed: &Value, tiers: &[String]) -> Option<String> {
     let rows = listed.pointer("/models").and_then(Value::as_array)?;
-    let usable = rows.iter().filter(|row| row["available"] != false).filter_map(name_of);
+    let usable = rows.iter().filter(|row| row["available"] != false).filter_map(model_name);
     let names: Vec<String> = usable.filter(|name| !tiers.contains(name)).take(MODELS_SHOWN).collect();
     (!names.is_empty()).then(|| names.join(","))
 }

@@ -168,6 +168,11 @@ impl Journal {
         stored::read(&self.database, &self.find(id)?)
     }
 
+    /// The whole id of a run. `id` may be the beginning of it.
+    pub fn id_of(&self, id: &str) -> Result<String, JournalError> {
+        Ok(self.find(id)?.id)
+    }
+
     /// All runs, the latest first.
     pub fn runs(&mut self) -> Result<Vec<RunRow>, JournalError> {
         stored::runs(&mut self.database)

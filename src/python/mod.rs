@@ -128,23 +128,22 @@ mod _core {
         .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()))
     }
 
-    /// The command `parallel-agents`. Returns its exit code, or the script or the process that it asks to be started; Ctrl-C stops the
-    /// agents first.
+    /// Whether Ctrl-C was pressed since somebody last asked.
+    fn interrupted() -> bool {
+        Python::attach(|py| py.check_signals().is_err())
+    }
+
+    /// The command `parallel-agents`. Returns its exit code, or the script or the process that it asks to be started;
+    /// Ctrl-C stops the agents first.
     #[pyfunction]
     fn main(py: Python<'_>, arguments: Vec<String>) -> PyResult<Bound<'_, PyAny>> {
         let python = py.import("sys")?.getattr("executable")?.extract::<Option<PathBuf>>()?;
-        let outcome = py.detach(|| {
-            let interrupted = || Python::attach(|py| py.check_signals().is_err());
-            crate::cli::run(&arguments, python, &read_old_skill, &interrupted)
-        });
+        let outcome = py.detach(|| crate::cli::run(&arguments, python, &read_old_skill, &interrupted));
         match outcome {
             Outcome::Code(code) => Ok(code.into_pyobject(py)?.into_any()),
             Outcome::Doctor(doctor) => {
                 let python = doctor::python(py)?;
-                let code = py.detach(|| {
-                    let interrupted = || Python::attach(|py| py.check_signals().is_err());
-                    crate::cli::doctor(&doctor, Some(python), &interrupted)
-                });
+                let code = py.detach(|| crate::cli::doctor(&doctor, Some(python), &interrupted));
                 Ok(code.into_pyobject(py)?.into_any())
             }
             Outcome::Script(script) => {

@@ -93,6 +93,7 @@ pub(super) fn settings_path(here: &Here) -> PathBuf {
 pub(super) fn read(folder: &Path, here: &Here, read_old: ReadOld<'_>) -> Result<Carried, SkillError> {
     let read_error = |reason| SkillError::ReadOld { folder: folder.to_owned(), reason };
     let found = read_old(folder).map_err(read_error)?;
+    let builtin = Registry::builtin();
     let mut registry = Registry::builtin();
     registry.load_kept(&agents_folder(here))?;
     let empty = Map::new();
@@ -104,7 +105,7 @@ pub(super) fn read(folder: &Path, here: &Here, read_old: ReadOld<'_>) -> Result<
     }
     for (old_name, prompt) in fields("prompts") {
         let prompt = prompt.as_str().unwrap_or_default();
-        match agent(old_name, prompt, &registry, &carried.agents) {
+        match agent(old_name, prompt, (&builtin, &registry), &carried.agents) {
             Ok(name) => carried.agents.push((name, prompt.to_owned())),
             Err(reason) => carried.missed.push(NotCarried { name: old_name.clone(), reason }),
         }
@@ -122,9 +123,15 @@ pub(super) fn read(folder: &Path, here: &Here, read_old: ReadOld<'_>) -> Result<
 }
 
 /// The name under which an old agent type can be kept, or why it cannot.
-fn agent(old_name: &str, prompt: &str, registry: &Registry, taken: &[(String, String)]) -> Result<String, String> {
+/// `builtin` has only the types of this release, `registry` those that a person keeps, too.
+fn agent(
+    old_name: &str,
+    prompt: &str,
+    (builtin, registry): (&Registry, &Registry),
+    taken: &[(String, String)],
+) -> Result<String, String> {
     let name = type_name(old_name).ok_or("its name has other letters than a to z, digits and underscores")?;
-    if Registry::builtin().get(&name).is_ok() {
+    if builtin.get(&name).is_ok() {
         return Err(
             "the prompt of a built-in type is this release's own; to keep yours beside it: parallel-agents agents add"
                 .to_owned(),

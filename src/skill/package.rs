@@ -34,12 +34,12 @@ pub fn package(to: &Path, content: &Content) -> Result<Package, SkillError> {
     let to = std::path::absolute(to).map_err(write_error(to))?;
     let (folder, record) = (to.join(NAME), content.record(None));
     fs::create_dir_all(&to).map_err(write_error(&to))?;
-    let mut files: BTreeMap<String, Vec<u8>> = content.files.clone();
-    files.insert(RECORD.to_owned(), record.to_text().into_bytes());
-    let inside = files.iter().map(|(name, bytes)| (format!("{NAME}/{name}"), bytes.clone())).collect();
+    let mut files: BTreeMap<String, Vec<u8>> =
+        content.files.iter().map(|(name, bytes)| (format!("{NAME}/{name}"), bytes.clone())).collect();
+    files.insert(format!("{NAME}/{RECORD}"), record.to_text().into_bytes());
     let name = format!("{NAME}-{}.zip", content.version);
     let path = to.join(&name);
-    let archive = zip::archive(&inside).map_err(write_error(&path))?;
+    let archive = zip::archive(&files).map_err(write_error(&path))?;
     let bytes = archive.len() as u64;
     if bytes > BYTES_MAX {
         return Err(SkillError::TooLarge { bytes, max: BYTES_MAX });
@@ -51,7 +51,7 @@ pub fn package(to: &Path, content: &Content) -> Result<Package, SkillError> {
     site.discard()?;
     write_over(&path, &archive, false)?;
     let mut assets = vec![(name, archive.len(), sha256(&archive))];
-    assets.extend(files.into_iter().map(|(name, bytes)| (format!("{NAME}/{name}"), bytes.len(), sha256(&bytes))));
+    assets.extend(files.into_iter().map(|(name, bytes)| (name, bytes.len(), sha256(&bytes))));
     Ok(Package { folder, zip: path, version: content.version.clone(), assets })
 }
 

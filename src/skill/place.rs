@@ -36,10 +36,10 @@ pub struct Here {
 impl Here {
     /// Finds it. `status` is what the gateway answered to `skills.status`, if it was asked and answered.
     pub fn find(surroundings: &Surroundings<'_>, status: Option<&Value>) -> Result<Self, SkillError> {
-        let state = surroundings.state_folder();
-        if state == *".openclaw" {
+        if !surroundings.is_state_known() {
             return Err(SkillError::NoState);
         }
+        let state = surroundings.state_folder();
         let home = (surroundings.variable)("HOME").map(PathBuf::from);
         let told = status.and_then(|status| status.get("workspaceDir")).and_then(Value::as_str).map(PathBuf::from);
         // A gateway may be another machine's.

@@ -19,13 +19,7 @@ static IS_READ: AtomicBool = AtomicBool::new(false);
 /// nothing says where that is.
 pub fn own_folder() -> Option<PathBuf> {
     let surroundings = Surroundings::real();
-    // Without a home it would be a folder of whatever project the process works in.
-    is_state_known(&surroundings).then(|| surroundings.state_folder().join("parallel-agents").join("agents"))
-}
-
-/// Whether something says where OpenClaw keeps its state.
-pub(super) fn is_state_known(surroundings: &Surroundings<'_>) -> bool {
-    surroundings.state_folder() != *".openclaw"
+    surroundings.is_state_known().then(|| surroundings.own_folder().join("agents"))
 }
 
 /// Reads the user's own agent types unless this process has. Returns what is to be told: why some were passed over.

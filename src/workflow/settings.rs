@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use super::InputError;
 use super::options::{OPTIONS, RunOptions};
-use super::{InputError, own_types};
 use crate::core::output::{NAME_CHARS, abridged};
 use crate::core::task::hint;
 use crate::runtime::gateway::{GatewayError, Surroundings};
@@ -126,8 +126,7 @@ impl Settings {
     /// Those in `surroundings`.
     pub fn find_in(surroundings: &Surroundings<'_>) -> Result<Self, SettingsError> {
         let mut settings = Self::default();
-        // Without a home these would be files of whatever project the process works in.
-        if !own_types::is_state_known(surroundings) {
+        if !surroundings.is_state_known() {
             return Ok(settings);
         }
         let path = surroundings.config_path();
@@ -135,7 +134,7 @@ impl Settings {
             let place = format!("`{PLACE}` in `{}`", path.display());
             settings.add(path, checked(value, &place)?);
         }
-        let path = surroundings.state_folder().join("parallel-agents").join("settings.json");
+        let path = surroundings.own_folder().join("settings.json");
         let text = (surroundings.file)(&path);
         if let Some(text) = text.map_err(|source| SettingsError::Read { path: path.clone(), source })? {
             let value = read(&text, &path)?;

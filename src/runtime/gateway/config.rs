@@ -122,6 +122,16 @@ impl Surroundings<'_> {
         }
     }
 
+    /// Whether something says where that is. Without a home it would be a folder of whatever project a process works in.
+    pub fn is_state_known(&self) -> bool {
+        self.state_folder() != *".openclaw"
+    }
+
+    /// Ours in it.
+    pub fn own_folder(&self) -> PathBuf {
+        self.state_folder().join("parallel-agents")
+    }
+
     /// OpenClaw's configuration file.
     pub fn config_path(&self) -> PathBuf {
         self.set("OPENCLAW_CONFIG_PATH").map_or_else(|| self.state_folder().join("openclaw.json"), PathBuf::from)

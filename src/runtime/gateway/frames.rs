@@ -200,6 +200,16 @@ pub(super) fn spawned_child(payload: &Value) -> Result<Session, Refusal> {
     }
 }
 
+/// The name of a model that `models.list` has a row for, `provider/id`.
+pub fn model_name(row: &Value) -> Option<String> {
+    Some(format!("{}/{}", text(row, "/provider")?, text(row, "/id")?))
+}
+
+/// The provider in a model's name; empty if it names none.
+pub fn provider_of(model: &str) -> &str {
+    model.split_once('/').map_or("", |(provider, _)| provider)
+}
+
 /// The models that a gateway is configured with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct KnownModels {
@@ -213,16 +223,14 @@ impl KnownModels {
     pub(super) fn read(payload: &Value) -> Self {
         let list = |pointer| payload.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
         Self {
-            names: list("/models")
-                .filter_map(|model| Some(format!("{}/{}", text(model, "/provider")?, text(model, "/id")?)))
-                .collect(),
+            names: list("/models").filter_map(model_name).collect(),
             pending_providers: list("/pendingProviders").filter_map(Value::as_str).map(str::to_owned).collect(),
         }
     }
 
     /// Whether a run on `model` is worth a try.
     pub fn may_have(&self, model: &str) -> bool {
-        let provider = model.split_once('/').map_or("", |(provider, _)| provider);
+        let provider = provider_of(model);
         self.names.iter().any(|name| name.eq_ignore_ascii_case(model))
             || self.pending_providers.iter().any(|pending| pending.eq_ignore_ascii_case(provider))
     }

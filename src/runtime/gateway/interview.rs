@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::config::Endpoint;
 use super::error::GatewayError;
-use super::frames::{ErrorFrame, text};
+use super::frames::Frame;
 use super::socket::{Socket, no_greeting, open_any};
 
 /// Between two tries to be let in by a gateway that is starting.
@@ -62,7 +62,7 @@ pub async fn interview(
 
 async fn ask(mut socket: Socket, questions: &[Question], answers: &mut [Answer]) {
     for (index, (method, params)) in questions.iter().enumerate() {
-        let frame = json!({"type": "req", "id": format!("q{index}"), "method": method, "params": params});
+        let frame = json!({"type": "req", "id": index.to_string(), "method": method, "params": params});
         if socket.send(Message::text(frame.to_string())).await.is_err() {
             return;
         }
@@ -71,13 +71,9 @@ async fn ask(mut socket: Socket, questions: &[Question], answers: &mut [Answer])
     while open > 0 {
         let Some(Ok(message)) = socket.next().await else { return };
         let Message::Text(words) = message else { continue };
-        let Ok(mut frame) = serde_json::from_str::<Value>(&words) else { continue };
-        let index = text(&frame, "/id").and_then(|id| id.strip_prefix('q')?.parse::<usize>().ok());
-        let Some(answer) = index.and_then(|index| answers.get_mut(index)) else { continue };
-        *answer = match frame.get("error") {
-            Some(error) => Err(ErrorFrame::read(error).message),
-            None => Ok(frame.get_mut("payload").map(Value::take).unwrap_or_default()),
-        };
+        let Some(Frame::Answer { id, said }) = Frame::read(&words) else { continue };
+        let Some(answer) = usize::try_from(id).ok().and_then(|index| answers.get_mut(index)) else { continue };
+        *answer = said.map_err(|(error, _)| error.message);
         open -= 1;
     }
 }

@@ -50,7 +50,7 @@ use adopt::Adopted;
 use attempt::{Anchor, Attempt, Control, Stop};
 pub use config::{Endpoint, GatewayConfig, Path, Secret, Surroundings};
 pub use error::GatewayError;
-pub use frames::KnownModels;
+pub use frames::{KnownModels, model_name, provider_of};
 use link::Link;
 pub use onlooker::Onlooker;
 use outcome::Outcome;
